@@ -1,0 +1,34 @@
+#include "app/accuracy_table.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace orthospike {
+
+std::string percent(double share) {
+  return std::isnan(share) ? "-" : fmt::format("{:.2f}", 100.0 * share);
+}
+
+std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {
+  std::string text = fmt::format("{:<10}", "accuracy %");
+  for (std::size_t task = 1; task <= accuracy.tasks(); ++task)
+    text += fmt::format("{:>8}", fmt::format("task {}", task));
+  for (std::size_t after = 0; after <= last; ++after) {
+    text += fmt::format("\n{:<10}", after == 0 ? "untrained" : fmt::format("after {}", after));
+    for (std::size_t task = 1; task <= accuracy.tasks(); ++task) {
+      text += fmt::format("{:>8}", percent(accuracy.at(after, task)));
+    }
+  }
+  if (last > 0) {
+    text += fmt::format("\nACC {} %, BWT {} %, FWT {} %, forgetting {} %, learning accuracy {} %\n",
+                        percent(accuracy.average_accuracy(last)), percent(accuracy.backward_transfer(last)),
+                        percent(accuracy.forward_transfer(last)), percent(accuracy.mean_forgetting(last)),
+                        percent(accuracy.learning_accuracy(last)));
+  } else {
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace orthospike

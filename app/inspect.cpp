@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "app/accuracy_table.hpp"
+#include "app/commands.hpp"
+#include "kernels/error.hpp"
+#include "learning/run_file.hpp"
+
+namespace orthospike {
+
+namespace {
+
+std::filesystem::path run_file_at(const std::filesystem::path& place) {
+  if (!std::filesystem::is_directory(place)) return place;
+  for (const char* name : {RunFile::name, RunFile::partial_name}) {
+    if (std::filesystem::exists(place / name)) return place / name;
+  }
+  throw EnvironmentError(fmt::format("{}: the folder holds neither {} nor {}", place.string(), RunFile::name,
+                                     RunFile::partial_name));
+}
+
+void print_subspaces(const RunRecord& record) {
+  fmt::print("\n{:<5} {:<20} {:>5} {:>11} {:>12} {:>11} {:>11} {:>8}\n", "after", "projection", "rank",
+             "‖HHᵀ-I‖", "explained %", "mean angle", "max angle", "leak");
+  for (std::size_t task = 1; task <= record.reports.size(); ++task) {
+    for (std::size_t p = 0; p < record.projections.size(); ++p) {
+      const ProjectionReport& report = record.reports[task - 1][p];
+      fmt::print("{:<5} {:<20} {:>5} {:>9.4f} {:>12} {:>11.2f} {:>11.2f} {:>8.4f}\n", task,
+                 record.projections[p], report.rank, report.orthonormality_error,
+                 percent(report.explained_energy), report.mean_angle, report.largest_angle, report.leak);
+    }
+  }
+}
+
+void print_costs(const RunRecord& record) {
+  fmt::print("\n{:<5} {:>9} {:>12} {:>14} {:>12} {:>14}\n", "task", "batches", "ms / batch", "multiply-adds",
+             "spikes", "synaptic ops");
+  PhaseSeconds total{};
+  for (std::size_t k = 0; k < record.costs.size(); ++k) {
+    const TaskCosts& costs = record.costs[k];
+    fmt::print("{:<5} {:>9} {:>12.3f} {:>14.4g} {:>12.4g} {:>14.4g}\n", k + 1, costs.training_batches,
+               1e3 * costs.training_seconds() / costs.training_batches, costs.multiply_adds, costs.spikes,
+               costs.synaptic_operations);
+    for (std::size_t i = 0; i < total.size(); ++i) total[i] += costs.seconds[i];
+  }
+  fmt::print("(multiply-adds, spikes and synaptic operations of one training sample)\n\nseconds:");
+  for (std::size_t i = 0; i < total.size(); ++i) fmt::print(" {} {:.1f}", phase_names[i], total[i]);
+  fmt::print("\npeak memory: {:.0f} MB\n", record.peak_memory / 1e6);
+}
+
+}  // namespace
+
+int inspect_command(const std::vector<std::string>& arguments) {
+  if (arguments.size() != 1) throw ConfigError("inspect: expected one run file or folder");
+  const std::filesystem::path path = run_file_at(arguments.front());
+  const RunRecord record = read_run_file(path);
+  fmt::print("{}\northospike {} ({}), started {}, seed {}, {} with {} threads\n{} of {} tasks{}\n\n",
+             path.string(), record.origin.version, record.origin.git_revision, record.started,
+             record.origin.seed, record.origin.device, record.origin.threads, record.tasks_done,
+             record.accuracy.tasks(), record.finished ? "" : ", unfinished");
+  fmt::print("{}", accuracy_table(record.accuracy, record.tasks_done));
+  print_subspaces(record);
+  print_costs(record);
+  fmt::print("\n{}", record.config);
+  return 0;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <map>
+#include <new>
+
+#include "app/commands.hpp"
+#include "kernels/error.hpp"
+#include "learning/config.hpp"
+#include "learning/version.hpp"
+
+namespace {
+
+using Command = std::function<int(const std::vector<std::string>&)>;
+
+enum ExitCode { done = 0, failed = 1, bad_usage = 2 };
+
+int dispatch(std::vector<std::string> words) {
+  const std::map<std::string, Command> commands = {{"run", orthospike::run_command},
+                                                   {"inspect", orthospike::inspect_command},
+                                                   {"help", orthospike::help_command}};
+  if (words.empty()) {
+    throw orthospike::ConfigError("a command is missing; 'orthospike --help' lists them");
+  }
+  const std::string name = words.front();
+  words.erase(words.begin());
+  if (name == "--version") {
+    fmt::print("orthospike {} ({})\n", orthospike::version, orthospike::git_revision);
+    return done;
+  }
+  if (name == "--help" || name == "-h") return orthospike::help_command({});
+  const auto found = commands.find(name);
+  if (found == commands.end()) {
+    std::vector<std::string> names;
+    for (const auto& command : commands) names.push_back(command.first);
+    throw orthospike::ConfigError(fmt::format("unknown command '{}'; the nearest known one is '{}'", name,
+                                              orthospike::nearest_name(name, names)));
+  }
+  return found->second(words);
+}
+
+int report(const char* sentence, ExitCode code) {
+  fmt::print(stderr, "orthospike: {}\n", sentence);
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const int code = dispatch({argv + 1, argv + argc});
+    if (std::fflush(stdout) != 0) {
+      return report(fmt::format("cannot write to the standard output: {}", std::strerror(errno)).c_str(),
+                    failed);
+    }
+    return code;
+  } catch (const orthospike::ConfigError& error) {
+    return report(error.what(), bad_usage);
+  } catch (const std::bad_alloc&) {
+    return report("not enough memory", failed);
+  } catch (const std::exception& error) {
+    return report(error.what(), failed);
+  }
+}

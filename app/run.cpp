@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+#include "app/accuracy_table.hpp"
+#include "app/commands.hpp"
+#include "kernels/error.hpp"
+#include "learning/experiment.hpp"
+
+namespace orthospike {
+
+namespace {
+
+/// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
+class Console final : public ExperimentObserver {
+ public:
+  explicit Console(std::size_t tasks) : tasks_(tasks) {}
+
+  void warn(const std::string& sentence) override {
+    fmt::print(stderr, "orthospike: warning: {}\n", sentence);
+  }
+
+  void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches, double loss,
+                double accuracy) override {
+    const std::string state = fmt::format("task {}/{}  epoch {}  batch {}/{}  loss {:.4f}  accuracy {:.2f} %",
+                                          task, tasks_, epoch, batch, batches, loss, 100.0 * accuracy);
+    if (terminal_) {
+      constexpr std::size_t width = 24;
+      const std::size_t filled = width * batch / batches;
+      fmt::print("\r[{:#<{}}{:.<{}}] {}\x1b[K", "", filled, "", width - filled, state);
+      if (batch == batches) fmt::print("\n");
+      std::fflush(stdout);
+      return;
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (batch == batches || now - last_line_ > std::chrono::seconds(10)) {
+      fmt::print("{}\n", state);
+      std::fflush(stdout);
+      last_line_ = now;
+    }
+  }
+
+  void evaluated(const AccuracyMatrix& accuracy, std::size_t after) override {
+    if (after > 0) fmt::print("\n{}\n", accuracy_table(accuracy, after));
+    std::fflush(stdout);
+  }
+
+ private:
+  std::size_t tasks_;
+  bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
+};
+
+std::string json_text(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += fmt::format("\\{}", c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
+std::string json_number(double number) {
+  return std::isfinite(number) ? fmt::format("{:.6g}", number) : "null";
+}
+
+void print_summary(const RunRecord& record, const std::filesystem::path& run_file) {
+  const std::size_t tasks = record.accuracy.tasks();
+  double seconds = 0;
+  double training_seconds = 0;
+  double samples = 0;
+  for (const TaskCosts& costs : record.costs) {
+    for (const double phase : costs.seconds) seconds += phase;
+    training_seconds += costs.training_seconds();
+    samples += static_cast<double>(costs.training_samples);
+  }
+  fmt::print(R"({{"acc": {}, "bwt": {}, "forgetting": {}, "seconds": {}, "train_samples_per_second": {}, )"
+             R"("run_file": {}}})"
+             "\n",
+             json_number(record.accuracy.average_accuracy(tasks)),
+             json_number(record.accuracy.backward_transfer(tasks)),
+             json_number(record.accuracy.mean_forgetting(tasks)), json_number(seconds),
+             json_number(samples / training_seconds), json_text(run_file.string()));
+}
+
+struct Arguments {
+  std::filesystem::path config_file;
+  std::filesystem::path out;
+  std::vector<std::string> settings;  ///< --section.key=value
+};
+
+Arguments parse(const std::vector<std::string>& words) {
+  Arguments arguments;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string& word = words[i];
+    if (word == "--out") {
+      if (i + 1 == words.size()) throw ConfigError("run: option --out needs a folder");
+      arguments.out = words[++i];
+    } else if (word.starts_with("--out=")) {
+      arguments.out = word.substr(6);
+    } else if (word.starts_with("-") || !arguments.config_file.empty()) {
+      arguments.settings.push_back(word);
+    } else {
+      arguments.config_file = word;
+    }
+  }
+  if (arguments.config_file.empty())
+    throw ConfigError("run: a config file is missing; usage: orthospike run CONFIG");
+  if (arguments.out.empty()) arguments.out = std::filesystem::path("runs") / arguments.config_file.stem();
+  return arguments;
+}
+
+/// The part of a config's text that results depend on: all but section [run].
+std::string without_run_section(const std::string& config) {
+  const std::size_t begin = config.find("[run]");
+  const std::size_t end = begin == std::string::npos ? begin : config.find('[', begin + 1);
+  return end == std::string::npos ? config : config.substr(0, begin) + config.substr(end);
+}
+
+}  // namespace
+
+int run_command(const std::vector<std::string>& words) {
+  if (words == std::vector<std::string>{"--help"}) return help_command({});
+  const Arguments arguments = parse(words);
+  const Config config = read_config(arguments.config_file, arguments.settings);
+
+  const std::filesystem::path run_file = arguments.out / RunFile::name;
+  if (std::filesystem::exists(run_file)) {
+    const RunRecord record = read_run_file(run_file);
+    if (without_run_section(record.config) != without_run_section(config_text(config))) {
+      throw ConfigError(fmt::format("--out: {} holds a finished run of another config; give another folder",
+                                    run_file.string()));
+    }
+    fmt::print("{} is finished already; nothing to do\n", run_file.string());
+    print_summary(record, run_file);
+    return 0;
+  }
+
+  const ImageData data = read_image_data(find_data_set(config.data.name, config.data.path));
+  std::error_code error;
+  std::filesystem::create_directories(arguments.out, error);
+  if (error)
+    throw EnvironmentError(
+        fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
+  Console console(config.tasks.count);
+  print_summary(run_experiment(config, data, arguments.out, console), run_file);
+  return 0;
+}
+
+}  // namespace orthospike

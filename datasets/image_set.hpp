@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace orthospike {
+
+/// Grey images with labels. `pixels` is [count × height·width] row-major, `labels` is [count].
+/// `classes` is at least 1 and above every label.
+struct ImageSet {
+  std::size_t count = 0;
+  std::size_t height = 0;
+  std::size_t width = 0;
+  std::vector<std::uint8_t> pixels;
+  std::vector<std::uint8_t> labels;
+  std::size_t classes = 1;
+
+  std::size_t pixels_per_image() const { return height * width; }
+};
+
+/// Training and test images of equal size, with the same `classes`: 1 + the largest label of both.
+struct ImageData {
+  ImageSet train;
+  ImageSet test;
+};
+
+/// Reads train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte,
+/// each plain or with .gz, from `folder`. No set is empty.
+/// Throws EnvironmentError for a missing or damaged file, or when ranks, counts or image sizes do not fit.
+ImageData read_image_data(const std::filesystem::path& folder);
+
+/// True when `folder` has those four files, each plain or with .gz.
+bool holds_image_data(const std::filesystem::path& folder);
+
+/// The first folder with the four files: `explicit_path` or its subfolder `name`, if given; otherwise
+/// E/`name` or E for each E in $ORTHOSPIKE_DATA (colon-separated), $HOME/.local/share/orthospike/`name`, or
+/// /usr/share/datasets/`name`. Throws EnvironmentError listing these places and how to get the files.
+std::filesystem::path find_data_set(const std::string& name, const std::filesystem::path& explicit_path);
+
+}  // namespace orthospike

@@ -1,0 +1,135 @@
+#include "kernels/backend.hpp"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace orthospike {
+
+namespace {
+
+void require(bool holds, const char* operation, const char* what) {
+  if (!holds) throw std::invalid_argument(fmt::format("{}: {}", operation, what));
+}
+
+bool same_shape(ConstMatrix a, ConstMatrix b) {
+  return a.rows == b.rows && a.cols == b.cols;
+}
+
+std::size_t rows_of(ConstMatrix m, Transpose transpose) {
+  return transpose == Transpose::no ? m.rows : m.cols;
+}
+std::size_t cols_of(ConstMatrix m, Transpose transpose) {
+  return transpose == Transpose::no ? m.cols : m.rows;
+}
+
+double product(std::size_t a, std::size_t b, std::size_t c) {
+  return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
+}
+
+}  // namespace
+
+void Backend::check_equal(const char* operation, std::size_t left, std::size_t right) {
+  require(left == right, operation, "source and destination differ in size");
+}
+
+void Backend::fill_uniform(View<float> values, float low, float high, const RandomKey& key) {
+  do_fill_uniform(values, low, high, key);
+}
+
+void Backend::fill_normal(View<float> values, const RandomKey& key) {
+  do_fill_normal(values, key);
+}
+
+void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
+                       Transpose transpose_b, float beta, Matrix c) {
+  require(rows_of(a, transpose_a) == c.rows && cols_of(b, transpose_b) == c.cols &&
+              cols_of(a, transpose_a) == rows_of(b, transpose_b),
+          "multiply", "shapes do not chain");
+  multiply_adds_ += product(c.rows, c.cols, cols_of(a, transpose_a));
+  if (!c.empty()) do_multiply(alpha, a, transpose_a, b, transpose_b, beta, c);
+}
+
+void Backend::add(float alpha, View<const float> x, float beta, View<float> y) {
+  check_equal("add", x.size(), y.size());
+  do_add(alpha, x, beta, y);
+}
+
+void Backend::raise_to(float bound, View<float> values) {
+  do_raise_to(bound, values);
+}
+
+void Backend::encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
+                            View<const std::uint32_t> pixel_order, float mean, float deviation,
+                            Matrix currents) {
+  require(samples.size() == currents.rows && pixel_order.size() == currents.cols, "encode_images",
+          "currents are not [samples × pixels]");
+  require(currents.cols > 0 && images.size() % currents.cols == 0, "encode_images", "images are not whole");
+  do_encode_images(images, samples, pixel_order, mean, deviation, currents);
+}
+
+void Backend::deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
+                      Delivery delivery, float crossover, Matrix currents) {
+  require(spikes.neurons == weights.rows, "deliver", "weights do not have one row for each spiking neuron");
+  require(spikes.rows == currents.rows && weights.cols == currents.cols, "deliver",
+          "currents are not [rows × targets]");
+  require(height.size() == 1, "deliver", "height is not one number");
+  do_deliver(spikes, weights, height, dt, delivery, crossover, currents);
+}
+
+void Backend::lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
+                      ConstMatrix currents, const LifDsrOutputs& outputs) {
+  const Matrix& shape = outputs.membrane;
+  require(same_shape(shape, outputs.average_current) && same_shape(shape, outputs.average_output) &&
+              same_shape(shape, outputs.mean_output),
+          "lif_dsr", "outputs differ in shape");
+  require(steps > 0 && (currents.rows == shape.rows || currents.rows == steps * shape.rows) &&
+              currents.cols == shape.cols,
+          "lif_dsr", "currents are neither [batch × neurons] nor [steps·batch × neurons]");
+  require(outputs.spikes.rows == steps * shape.rows && outputs.spikes.neurons == shape.cols, "lif_dsr",
+          "spikes do not have one row for each step and sample");
+  require(threshold.size() == 1, "lif_dsr", "threshold is not one number");
+  do_lif_dsr(neuron, threshold, steps, currents, outputs);
+}
+
+void Backend::lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
+                               ConstMatrix average_current, Matrix gradient, View<float> threshold_gradient) {
+  require(same_shape(average_current, gradient), "lif_dsr_backward", "gradient and currents differ in shape");
+  require(threshold.size() == 1 && threshold_gradient.size() == 1, "lif_dsr_backward",
+          "threshold and its gradient are not one number each");
+  do_lif_dsr_backward(neuron, threshold, scale, average_current, gradient, threshold_gradient);
+}
+
+void Backend::count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) {
+  require(total.size() == 1, "count_spikes", "total is not one number");
+  do_count_spikes(counts, total);
+}
+
+void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
+                            View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
+                            View<std::uint32_t> correct) {
+  require(same_shape(logits, logit_gradient) && samples.size() == logits.rows, "cross_entropy",
+          "logits, gradient and samples differ in number");
+  require(loss.size() == 1 && correct.size() == 1, "cross_entropy",
+          "loss and correct are not one number each");
+  do_cross_entropy(logits, labels, samples, logit_gradient, loss, correct);
+}
+
+void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {
+  require(same_shape(x, residual) && h.cols == x.cols, "remove_subspace", "shapes do not chain");
+  multiply_adds_ += 2 * product(x.rows, h.rows, x.cols);
+  do_remove_subspace(h, x, residual);
+}
+
+void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) {
+  require(same_shape(correlation, velocity) && same_shape(correlation, h), "hebbian_step",
+          "correlation, velocity and weights differ in shape");
+  do_hebbian_step(step, correlation, velocity, h);
+}
+
+void Backend::orthonormalise_rows(Matrix h, std::size_t first) {
+  require(first <= h.rows && h.rows <= h.cols, "orthonormalise_rows", "more rows than columns");
+  do_orthonormalise_rows(h, first);
+}
+
+}  // namespace orthospike

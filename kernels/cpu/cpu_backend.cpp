@@ -1,0 +1,29 @@
+#include "kernels/cpu/cpu_backend.hpp"
+
+#include <cblas.h>
+#include <fmt/format.h>
+#include <hwy/targets.h>
+
+#include <bit>
+
+namespace orthospike {
+
+CpuBackend::CpuBackend(int threads) : threads_(threads) {
+  // BLAS runs inside our own parallel loops; a second pool of threads below them would oversubscribe the
+  // cores.
+  openblas_set_num_threads(1);
+}
+
+std::string CpuBackend::device() const {
+  // The lowest set bit among the supported targets is the best one.
+  const auto supported = static_cast<std::uint64_t>(hwy::SupportedTargets());
+  const auto best = static_cast<std::int64_t>(std::uint64_t{1} << std::countr_zero(supported));
+  return fmt::format("cpu ({} SIMD, OpenBLAS {})", hwy::TargetName(best), openblas_get_corename());
+}
+
+Matrix CpuBackend::scratch(std::size_t rows, std::size_t cols) {
+  if (scratch_.size() < rows * cols) scratch_ = allocate<float>(rows * cols);
+  return scratch_.matrix(rows, cols);
+}
+
+}  // namespace orthospike

@@ -1,0 +1,164 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/delivery.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h must come first: this file is compiled once for each instruction set.
+#include <cblas.h>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/parallel.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace orthospike::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+
+/// Vectors of targets that one pass over the events accumulates in registers. Eight of the widest vectors
+/// (128 targets) of 800 presynaptic neurons are 400 KB of weights: they stay in the second-level cache over
+/// all rows.
+constexpr std::size_t widest_pass = 8;
+
+/// out[0 … width·lanes) ← scale · Σ over events of weights[event · targets + …]
+template <std::size_t width>
+void accumulate(const std::uint32_t* events, std::uint32_t count, const float* weights, std::size_t targets,
+                float scale, float* out) {
+  const FloatTag tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  auto sum0 = hn::Zero(tag), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+  auto sum4 = sum0, sum5 = sum0, sum6 = sum0, sum7 = sum0;
+  for (std::uint32_t event = 0; event < count; ++event) {
+    const float* outgoing = weights + events[event] * targets;
+    sum0 = hn::Add(sum0, hn::LoadU(tag, outgoing));
+    if constexpr (width > 1) sum1 = hn::Add(sum1, hn::LoadU(tag, outgoing + lanes));
+    if constexpr (width > 2) {
+      sum2 = hn::Add(sum2, hn::LoadU(tag, outgoing + 2 * lanes));
+      sum3 = hn::Add(sum3, hn::LoadU(tag, outgoing + 3 * lanes));
+    }
+    if constexpr (width > 4) {
+      sum4 = hn::Add(sum4, hn::LoadU(tag, outgoing + 4 * lanes));
+      sum5 = hn::Add(sum5, hn::LoadU(tag, outgoing + 5 * lanes));
+      sum6 = hn::Add(sum6, hn::LoadU(tag, outgoing + 6 * lanes));
+      sum7 = hn::Add(sum7, hn::LoadU(tag, outgoing + 7 * lanes));
+    }
+  }
+  const auto factor = hn::Set(tag, scale);
+  hn::StoreU(hn::Mul(sum0, factor), tag, out);
+  if constexpr (width > 1) hn::StoreU(hn::Mul(sum1, factor), tag, out + lanes);
+  if constexpr (width > 2) {
+    hn::StoreU(hn::Mul(sum2, factor), tag, out + 2 * lanes);
+    hn::StoreU(hn::Mul(sum3, factor), tag, out + 3 * lanes);
+  }
+  if constexpr (width > 4) {
+    hn::StoreU(hn::Mul(sum4, factor), tag, out + 4 * lanes);
+    hn::StoreU(hn::Mul(sum5, factor), tag, out + 5 * lanes);
+    hn::StoreU(hn::Mul(sum6, factor), tag, out + 6 * lanes);
+    hn::StoreU(hn::Mul(sum7, factor), tag, out + 7 * lanes);
+  }
+}
+
+/// The last targets, fewer than one vector.
+void accumulate_rest(const std::uint32_t* events, std::uint32_t count, const float* weights,
+                     std::size_t targets, std::size_t rest, float scale, float* out) {
+  for (std::size_t j = 0; j < rest; ++j) {
+    float sum = 0;
+    for (std::uint32_t event = 0; event < count; ++event) sum += weights[events[event] * targets + j];
+    out[j] = sum * scale;
+  }
+}
+
+/// Targets of one pass that starts at `target`: as many whole vectors (8, 4, 2, 1) as are left, else the
+/// rest.
+std::size_t pass_targets(std::size_t target, std::size_t targets) {
+  const std::size_t lanes = hn::Lanes(FloatTag());
+  for (std::size_t width = widest_pass; width > 0; width /= 2) {
+    if (target + width * lanes <= targets) return width * lanes;
+  }
+  return targets - target;
+}
+
+/// currents[first … last, target … target + pass_targets)
+void deliver_pass(const ConstSpikes& spikes, const ConstMatrix& weights, std::size_t target,
+                  std::size_t first, std::size_t last, float scale, const Matrix& currents) {
+  const std::size_t targets = weights.cols;
+  const std::size_t lanes = hn::Lanes(FloatTag());
+  const std::size_t pass = pass_targets(target, targets);
+  for (std::size_t row = first; row < last; ++row) {
+    const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
+    const std::uint32_t count = spikes.counts.address()[row];
+    const float* from = weights.address() + target;
+    float* out = currents.address() + row * targets + target;
+    if (pass == 8 * lanes) {
+      accumulate<8>(events, count, from, targets, scale, out);
+    } else if (pass == 4 * lanes) {
+      accumulate<4>(events, count, from, targets, scale, out);
+    } else if (pass == 2 * lanes) {
+      accumulate<2>(events, count, from, targets, scale, out);
+    } else if (pass == lanes) {
+      accumulate<1>(events, count, from, targets, scale, out);
+    } else {
+      accumulate_rest(events, count, from, targets, pass, scale, out);
+    }
+  }
+}
+
+}  // namespace orthospike::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace orthospike {
+
+namespace {
+
+HWY_EXPORT(pass_targets);
+HWY_EXPORT(deliver_pass);
+
+constexpr std::size_t rows_per_piece = 64;
+
+double density(const ConstSpikes& spikes) {
+  std::uint64_t total = 0;
+  for (std::size_t row = 0; row < spikes.rows; ++row) total += spikes.counts.address()[row];
+  return static_cast<double>(total) / static_cast<double>(spikes.rows * spikes.neurons);
+}
+
+}  // namespace
+
+void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
+                            Delivery delivery, float crossover, Matrix currents) {
+  const float scale = height.address()[0] / dt;
+  const bool dense =
+      delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
+  if (dense) {
+    const Matrix active = scratch(spikes.rows, spikes.neurons);
+    for_each_range(spikes.rows, rows_per_piece, threads_,
+                   [&](std::size_t, std::size_t first, std::size_t last) {
+                     for (std::size_t row = first; row < last; ++row) {
+                       float* expanded = active.address() + row * spikes.neurons;
+                       std::fill_n(expanded, spikes.neurons, 0.0F);
+                       const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
+                       for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event)
+                         expanded[events[event]] = 1.0F;
+                     }
+                   });
+    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents);
+    return;
+  }
+
+  // Pieces of the same pass are neighbours: each thread keeps to few passes, whose weights stay in its cache.
+  std::vector<std::size_t> passes;
+  for (std::size_t target = 0; target < weights.cols;) {
+    passes.push_back(target);
+    target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
+  }
+  const std::size_t chunks = (spikes.rows + rows_per_piece - 1) / rows_per_piece;
+  for_each_piece(passes.size() * chunks, threads_, [&](std::size_t piece) {
+    const std::size_t first = piece % chunks * rows_per_piece;
+    HWY_DYNAMIC_DISPATCH(deliver_pass)
+    (spikes, weights, passes[piece / chunks], first, std::min(first + rows_per_piece, spikes.rows), scale,
+     currents);
+  });
+}
+
+}  // namespace orthospike
+#endif

@@ -1,0 +1,41 @@
+#include <algorithm>
+
+#include "kernels/reference/reference_backend.hpp"
+
+namespace orthospike {
+
+namespace {
+
+float element(ConstMatrix m, Transpose transpose, std::size_t row, std::size_t col) {
+  return transpose == Transpose::no ? m.address()[row * m.cols + col] : m.address()[col * m.cols + row];
+}
+
+}  // namespace
+
+void ReferenceBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
+                                   Transpose transpose_b, float beta, Matrix c) {
+  const std::size_t inner = transpose_a == Transpose::no ? a.cols : a.rows;
+  for (std::size_t row = 0; row < c.rows; ++row) {
+    for (std::size_t col = 0; col < c.cols; ++col) {
+      double sum = 0;
+      for (std::size_t k = 0; k < inner; ++k) {
+        sum += static_cast<double>(element(a, transpose_a, row, k)) * element(b, transpose_b, k, col);
+      }
+      float& result = c.address()[row * c.cols + col];
+      const double kept = beta == 0.0F ? 0.0 : static_cast<double>(beta) * result;
+      result = static_cast<float>(alpha * sum + kept);
+    }
+  }
+}
+
+void ReferenceBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
+  for (std::size_t i = 0; i < y.size(); ++i) y.address()[i] = alpha * x.address()[i] + beta * y.address()[i];
+}
+
+void ReferenceBackend::do_raise_to(float bound, View<float> values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values.address()[i] = std::max(values.address()[i], bound);
+  }
+}
+
+}  // namespace orthospike

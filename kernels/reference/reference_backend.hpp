@@ -1,0 +1,39 @@
+#pragma once
+
+#include "kernels/host_backend.hpp"
+
+namespace orthospike {
+
+/// The definition of every operation: serial, plain loops, sums in double. For tests, not for speed.
+class ReferenceBackend final : public HostBackend {
+ public:
+  std::string name() const override { return "reference"; }
+  std::string device() const override { return "serial reference"; }
+
+ private:
+  void do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) final;
+  void do_fill_normal(View<float> values, const RandomKey& key) final;
+  void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
+                   float beta, Matrix c) final;
+  void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
+  void do_raise_to(float bound, View<float> values) final;
+  void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
+                        View<const std::uint32_t> pixel_order, float mean, float deviation,
+                        Matrix currents) final;
+  void do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
+                  Delivery delivery, float crossover, Matrix currents) final;
+  void do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps, ConstMatrix currents,
+                  const LifDsrOutputs& outputs) final;
+  void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
+                           ConstMatrix average_current, Matrix gradient,
+                           View<float> threshold_gradient) final;
+  void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) final;
+  void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
+                        View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
+                        View<std::uint32_t> correct) final;
+  void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
+  void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
+  void do_orthonormalise_rows(Matrix h, std::size_t first) final;
+};
+
+}  // namespace orthospike

@@ -1,0 +1,57 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/reference/reference_backend.hpp"
+
+namespace orthospike {
+
+void ReferenceBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {
+  const std::size_t n = x.cols;
+  std::vector<double> left(n);
+  for (std::size_t row = 0; row < x.rows; ++row) {
+    const float* input = x.address() + row * n;
+    left.assign(input, input + n);
+    for (std::size_t m = 0; m < h.rows; ++m) {
+      const float* neuron = h.address() + m * n;
+      double response = 0;
+      for (std::size_t j = 0; j < n; ++j) response += static_cast<double>(neuron[j]) * input[j];
+      for (std::size_t j = 0; j < n; ++j) left[j] -= response * neuron[j];
+    }
+    std::copy(left.begin(), left.end(), residual.address() + row * n);
+  }
+}
+
+void ReferenceBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
+                                       Matrix h) {
+  for (std::size_t i = 0; i < h.values.size(); ++i) {
+    const float change = std::clamp(step.scale * correlation.address()[i], -step.clamp, step.clamp);
+    float& v = velocity.address()[i];
+    v = step.momentum * v + (1.0F - step.momentum) * change;
+    h.address()[i] += step.learning_rate * v;
+  }
+}
+
+void ReferenceBackend::do_orthonormalise_rows(Matrix h, std::size_t first) {
+  const std::size_t n = h.cols;
+  std::vector<double> row(n);
+  for (std::size_t i = first; i < h.rows; ++i) {
+    float* const target = h.address() + i * n;
+    row.assign(target, target + n);
+    for (int pass = 0; pass < 2; ++pass) {
+      const std::vector<double> before = row;
+      for (std::size_t k = 0; k < i; ++k) {
+        const float* earlier = h.address() + k * n;
+        double overlap = 0;
+        for (std::size_t j = 0; j < n; ++j) overlap += before[j] * earlier[j];
+        for (std::size_t j = 0; j < n; ++j) row[j] -= overlap * earlier[j];
+      }
+      double norm = 0;
+      for (const double value : row) norm += value * value;
+      for (double& value : row) value /= std::sqrt(norm);
+    }
+    std::copy(row.begin(), row.end(), target);
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,402 @@
+#include "learning/config.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <boost/algorithm/string.hpp>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <numeric>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace po = boost::program_options;
+
+namespace {
+
+/// What each type of value accepts, shown in help and in errors.
+constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
+
+[[noreturn]] void refuse(const std::string& key, const std::string& value, const std::string& expected) {
+  throw ConfigError(fmt::format("{}: '{}' is not {}", key, value, expected));
+}
+
+template <class Number>
+bool parse_number(std::string text, Number& number) {
+  boost::trim(text);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+template <class Access>
+ConfigKey text_key(std::string name, std::string meaning, Access access) {
+  return {name,
+          "text",
+          "-",
+          std::move(meaning),
+          [access](Config& c, const std::string& value) { access(c) = value; },
+          [access](const Config& c) { return access(c); }};
+}
+
+template <class Access>
+ConfigKey integer_key(std::string name, std::size_t lowest, std::size_t highest, std::string unit,
+                      std::string meaning, Access access) {
+  const std::string type = highest == any ? fmt::format("an integer >= {}", lowest)
+                                          : fmt::format("an integer from {} to {}", lowest, highest);
+  return {name,
+          type,
+          std::move(unit),
+          std::move(meaning),
+          [=](Config& c, const std::string& value) {
+            std::size_t number = 0;
+            if (!parse_number(value, number) || number < lowest || number > highest)
+              refuse(name, value, type);
+            access(c) = static_cast<std::remove_reference_t<decltype(access(c))>>(number);
+          },
+          [access](const Config& c) { return fmt::format("{}", access(c)); }};
+}
+
+/// Bounds of a real number: [lowest, highest], without the lowest when `open`.
+struct Bounds {
+  float lowest;
+  float highest;
+  bool open;
+
+  bool hold(float number) const {
+    return std::isfinite(number) && (open ? number > lowest : number >= lowest) && number <= highest;
+  }
+  std::string text() const {
+    const std::string above = fmt::format("a number {} {}", open ? ">" : ">=", lowest);
+    return highest == std::numeric_limits<float>::max() ? above : fmt::format("{} and <= {}", above, highest);
+  }
+};
+
+constexpr float unbounded = std::numeric_limits<float>::max();
+constexpr Bounds positive{0, unbounded, true};
+constexpr Bounds not_negative{0, unbounded, false};
+constexpr Bounds any_number{-unbounded, unbounded, false};
+constexpr Bounds fraction{0, 1, false};
+
+template <class Access>
+ConfigKey real_key(std::string name, Bounds bounds, std::string unit, std::string meaning, Access access) {
+  return {name,
+          bounds.lowest == -unbounded ? "a number" : bounds.text(),
+          std::move(unit),
+          std::move(meaning),
+          [=](Config& c, const std::string& value) {
+            float number = 0;
+            if (!parse_number(value, number) || !bounds.hold(number)) {
+              refuse(name, value, bounds.lowest == -unbounded ? "a number" : bounds.text());
+            }
+            access(c) = number;
+          },
+          [access](const Config& c) { return fmt::format("{}", access(c)); }};
+}
+
+template <class Access>
+ConfigKey flag_key(std::string name, std::string meaning, Access access) {
+  return {name,
+          "true or false",
+          "-",
+          std::move(meaning),
+          [=](Config& c, const std::string& value) {
+            if (value != "true" && value != "false") refuse(name, value, "true or false");
+            access(c) = value == "true";
+          },
+          [access](const Config& c) { return access(c) ? "true" : "false"; }};
+}
+
+/// A comma-separated list, at least one number.
+template <class Number, class Access, class Accept>
+ConfigKey list_key(std::string name, std::string type, std::string unit, std::string meaning, Access access,
+                   Accept accept) {
+  return {name,
+          type,
+          std::move(unit),
+          std::move(meaning),
+          [=](Config& c, const std::string& value) {
+            std::vector<std::string> parts;
+            boost::split(parts, value, boost::is_any_of(","));
+            std::vector<Number> numbers(parts.size());
+            for (std::size_t i = 0; i < parts.size(); ++i) {
+              if (!parse_number(parts[i], numbers[i]) || !accept(numbers[i])) refuse(name, value, type);
+            }
+            access(c) = numbers;
+          },
+          [access](const Config& c) { return fmt::format("{}", fmt::join(access(c), ",")); }};
+}
+
+std::string section_of(const std::string& name) {
+  return name.substr(0, name.find('.'));
+}
+
+const ConfigKey* find_key(const std::string& name) {
+  const auto found = std::ranges::find(config_keys(), name, &ConfigKey::name);
+  return found == config_keys().end() ? nullptr : &*found;
+}
+
+[[noreturn]] void refuse_unknown(const std::string& name, const std::string& place) {
+  std::vector<std::string> names;
+  for (const ConfigKey& key : config_keys()) names.push_back(key.name);
+  throw ConfigError(fmt::format("{}: unknown key '{}'; the nearest known one is '{}'", place, name,
+                                nearest_name(name, names)));
+}
+
+po::options_description known_options() {
+  po::options_description options;
+  for (const ConfigKey& key : config_keys())
+    options.add_options()(key.name.c_str(), po::value<std::string>());
+  return options;
+}
+
+/// Applies what a parser found; `place` names the file or the command line in messages.
+void apply(const po::parsed_options& parsed, const std::string& place, Config& config) {
+  std::vector<std::string> seen;
+  for (const po::option& option : parsed.options) {
+    if (option.position_key >= 0) {
+      throw ConfigError(fmt::format("{}: unexpected word '{}'; options have the form --section.key=value",
+                                    place, option.value.empty() ? option.string_key : option.value.front()));
+    }
+    std::string name = option.string_key;
+    if (name.starts_with("--")) name.erase(0, 2);
+    const ConfigKey* key = find_key(name);
+    if (key == nullptr) refuse_unknown(name, place);
+    if (std::ranges::find(seen, name) != seen.end()) {
+      throw ConfigError(fmt::format("{}: key '{}' is given twice", place, name));
+    }
+    seen.push_back(name);
+    if (option.value.empty()) throw ConfigError(fmt::format("{}: key '{}' has no value", place, name));
+    std::string value = option.value.front();
+    boost::trim(value);
+    key->set(config, value);
+  }
+}
+
+}  // namespace
+
+const std::vector<ConfigKey>& config_keys() {
+  static const std::vector<ConfigKey> keys = {
+      text_key(
+          "experiment.name", "Name of the experiment, for people and reports.",
+          [](auto& c) -> auto& { return c.experiment.name; }),
+      integer_key(
+          "experiment.seed", 0, any, "-",
+          "Seed of every random number: weights, subspaces, pixel orders and sample orders.",
+          [](auto& c) -> auto& { return c.experiment.seed; }),
+      text_key(
+          "run.device", "Where to compute: auto, cpu or reference (slow, for comparisons).",
+          [](auto& c) -> auto& { return c.run.device; }),
+      integer_key(
+          "run.threads", 0, 1024, "threads",
+          "Threads of the cpu device; 0 uses all cores. Results do not depend on it.",
+          [](auto& c) -> auto& { return c.run.threads; }),
+      text_key(
+          "data.name", "Data set to look for: a folder of IDX files such as mnist or fashion-mnist.",
+          [](auto& c) -> auto& { return c.data.name; }),
+      text_key(
+          "data.path",
+          "Folder that holds the data set or its IDX files; empty searches ORTHOSPIKE_DATA, "
+          "~/.local/share/orthospike and /usr/share/datasets.",
+          [](auto& c) -> auto& { return c.data.path; }),
+      real_key(
+          "data.mean", any_number, "-", "Mean pixel that is subtracted, of pixels scaled to 0 … 1.",
+          [](auto& c) -> auto& { return c.data.mean; }),
+      real_key(
+          "data.deviation", positive, "-", "Standard deviation that pixels are divided by.",
+          [](auto& c) -> auto& { return c.data.deviation; }),
+      text_key(
+          "tasks.sequence",
+          "How tasks differ: permuted (every task shows the pixels in an order of its own).",
+          [](auto& c) -> auto& { return c.tasks.sequence; }),
+      integer_key(
+          "tasks.count", 1, 10000, "tasks", "Number of tasks.",
+          [](auto& c) -> auto& { return c.tasks.count; }),
+      integer_key(
+          "tasks.train_samples", 0, any, "samples", "First so many training samples; 0 uses all.",
+          [](auto& c) -> auto& { return c.tasks.train_samples; }),
+      integer_key(
+          "tasks.test_samples", 0, any, "samples", "First so many test samples; 0 uses all.",
+          [](auto& c) -> auto& { return c.tasks.test_samples; }),
+      integer_key(
+          "tasks.epochs", 1, any, "epochs", "Passes over the training samples of each task.",
+          [](auto& c) -> auto& { return c.tasks.epochs; }),
+      integer_key(
+          "training.batch_size", 1, 65536, "samples", "Samples of one weight update.",
+          [](auto& c) -> auto& { return c.training.batch_size; }),
+      list_key<std::size_t>(
+          "network.hidden", "integers from 1 to 65536, separated by commas", "neurons",
+          "Sizes of the hidden populations from input to read-out.",
+          [](auto& c) -> auto& { return c.network.hidden; },
+          [](std::size_t size) { return size >= 1 && size <= 65536; }),
+      text_key(
+          "network.delivery",
+          "How spikes are delivered: auto (by measured density), events, or dense (matrix product).",
+          [](auto& c) -> auto& { return c.network.delivery; }),
+      real_key(
+          "network.dense_crossover", fraction, "-",
+          "Share of active neurons above which automatic delivery takes the dense product.",
+          [](auto& c) -> auto& { return c.network.dense_crossover; }),
+      text_key(
+          "neuron.model", "Neuron model of the hidden populations: lif_dsr.",
+          [](auto& c) -> auto& { return c.neuron.model; }),
+      integer_key(
+          "neuron.steps", 1, 100000, "steps", "Time steps T of one sample.",
+          [](auto& c) -> auto& { return c.neuron.steps; }),
+      real_key(
+          "neuron.dt", positive, "unit of tau", "Length of a step.",
+          [](auto& c) -> auto& { return c.neuron.dt; }),
+      real_key(
+          "neuron.tau", positive, "unit of dt", "Membrane time constant.",
+          [](auto& c) -> auto& { return c.neuron.tau; }),
+      real_key(
+          "neuron.threshold", positive, "potential",
+          "Firing threshold before training; a spike takes it off the membrane and carries threshold/dt.",
+          [](auto& c) -> auto& { return c.neuron.threshold; }),
+      real_key(
+          "neuron.lowest_threshold", positive, "potential", "Floor under the trained thresholds.",
+          [](auto& c) -> auto& { return c.neuron.lowest_threshold; }),
+      real_key(
+          "neuron.firing_fraction", {0, 1, true}, "-",
+          "A spike starts at this part of the threshold (alpha of DSR).",
+          [](auto& c) -> auto& { return c.neuron.firing_fraction; }),
+      text_key(
+          "rule.name", "Training rule: dsr.", [](auto& c) -> auto& { return c.rule.name; }),
+      text_key(
+          "feedback.name", "How errors travel back: backprop.",
+          [](auto& c) -> auto& { return c.feedback.name; }),
+      text_key(
+          "protection.name", "Protection of earlier tasks: none or hlop.",
+          [](auto& c) -> auto& { return c.protection.name; }),
+      text_key(
+          "hlop.extractor", "How subspaces are learned: lateral_hebbian.",
+          [](auto& c) -> auto& { return c.hlop.extractor; }),
+      text_key(
+          "hlop.ranks",
+          "New subspace neurons: an entry a task separated by ';', in it one number for all projections or "
+          "one "
+          "each separated by ','; the last entry holds for later tasks. Capped at the presynaptic size.",
+          [](auto& c) -> auto& { return c.hlop.ranks; }),
+      flag_key(
+          "hlop.orthonormalise", "Make the learned rows of a subspace orthonormal at the end of each task.",
+          [](auto& c) -> auto& { return c.hlop.orthonormalise; }),
+      list_key<float>(
+          "hebbian.learning_rate", "numbers >= 0, separated by commas", "-",
+          "Rate of the lateral Hebbian step, one a projection; the last holds for the rest.",
+          [](auto& c) -> auto& { return c.hebbian.learning_rate; },
+          [](float rate) { return not_negative.hold(rate); }),
+      integer_key(
+          "hebbian.iterations", 1, 1000, "steps", "Hebbian steps on each batch.",
+          [](auto& c) -> auto& { return c.hebbian.iterations; }),
+      real_key(
+          "hebbian.momentum", fraction, "-", "Part of the Hebbian velocity kept in each step.",
+          [](auto& c) -> auto& { return c.hebbian.momentum; }),
+      real_key(
+          "hebbian.clamp", positive, "-", "Bound on each entry of the Hebbian change before momentum.",
+          [](auto& c) -> auto& { return c.hebbian.clamp; }),
+      text_key(
+          "optimiser.name", "Optimiser: sgd.", [](auto& c) -> auto& { return c.optimiser.name; }),
+      real_key(
+          "optimiser.learning_rate", not_negative, "-", "Learning rate of weights and thresholds.",
+          [](auto& c) -> auto& { return c.optimiser.learning_rate; }),
+      real_key(
+          "optimiser.momentum", {0, 0.9999F, false}, "-", "Momentum of sgd.",
+          [](auto& c) -> auto& { return c.optimiser.momentum; }),
+      integer_key(
+          "metrics.quality_samples", 0, 100000, "samples",
+          "Training samples of each task whose activity is kept to measure subspaces and leaks; 0 measures "
+          "none.",
+          [](auto& c) -> auto& { return c.metrics.quality_samples; }),
+  };
+  return keys;
+}
+
+Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments) {
+  Config config;
+  const po::options_description options = known_options();
+  if (!file.empty()) {
+    std::ifstream stream(file);
+    if (!stream || std::filesystem::is_directory(file)) {
+      throw EnvironmentError(fmt::format("{}: the config file cannot be read", file.string()));
+    }
+    try {
+      apply(po::parse_config_file(stream, options, true), file.string(), config);
+    } catch (const po::error& error) {
+      throw ConfigError(fmt::format("{}: {}", file.string(), error.what()));
+    }
+    if (stream.bad())
+      throw EnvironmentError(fmt::format("{}: the config file cannot be read", file.string()));
+  }
+  try {
+    // Without abbreviations: a mistyped key must not be taken for another.
+    const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    apply(po::command_line_parser(arguments).options(options).style(style).allow_unregistered().run(),
+          "command line", config);
+  } catch (const po::error& error) {
+    throw ConfigError(fmt::format("command line: {}", error.what()));
+  }
+  return config;
+}
+
+std::string config_text(const Config& config) {
+  std::string text;
+  std::string section;
+  for (const ConfigKey& key : config_keys()) {
+    if (section_of(key.name) != section) {
+      text += section.empty() ? "" : "\n";
+      section = section_of(key.name);
+      text += fmt::format("[{}]\n", section);
+    }
+    text += fmt::format("{} = {}\n", key.name.substr(section.size() + 1), key.get(config));
+  }
+  return text;
+}
+
+std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::size_t tasks,
+                                                  std::size_t projections) {
+  std::vector<std::string> entries;
+  boost::split(entries, text, boost::is_any_of(";"));
+  std::vector<std::vector<std::size_t>> ranks;
+  for (const std::string& entry : entries) {
+    std::vector<std::string> parts;
+    boost::split(parts, entry, boost::is_any_of(","));
+    std::vector<std::size_t>& row = ranks.emplace_back(parts.size());
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      if (!parse_number(parts[p], row[p]))
+        refuse("hlop.ranks", text, "a list of ranks such as 80,200,100; 70; 50");
+    }
+    if (row.size() == 1) row.resize(projections, row.front());
+    if (row.size() != projections) {
+      throw ConfigError(fmt::format("hlop.ranks: entry '{}' has {} ranks; expected 1 or {}, one a projection",
+                                    entry, row.size(), projections));
+    }
+  }
+  ranks.resize(tasks, ranks.back());
+  return ranks;
+}
+
+std::string nearest_name(const std::string& name, const std::vector<std::string>& names) {
+  const auto distance = [&](const std::string& other) {
+    std::vector<std::size_t> row(other.size() + 1);
+    std::iota(row.begin(), row.end(), 0U);
+    for (std::size_t i = 1; i <= name.size(); ++i) {
+      std::size_t diagonal = row[0];
+      row[0] = i;
+      for (std::size_t j = 1; j <= other.size(); ++j) {
+        const std::size_t substitution = diagonal + (name[i - 1] == other[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({substitution, row[j] + 1, row[j - 1] + 1});
+      }
+    }
+    return row.back();
+  };
+  const auto nearest = std::ranges::min_element(names, {}, distance);
+  return nearest == names.end() ? "" : *nearest;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace orthospike {
+
+/// Every setting of an experiment, by the name it has in a config file: section.key is config.section.key.
+/// Defaults are the published permuted-MNIST settings. config.cpp holds the table of keys with types and
+/// meanings.
+struct Config {
+  struct {
+    std::string name = "experiment";
+    std::uint64_t seed = 2022;
+  } experiment;
+  struct {
+    std::string device = "auto";
+    int threads = 0;
+  } run;
+  struct {
+    std::string name = "mnist";
+    std::string path;
+    float mean = 0.1307F;
+    float deviation = 0.3081F;
+  } data;
+  struct {
+    std::string sequence = "permuted";
+    std::size_t count = 10;
+    std::size_t train_samples = 0;
+    std::size_t test_samples = 0;
+    std::size_t epochs = 1;
+  } tasks;
+  struct {
+    std::size_t batch_size = 64;
+  } training;
+  struct {
+    std::vector<std::size_t> hidden = {800, 800};
+    std::string delivery = "auto";
+    float dense_crossover = 0.17F;
+  } network;
+  struct {
+    std::string model = "lif_dsr";
+    std::size_t steps = 20;
+    float dt = 0.05F;
+    float tau = 1.0F;
+    float threshold = 0.3F;
+    float lowest_threshold = 0.0005F;
+    float firing_fraction = 0.3F;
+  } neuron;
+  struct {
+    std::string name = "dsr";
+  } rule;
+  struct {
+    std::string name = "backprop";
+  } feedback;
+  struct {
+    std::string name = "hlop";
+  } protection;
+  struct {
+    std::string extractor = "lateral_hebbian";
+    std::string ranks = "80,200,100; 70; 70; 50; 50; 50; 30; 30; 30; 10";
+    bool orthonormalise = false;
+  } hlop;
+  struct {
+    std::vector<float> learning_rate = {0.001F, 0.01F, 0.01F};
+    std::size_t iterations = 5;
+    float momentum = 0.9F;
+    float clamp = 10.0F;
+  } hebbian;
+  struct {
+    std::string name = "sgd";
+    float learning_rate = 0.1F;
+    float momentum = 0.0F;
+  } optimiser;
+  struct {
+    std::size_t quality_samples = 1000;
+  } metrics;
+};
+
+/// One line of `help config`.
+struct ConfigKey {
+  std::string name;  ///< section.key
+  std::string type;  ///< with the range of values
+  std::string unit;  ///< "-" where there is none
+  std::string meaning;
+  std::function<void(Config&, const std::string& value)>
+      set;                                        ///< throws ConfigError naming the key and the value
+  std::function<std::string(const Config&)> get;  ///< text that `set` reads back to the same value
+};
+
+/// All keys, sections together, in the order of struct Config.
+const std::vector<ConfigKey>& config_keys();
+
+/// Reads an INI file (empty path: none) and then command-line arguments of the form --section.key=value or
+/// --section.key value, which win. Throws ConfigError for an unknown key (with the nearest known one), a
+/// value out of range, a key given twice or a word that is no option; EnvironmentError when the file cannot
+/// be read.
+Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments);
+
+/// The whole config as an INI file, defaults written out; read_config gives the same config back.
+std::string config_text(const Config& config);
+
+/// hlop.ranks for `tasks` tasks and `projections` projections: entries for tasks are separated by ';', in an
+/// entry either one rank for all projections or one a projection, separated by ','; the last entry holds for
+/// all later tasks. Throws ConfigError.
+std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::size_t tasks,
+                                                  std::size_t projections);
+
+/// The name among `names` with the smallest edit distance to `name`; empty when there are no names.
+std::string nearest_name(const std::string& name, const std::vector<std::string>& names);
+
+}  // namespace orthospike

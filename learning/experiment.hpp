@@ -1,0 +1,33 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "datasets/image_set.hpp"
+#include "learning/config.hpp"
+#include "learning/metrics.hpp"
+#include "learning/run_file.hpp"
+
+namespace orthospike {
+
+/// Told how an experiment goes on. All counts start at 1.
+class ExperimentObserver {
+ public:
+  virtual ~ExperimentObserver() = default;
+
+  /// Something the user should know and can do nothing wrong about, one sentence.
+  virtual void warn(const std::string& sentence) = 0;
+  /// After some updates: `batch` of `batches` of this epoch are done; loss and accuracy over the last ones.
+  virtual void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches,
+                        double loss, double accuracy) = 0;
+  /// After the accuracies of row `after` (0: before any training) are known.
+  virtual void evaluated(const AccuracyMatrix& accuracy, std::size_t after) = 0;
+};
+
+/// Trains the config's task sequence on `data` and writes `folder`/run.h5, whose content it returns. The same
+/// config, seed and device give the same numbers whatever the number of threads. Throws ConfigError,
+/// EnvironmentError.
+RunRecord run_experiment(const Config& config, const ImageData& data, const std::filesystem::path& folder,
+                         ExperimentObserver& observer);
+
+}  // namespace orthospike

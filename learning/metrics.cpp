@@ -1,0 +1,53 @@
+#include "learning/metrics.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace orthospike {
+
+namespace {
+
+constexpr double not_evaluated = std::numeric_limits<double>::quiet_NaN();
+
+/// Mean of value(j) for j = first … last; NaN over nothing.
+template <class Value>
+double mean(std::size_t first, std::size_t last, const Value& value) {
+  if (first > last) return not_evaluated;
+  double sum = 0;
+  for (std::size_t j = first; j <= last; ++j) sum += value(j);
+  return sum / static_cast<double>(last - first + 1);
+}
+
+}  // namespace
+
+AccuracyMatrix::AccuracyMatrix(std::size_t tasks)
+    : tasks_(tasks), values_((tasks + 1) * tasks, not_evaluated) {}
+
+double AccuracyMatrix::average_accuracy(std::size_t k) const {
+  return mean(1, k, [&](std::size_t j) { return at(k, j); });
+}
+
+double AccuracyMatrix::backward_transfer(std::size_t k) const {
+  return mean(1, k - 1, [&](std::size_t j) { return at(k, j) - at(j, j); });
+}
+
+double AccuracyMatrix::forward_transfer(std::size_t k) const {
+  return mean(2, k, [&](std::size_t j) { return at(j - 1, j) - at(0, j); });
+}
+
+double AccuracyMatrix::forgetting(std::size_t k, std::size_t task) const {
+  if (task >= k) return not_evaluated;
+  double best = at(task, task);
+  for (std::size_t i = task; i < k; ++i) best = std::max(best, at(i, task));
+  return best - at(k, task);
+}
+
+double AccuracyMatrix::mean_forgetting(std::size_t k) const {
+  return mean(1, k - 1, [&](std::size_t j) { return forgetting(k, j); });
+}
+
+double AccuracyMatrix::learning_accuracy(std::size_t k) const {
+  return mean(1, k, [&](std::size_t j) { return at(j, j); });
+}
+
+}  // namespace orthospike

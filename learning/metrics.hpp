@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace orthospike {
+
+/// R[i][j]: accuracy on task j after training task i, both counted from 1, row 0 before any training. NaN
+/// where nothing was evaluated. Each measure below is "after k tasks", 1 ≤ k ≤ tasks, and takes rows 0 … k
+/// only.
+class AccuracyMatrix {
+ public:
+  explicit AccuracyMatrix(std::size_t tasks);
+
+  std::size_t tasks() const { return tasks_; }
+  double& at(std::size_t after, std::size_t task) { return values_[after * tasks_ + task - 1]; }
+  double at(std::size_t after, std::size_t task) const { return values_[after * tasks_ + task - 1]; }
+  /// Row-major [tasks + 1 × tasks].
+  const std::vector<double>& values() const { return values_; }
+
+  double average_accuracy(std::size_t k) const;
+  double backward_transfer(std::size_t k) const;
+  double forward_transfer(std::size_t k) const;
+  double forgetting(std::size_t k, std::size_t task) const;
+  double mean_forgetting(std::size_t k) const;
+  double learning_accuracy(std::size_t k) const;
+
+ private:
+  std::size_t tasks_;
+  std::vector<double> values_;
+};
+
+/// Definitions in words, written beside the numbers because the field uses several.
+namespace definitions {
+inline const std::string accuracy =
+    "R[i][j]: accuracy on task j after training task i; row 0 is before any training; NaN: not evaluated";
+inline const std::string average_accuracy = "after k tasks: mean over j <= k of R[k][j]";
+inline const std::string backward_transfer =
+    "after k tasks: mean over j < k of R[k][j] - R[j][j] (GEM, Mammoth); NaN for k = 1";
+inline const std::string forward_transfer =
+    "after k tasks: mean over 1 < j <= k of R[j-1][j] - R[0][j], against the untrained network (GEM); NaN "
+    "for k = 1";
+inline const std::string forgetting =
+    "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth)";
+inline const std::string learning_accuracy = "after k tasks: mean over j <= k of R[j][j]";
+}  // namespace definitions
+
+}  // namespace orthospike

@@ -1,0 +1,72 @@
+#include "learning/protections/hlop.hpp"
+
+#include <algorithm>
+
+namespace orthospike {
+
+Hlop::Part::Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_batch)
+    : backend(backend),
+      subspace(backend, presynaptic_size),
+      residual(backend.allocate<float>(max_batch * presynaptic_size)) {}
+
+ConstMatrix Hlop::Part::residual_of(ConstMatrix x) {
+  if (subspace.old_rank() == 0) return x;
+  const Matrix result = residual.matrix(x.rows, x.cols);
+  if (x.address() != residual_source.address() || x.rows != residual_source.rows) {
+    backend.remove_subspace(subspace.old_rows(), x, result);
+    residual_source = x;
+  }
+  return result;
+}
+
+ConstMatrix Hlop::Part::apply_to_traces(ConstMatrix traces) {
+  residual_source = {};
+  return residual_of(traces);
+}
+
+void Hlop::Part::apply_to_gradient(Matrix gradient) {
+  const ConstMatrix h = subspace.old_rows();
+  if (response.size() < h.rows * gradient.cols) response = backend.allocate<float>(h.rows * gradient.cols);
+  const Matrix y = response.matrix(h.rows, gradient.cols);
+  backend.multiply(1.0F, h, Transpose::no, gradient, Transpose::no, 0.0F, y);
+  backend.multiply(-1.0F, h, Transpose::yes, y, Transpose::no, 1.0F, gradient);
+}
+
+Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
+    : settings_(settings.hlop), seed_(settings.seed) {
+  for (std::size_t p = 0; p < network.projections().size(); ++p) {
+    parts_.push_back(
+        std::make_unique<Part>(network.backend(), network.projections()[p].fan_in, settings.max_batch));
+    parts_[p]->extractor = extractors().make(settings_.extractor, network.backend(), settings_.learning[p]);
+  }
+}
+
+void Hlop::begin_task(std::size_t task) {
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    Subspace& subspace = parts_[p]->subspace;
+    const std::size_t left = subspace.presynaptic_size() - subspace.rank();
+    const auto stream = static_cast<std::uint32_t>(task * parts_.size() + p);
+    subspace.append(std::min(settings_.ranks[task][p], left), {seed_, RandomPurpose::subspace, stream});
+    parts_[p]->extractor->begin_task(subspace);
+  }
+}
+
+PresynapticOperator* Hlop::presynaptic_operator(std::size_t projection) {
+  return parts_[projection]->subspace.old_rank() == 0 ? nullptr : parts_[projection].get();
+}
+
+void Hlop::observe(std::size_t projection, ConstMatrix activity) {
+  Part& part = *parts_[projection];
+  if (part.subspace.new_rank() > 0)
+    part.extractor->learn(activity, part.residual_of(activity), part.subspace);
+  part.residual_source = {};
+}
+
+void Hlop::end_task() {
+  for (const auto& part : parts_) {
+    if (settings_.orthonormalise) part->subspace.orthonormalise_new_rows();
+    part->subspace.freeze();
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "learning/protections/protection.hpp"
+
+namespace orthospike {
+
+/// Hebbian learning based orthogonal projection (Xiao et al., ICLR 2024): each projection has a subspace that
+/// learns the principal directions of its presynaptic activity alongside the weights. From the second task
+/// on, traces x become x - h_oldᵀ h_old x before they change weights, so that currents caused by activity of
+/// earlier tasks stay as they were.
+class Hlop final : public Protection {
+ public:
+  Hlop(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t task) override;
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, ConstMatrix activity) override;
+  void end_task() override;
+  const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
+
+ private:
+  /// The subspace of one projection and the operator I - h_oldᵀ h_old.
+  struct Part final : PresynapticOperator {
+    Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_batch);
+
+    ConstMatrix apply_to_traces(ConstMatrix traces) override;
+    void apply_to_gradient(Matrix gradient) override;
+    /// x without its part in the old rows. The same x in a row is computed once: often traces are the
+    /// activity.
+    ConstMatrix residual_of(ConstMatrix x);
+
+    Backend& backend;
+    Subspace subspace;
+    std::unique_ptr<Extractor> extractor;
+    Array<float> residual;
+    ConstMatrix residual_source;  ///< whose residual is held; empty between batches
+    Array<float> response;        ///< [old rank × targets]
+  };
+
+  HlopSettings settings_;
+  std::uint64_t seed_;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike

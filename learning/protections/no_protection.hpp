@@ -1,0 +1,17 @@
+#pragma once
+
+#include "learning/protections/protection.hpp"
+
+namespace orthospike {
+
+/// Changes nothing: the network forgets as it will.
+class NoProtection final : public Protection {
+ public:
+  void begin_task(std::size_t /*task*/) override {}
+  PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
+  void observe(std::size_t /*projection*/, ConstMatrix /*activity*/) override {}
+  void end_task() override {}
+  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
+};
+
+}  // namespace orthospike

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <vector>
+
+#include "learning/subspaces/extractor.hpp"
+#include "sim/network.hpp"
+
+namespace orthospike {
+
+/// A symmetric linear operator P on the presynaptic space of a projection, applied to what would change its
+/// weights.
+class PresynapticOperator {
+ public:
+  virtual ~PresynapticOperator() = default;
+
+  /// traces [N × n] times P. The result is valid until the next call for the same projection.
+  virtual ConstMatrix apply_to_traces(ConstMatrix traces) = 0;
+  /// gradient ← P · gradient, [n × targets], in place: the same change of weights as through the traces.
+  virtual void apply_to_gradient(Matrix gradient) = 0;
+};
+
+/// Keeps what earlier tasks learned. Within a task, for each batch and projection: the operator is asked for
+/// and applied first, then the batch's activity is observed.
+class Protection {
+ public:
+  virtual ~Protection() = default;
+
+  /// task counts from 0.
+  virtual void begin_task(std::size_t task) = 0;
+  /// Null where nothing is to be changed.
+  virtual PresynapticOperator* presynaptic_operator(std::size_t projection) = 0;
+  /// activity [N × n]: see WeightGradient.
+  virtual void observe(std::size_t projection, ConstMatrix activity) = 0;
+  virtual void end_task() = 0;
+
+  /// The subspace of a projection's presynaptic activity, for reports; null where there is none.
+  virtual const Subspace* subspace(std::size_t projection) const = 0;
+};
+
+struct HlopSettings {
+  std::string extractor;
+  std::vector<ExtractorSettings> learning;  ///< one a projection
+  /// ranks[task][projection]: new rows of each task, not yet capped at the presynaptic size.
+  std::vector<std::vector<std::size_t>> ranks;
+  bool orthonormalise = false;  ///< make the learned rows orthonormal at the end of each task
+};
+
+struct ProtectionSettings {
+  std::uint64_t seed = 0;
+  std::size_t max_batch = 0;
+  HlopSettings hlop;
+};
+
+/// Protections by their config name (key protection.name). The network outlives the protection.
+Registry<Protection, const Network&, const ProtectionSettings&>& protections();
+
+}  // namespace orthospike

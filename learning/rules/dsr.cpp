@@ -1,0 +1,68 @@
+#include "learning/rules/dsr.hpp"
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+const LifDsrModel& lif_dsr(const Population& population) {
+  const auto* model = dynamic_cast<const LifDsrModel*>(population.neuron.get());
+  if (model == nullptr) {
+    throw ConfigError("rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
+  }
+  return *model;
+}
+
+/// T · Σ_t (w_t / Σw)² with w_t = decay^(T-t): how much of the read-out's error one spike carries back.
+float readout_feedback_scale(const LifDsrModel& model) {
+  double sum = 0;
+  double sum_of_squares = 0;
+  double weight = 1;
+  for (std::size_t t = 0; t < model.steps(); ++t) {
+    sum += weight;
+    sum_of_squares += weight * weight;
+    weight *= model.constants().decay;
+  }
+  return static_cast<float>(static_cast<double>(model.steps()) * sum_of_squares / (sum * sum));
+}
+
+}  // namespace
+
+Dsr::Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch)
+    : network_(network), feedback_(feedback), gradients_(network.projections().size()) {
+  for (const Population& population : network.populations()) {
+    const bool spiking = population.kind == Population::Kind::spiking;
+    if (spiking) lif_dsr(population);
+    errors_.push_back(network.backend().allocate<float>(spiking ? max_batch * population.size : 0));
+    threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));
+  }
+}
+
+void Dsr::backward(const ClockEngine& engine, ConstMatrix logit_gradient) {
+  Backend& backend = network_.backend();
+  // Projections are listed in feed-forward order: by the time one is visited, its target's error is complete.
+  for (std::size_t p = network_.projections().size(); p-- > 0;) {
+    const Projection& projection = network_.projections()[p];
+    const Population& source = network_.populations()[projection.source];
+    const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
+    const ConstActivity from = engine.activity(projection.source);
+
+    const ConstMatrix post =
+        to_readout ? logit_gradient
+                   : ConstMatrix(errors_[projection.target].matrix(engine.batch(), projection.fan_out));
+    gradients_[p] = {.post = post,
+                     .trace = to_readout ? from.average_output : from.mean_output,
+                     .activity = from.average_output};
+
+    if (source.kind != Population::Kind::spiking) continue;
+    const LifDsrModel& model = lif_dsr(source);
+    const Matrix error = errors_[projection.source].matrix(engine.batch(), source.size);
+    feedback_.propagate(p, post, error);
+    backend.lif_dsr_backward(model.constants(), model.threshold(),
+                             to_readout ? readout_feedback_scale(model) : 1.0F, from.average_current, error,
+                             threshold_gradients_[projection.source].view());
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <vector>
+
+#include "learning/rules/rule.hpp"
+#include "sim/neurons/lif_dsr_model.hpp"
+
+namespace orthospike {
+
+/// Differentiation on spike representation (Meng et al., CVPR 2022; settings of Xiao et al., ICLR 2024).
+///
+/// With avg the neuron's weighted time average and g = T · avg(∂L/∂out) of a spiking population, the gradient
+/// by its current is ∂L/∂I[t] = (1/T) · g/tau where 0 < avg(I) < threshold·tau/dt, the same for all t. So
+///   the gradient by its incoming weights is (g/tau, masked) · (mean over t of x[t])ᵀ: B rows instead of T·B;
+///   g of the population below is the feedback of (g/tau, masked).
+/// The read-out is the weighted average of its current, so its traces are avg(x), and the population below
+/// has g = T · Σ_t (w_t/Σw)² · feedback of ∂L/∂logits. The subspace learns from avg(x). Works with lif_dsr
+/// neurons only; throws ConfigError for others.
+class Dsr final : public Rule {
+ public:
+  Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch);
+
+  void backward(const ClockEngine& engine, ConstMatrix logit_gradient) override;
+  WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
+  View<const float> threshold_gradient(std::size_t population) const override {
+    return threshold_gradients_[population].view();
+  }
+
+ private:
+  const Network& network_;
+  ErrorFeedback& feedback_;
+  std::vector<Array<float>> errors_;               ///< one a population
+  std::vector<Array<float>> threshold_gradients_;  ///< one a population, empty for those that do not spike
+  std::vector<WeightGradient> gradients_;          ///< one a projection
+};
+
+}  // namespace orthospike

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "learning/metrics.hpp"
+#include "learning/monitor.hpp"
+#include "sim/hdf5_file.hpp"
+
+namespace orthospike {
+
+/// What a run file says about its run beside the config.
+struct RunOrigin {
+  std::string version;
+  std::string git_revision;
+  std::string device;
+  std::uint64_t seed = 0;
+  std::uint64_t threads = 0;
+};
+
+/// What the training of one task took. Multiply-adds, spikes and synaptic operations are of one sample.
+struct TaskCosts {
+  PhaseSeconds seconds{};
+  std::uint32_t training_batches = 0;
+  std::uint64_t training_samples = 0;
+  double multiply_adds = 0;
+  double spikes = 0;
+  double synaptic_operations = 0;
+
+  /// Seconds of training alone, without evaluation and measurement.
+  double training_seconds() const;
+};
+
+/// Writes run.h5 (layout: run_file.md). Until `finish` the file is run.partial.h5 in the same folder, which
+/// others may read. Throws EnvironmentError when it cannot be written.
+class RunFile {
+ public:
+  static constexpr const char* name = "run.h5";
+  static constexpr const char* partial_name = "run.partial.h5";
+
+  RunFile(const std::filesystem::path& folder, const std::string& config, const RunOrigin& origin,
+          std::size_t tasks, const std::vector<std::string>& projections);
+
+  /// Row `after` of the accuracy and loss matrices and, for after > 0, the measures that follow from it.
+  void write_accuracies(const AccuracyMatrix& accuracy, std::span<const double> losses, std::size_t after);
+  /// Mean loss and accuracy of consecutive updates of one epoch; task and epoch count from 1.
+  void append_curves(std::uint32_t task, std::uint32_t epoch, std::span<const double> losses,
+                     std::span<const double> accuracies);
+  /// Everything measured at the end of a task (counted from 1), then a flush: readers see the task.
+  void write_task(std::size_t task, const std::vector<ProjectionReport>& projections, const TaskCosts& costs);
+  /// Gives the file its final name.
+  void finish();
+
+  std::filesystem::path final_path() const { return folder_ / name; }
+
+ private:
+  std::filesystem::path folder_;
+  std::size_t tasks_;
+  Hdf5File file_;
+};
+
+/// What a run file holds, finished or not, as written.
+struct RunRecord {
+  bool finished = false;
+  std::string config;
+  RunOrigin origin;
+  std::string started;
+  std::vector<std::string> projections;
+  std::size_t tasks_done = 0;
+  AccuracyMatrix accuracy{1};
+  std::vector<std::vector<ProjectionReport>> reports;  ///< [tasks_done][projection]
+  std::vector<TaskCosts> costs;                        ///< [tasks_done]
+  double peak_memory = 0;                              ///< bytes
+};
+
+/// Reads `path`. Throws EnvironmentError when it is not a whole run file.
+RunRecord read_run_file(const std::filesystem::path& path);
+
+}  // namespace orthospike

@@ -1,0 +1,18 @@
+#include "learning/subspaces/extractor.hpp"
+
+#include "learning/subspaces/lateral_hebbian.hpp"
+
+namespace orthospike {
+
+Registry<Extractor, Backend&, const ExtractorSettings&>& extractors() {
+  static auto registry = [] {
+    Registry<Extractor, Backend&, const ExtractorSettings&> known("hlop.extractor");
+    known.add("lateral_hebbian", [](Backend& backend, const ExtractorSettings& settings) {
+      return std::make_unique<LateralHebbian>(backend, settings);
+    });
+    return known;
+  }();
+  return registry;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include "learning/subspaces/subspace.hpp"
+#include "sim/registry.hpp"
+
+namespace orthospike {
+
+struct ExtractorSettings {
+  float learning_rate = 0;
+  float momentum = 0;
+  float clamp = 0;
+  std::size_t iterations = 0;
+};
+
+/// Learns the new rows of one subspace from presynaptic activity.
+class Extractor {
+ public:
+  virtual ~Extractor() = default;
+
+  /// New rows were appended.
+  virtual void begin_task(const Subspace& subspace) = 0;
+  /// One batch x [N × n]; old_residual = x - (x h_oldᵀ) h_old, the part the old rows do not explain.
+  virtual void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) = 0;
+};
+
+/// Extractors by their config name (key hlop.extractor).
+Registry<Extractor, Backend&, const ExtractorSettings&>& extractors();
+
+}  // namespace orthospike

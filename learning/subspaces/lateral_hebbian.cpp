@@ -1,0 +1,78 @@
+#include "learning/subspaces/lateral_hebbian.hpp"
+
+namespace orthospike {
+
+void LateralHebbian::begin_task(const Subspace& subspace) {
+  velocity_ = backend_.allocate<float>(subspace.new_rank() * subspace.presynaptic_size());
+}
+
+bool LateralHebbian::shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
+                                         std::size_t iterations, bool has_old_rows) {
+  const auto N = static_cast<double>(rows), n = static_cast<double>(inputs), m = static_cast<double>(neurons);
+  const auto K = static_cast<double>(iterations);
+  const double moments = has_old_rows ? 2 : 1;
+  return moments * N * n * n + K * (moments * m * n * n + 2 * m * m * n) < 3 * K * N * m * n;
+}
+
+Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t cols) {
+  if (array.size() < rows * cols) array = backend_.allocate<float>(rows * cols);
+  return array.matrix(rows, cols);
+}
+
+void LateralHebbian::learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) {
+  const Matrix h = subspace.new_rows();
+  const bool has_old_rows = subspace.old_rank() > 0;
+  if (shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
+    learn_by_shortcut(x, old_residual, has_old_rows, h);
+  } else {
+    learn_direct(x, old_residual, h);
+  }
+}
+
+void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h) {
+  const Matrix y = buffer(response_, x.rows, h.rows);
+  const Matrix residual = buffer(residual_, x.rows, x.cols);
+  const Matrix d = buffer(correlation_, h.rows, h.cols);
+  for (std::size_t k = 0; k < settings_.iterations; ++k) {
+    backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+    backend_.copy(old_residual.values, residual.values);
+    backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, residual);
+    backend_.multiply(1.0F, y, Transpose::yes, residual, Transpose::no, 0.0F, d);
+    step(x.rows, h);
+  }
+}
+
+void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h) {
+  const std::size_t n = x.cols;
+  const Matrix c = buffer(second_moment_, n, n);
+  backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 0.0F, c);
+  Matrix a = c;
+  if (has_old_rows) {
+    a = buffer(residual_moment_, n, n);
+    backend_.multiply(1.0F, x, Transpose::yes, old_residual, Transpose::no, 0.0F, a);
+  }
+  const Matrix hc = buffer(mapped_, h.rows, n);
+  const Matrix overlap = buffer(overlap_, h.rows, h.rows);
+  const Matrix d = buffer(correlation_, h.rows, n);
+  for (std::size_t k = 0; k < settings_.iterations; ++k) {
+    backend_.multiply(1.0F, h, Transpose::no, c, Transpose::no, 0.0F, hc);
+    backend_.multiply(1.0F, hc, Transpose::no, h, Transpose::yes, 0.0F, overlap);
+    if (has_old_rows) {
+      backend_.multiply(1.0F, h, Transpose::no, a, Transpose::no, 0.0F, d);
+    } else {
+      backend_.copy(View<const float>(hc.values), d.values);
+    }
+    backend_.multiply(-1.0F, overlap, Transpose::no, h, Transpose::no, 1.0F, d);
+    step(x.rows, h);
+  }
+}
+
+void LateralHebbian::step(std::size_t rows, Matrix h) {
+  backend_.hebbian_step({.learning_rate = settings_.learning_rate,
+                         .momentum = settings_.momentum,
+                         .scale = 1.0F / static_cast<float>(rows),
+                         .clamp = settings_.clamp},
+                        correlation_.matrix(h.rows, h.cols), velocity_.matrix(h.rows, h.cols), h);
+}
+
+}  // namespace orthospike

@@ -1,0 +1,49 @@
+#pragma once
+
+#include "learning/subspaces/extractor.hpp"
+
+namespace orthospike {
+
+/// Principal subspace by lateral Hebbian and anti-Hebbian learning (Xiao et al., ICLR 2024; Oja's subspace
+/// rule).
+///
+/// Subspace neurons respond y = h x and feed back x⁻ = -hᵀ y; a Hebbian step on (y, x) and an anti-Hebbian
+/// one on (y, x⁻) together are y (x - hᵀ y)ᵀ. Per batch, `iterations` times on the same x, with linear
+/// responses:
+///   d = clamp(y_newᵀ (x - y h) / N, ±clamp);  v ← momentum · v + (1 - momentum) · d;  h_new ← h_new + rate ·
+///   v
+/// where y h covers old and new rows. The old part is the same in all iterations and comes in as
+/// old_residual.
+///
+/// Two forms give the same d; `learn` takes the one with fewer multiply-adds:
+///   direct    d = yᵀ (old_residual - y h_new),                                     3·N·m·n an iteration
+///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
+///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
+class LateralHebbian final : public Extractor {
+ public:
+  LateralHebbian(Backend& backend, const ExtractorSettings& settings)
+      : backend_(backend), settings_(settings) {}
+
+  void begin_task(const Subspace& subspace) override;
+  void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) override;
+
+  /// Whether the shortcut costs less for N = rows, n = inputs, m = neurons.
+  static bool shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
+                                  std::size_t iterations, bool has_old_rows);
+
+ private:
+  void learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h);
+  void learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
+  void step(std::size_t rows, Matrix h);
+  /// A matrix in `array`, which grows as needed.
+  Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
+
+  Backend& backend_;
+  ExtractorSettings settings_;
+  Array<float> velocity_, correlation_;  // [m × n]
+  Array<float> response_, residual_;     // direct form: [N × m], [N × n]
+  Array<float> second_moment_, residual_moment_, mapped_,
+      overlap_;  // shortcut: [n × n] twice, [m × n], [m × m]
+};
+
+}  // namespace orthospike

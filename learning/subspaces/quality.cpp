@@ -1,0 +1,95 @@
+#include "learning/subspaces/quality.hpp"
+
+#include <cblas.h>
+#include <lapacke.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <vector>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+void require_success(lapack_int status) {
+  if (status != 0)
+    throw EnvironmentError("the quality of a subspace cannot be measured: its numbers are not finite");
+}
+
+/// Cosines of the principal angles: singular values of (orthonormal basis of rows of h) · (leading
+/// eigenvectors)ᵀ.
+std::vector<float> principal_cosines(std::span<const float> h, std::size_t rank,
+                                     std::span<const float> second_moment, std::size_t n) {
+  const auto m = static_cast<lapack_int>(rank);
+  const auto size = static_cast<lapack_int>(n);
+
+  std::vector<float> eigenvectors(second_moment.begin(), second_moment.end());
+  std::vector<float> eigenvalues(n);
+  require_success(
+      LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', size, eigenvectors.data(), size, eigenvalues.data()));
+  const float* leading = eigenvectors.data() + (n - rank) * n;  // eigenvalues ascend; column-major [n × rank]
+
+  std::vector<float> basis(h.begin(), h.end());  // row-major [rank × n] is column-major [n × rank]
+  std::vector<float> tau(rank);
+  require_success(LAPACKE_sgeqrf(LAPACK_COL_MAJOR, size, m, basis.data(), size, tau.data()));
+  require_success(LAPACKE_sorgqr(LAPACK_COL_MAJOR, size, m, m, basis.data(), size, tau.data()));
+
+  std::vector<float> overlap(rank * rank);
+  cblas_sgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, m, size, 1.0F, basis.data(), size, leading, size,
+              0.0F, overlap.data(), m);
+  std::vector<float> cosines(rank);
+  require_success(
+      LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', m, m, overlap.data(), m, cosines.data(), nullptr, 1, nullptr, 1));
+  return cosines;
+}
+
+}  // namespace
+
+SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
+                                 std::span<const float> second_moment, std::size_t n) {
+  if (rank == 0) {
+    const double undefined = std::numeric_limits<double>::quiet_NaN();
+    return {.orthonormality_error = undefined, .mean_angle = undefined, .largest_angle = undefined};
+  }
+  if (!std::ranges::all_of(second_moment, [](float value) { return std::isfinite(value); }))
+    require_success(1);
+  const auto m = static_cast<int>(rank);
+  const auto size = static_cast<int>(n);
+  SubspaceQuality quality;
+
+  std::vector<float> gram(rank * rank);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, size, 1.0F, h.data(), size, h.data(), size, 0.0F,
+              gram.data(), m);
+  // ‖x hᵀ h‖² = trace(g · h c hᵀ) with g = h hᵀ and c = xᵀ x.
+  std::vector<float> mapped(rank * n);
+  std::vector<float> moment(rank * rank);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, size, size, 1.0F, h.data(), size,
+              second_moment.data(), size, 0.0F, mapped.data(), size);
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, size, 1.0F, mapped.data(), size, h.data(), size,
+              0.0F, moment.data(), m);
+  double explained = 0;
+  double energy = 0;
+  double error = 0;
+  for (std::size_t i = 0; i < gram.size(); ++i) {
+    explained += static_cast<double>(gram[i]) * moment[i];
+    const double deviation = gram[i] - (i % (rank + 1) == 0 ? 1.0 : 0.0);
+    error += deviation * deviation;
+  }
+  for (std::size_t i = 0; i < n; ++i) energy += second_moment[i * n + i];
+  quality.orthonormality_error = std::sqrt(error);
+  quality.explained_energy = explained / energy;
+
+  for (const float cosine : principal_cosines(h, rank, second_moment, n)) {
+    const double angle =
+        std::acos(std::clamp(static_cast<double>(cosine), 0.0, 1.0)) * 180.0 / std::numbers::pi;
+    quality.mean_angle += angle / static_cast<double>(rank);
+    quality.largest_angle = std::max(quality.largest_angle, angle);
+  }
+  return quality;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,15 @@
+#include "learning/subspaces/subspace.hpp"
+
+namespace orthospike {
+
+void Subspace::append(std::size_t count, const RandomKey& key) {
+  Array<float> larger = backend_.allocate<float>((rank_ + count) * size_);
+  backend_.copy(View<const float>(storage_.view()), larger.view().subview(0, rank_ * size_));
+  backend_.fill_normal(larger.view().subview(rank_ * size_, count * size_), key);
+  storage_ = std::move(larger);
+  const std::size_t first = rank_;
+  rank_ += count;
+  backend_.orthonormalise_rows(rows(), first);
+}
+
+}  // namespace orthospike

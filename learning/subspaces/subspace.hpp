@@ -1,0 +1,37 @@
+#pragma once
+
+#include "kernels/backend.hpp"
+
+namespace orthospike {
+
+/// The weights h [rank × n] of a projection's subspace neurons, one neuron a row. Old rows belong to finished
+/// tasks and never change; new rows learn.
+class Subspace {
+ public:
+  Subspace(Backend& backend, std::size_t presynaptic_size) : backend_(backend), size_(presynaptic_size) {}
+
+  /// Adds new rows: random, orthonormal, orthogonal to the rows before. rank + count must not exceed n.
+  void append(std::size_t count, const RandomKey& key);
+  /// All rows become old.
+  void freeze() { old_ = rank_; }
+  /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
+  void orthonormalise_new_rows() { backend_.orthonormalise_rows(rows(), old_); }
+
+  std::size_t presynaptic_size() const { return size_; }
+  std::size_t rank() const { return rank_; }
+  std::size_t old_rank() const { return old_; }
+  std::size_t new_rank() const { return rank_ - old_; }
+  Matrix rows() { return storage_.matrix(rank_, size_); }
+  ConstMatrix rows() const { return storage_.matrix(rank_, size_); }
+  ConstMatrix old_rows() const { return rows().first_rows(old_); }
+  Matrix new_rows() { return rows().row_range(old_, new_rank()); }
+
+ private:
+  Backend& backend_;
+  std::size_t size_;
+  std::size_t rank_ = 0;
+  std::size_t old_ = 0;
+  Array<float> storage_;
+};
+
+}  // namespace orthospike

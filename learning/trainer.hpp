@@ -1,0 +1,104 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "datasets/image_set.hpp"
+#include "learning/config.hpp"
+#include "learning/optimisers/optimiser.hpp"
+#include "learning/protections/protection.hpp"
+#include "learning/rules/rule.hpp"
+#include "sim/clock_engine.hpp"
+
+namespace orthospike {
+
+/// Images and labels in the back end's memory.
+struct StoredImages {
+  StoredImages(Backend& backend, const ImageSet& images, std::size_t samples);
+
+  std::size_t count;           ///< samples in use, the first of the set
+  Array<std::uint8_t> pixels;  ///< [count × pixels]
+  Array<std::uint8_t> labels;  ///< [count]
+};
+
+/// Seconds of each phase on the host's clock. On a device that works on its own, a phase is charged for what
+/// the host waits for in it.
+enum class Phase { encode, forward, rule, protect, update, extract, evaluate, measure };
+inline constexpr std::array<const char*, 8> phase_names = {"encode", "forward", "rule",     "protect",
+                                                           "update", "extract", "evaluate", "measure"};
+using PhaseSeconds = std::array<double, phase_names.size()>;
+
+/// Adds the time of its life to a phase.
+class PhaseTimer {
+ public:
+  PhaseTimer(PhaseSeconds& seconds, Phase phase)
+      : total_(seconds[static_cast<std::size_t>(phase)]), start_(std::chrono::steady_clock::now()) {}
+  PhaseTimer(const PhaseTimer&) = delete;
+  PhaseTimer& operator=(const PhaseTimer&) = delete;
+  ~PhaseTimer() {
+    total_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  double& total_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+struct Evaluation {
+  double accuracy = 0;
+  double loss = 0;  ///< mean over samples
+};
+
+/// A network and everything that teaches it, one batch at a time.
+class Trainer {
+ public:
+  /// Builds all parts by their config names; throws ConfigError for what does not fit together.
+  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes);
+
+  /// task counts from 0. From the second task on thresholds stay as they are.
+  void begin_task(std::size_t task);
+  /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
+  void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                   View<const std::uint32_t> pixel_order, View<double> loss, View<std::uint32_t> correct);
+  void end_task();
+
+  Evaluation evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  /// Forward pass only, for `engine().activity`.
+  void run_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                 View<const std::uint32_t> pixel_order);
+
+  std::size_t batch_size() const { return batch_size_; }
+  ClockEngine& engine() { return *engine_; }
+  Network& network() { return network_; }
+  const Protection& protection() const { return *protection_; }
+  PhaseSeconds& seconds() { return seconds_; }
+
+ private:
+  void update_weights(std::size_t projection);
+  void update_thresholds();
+
+  Backend& backend_;
+  NeuronSettings neuron_;
+  float mean_, deviation_;
+  float lowest_threshold_;
+  std::size_t batch_size_;
+  Network network_;
+  std::unique_ptr<ClockEngine> engine_;
+  std::unique_ptr<ErrorFeedback> feedback_;
+  std::unique_ptr<Rule> rule_;
+  std::unique_ptr<Protection> protection_;
+  std::unique_ptr<Optimiser> optimiser_;
+  bool train_thresholds_ = true;
+  Array<float> logit_gradient_;
+  Array<float> weight_gradient_;   ///< [largest projection], for projecting the gradient
+  Array<std::uint32_t> in_order_;  ///< sample numbers 0, 1, 2 … for evaluation
+  PhaseSeconds seconds_{};
+};
+
+/// The settings of each part as the config states them; throws ConfigError.
+ProtectionSettings protection_settings(const Config& config, std::size_t projections);
+NeuronSettings neuron_settings(const Config& config);
+
+}  // namespace orthospike

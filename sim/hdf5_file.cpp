@@ -1,0 +1,325 @@
+#include "sim/hdf5_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+template <class T>
+hid_t native_type();
+template <>
+hid_t native_type<float>() {
+  return H5T_NATIVE_FLOAT;
+}
+template <>
+hid_t native_type<double>() {
+  return H5T_NATIVE_DOUBLE;
+}
+template <>
+hid_t native_type<std::uint8_t>() {
+  return H5T_NATIVE_UINT8;
+}
+template <>
+hid_t native_type<std::uint32_t>() {
+  return H5T_NATIVE_UINT32;
+}
+template <>
+hid_t native_type<std::uint64_t>() {
+  return H5T_NATIVE_UINT64;
+}
+
+/// The library prints its error stack unless told not to; our sentence says enough.
+void silence_error_stack() {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+/// Rows of one chunk of a data set that grows.
+constexpr hsize_t chunk_rows = 1024;
+
+/// The most elements that a data set may claim to hold when read: more is damage, not data.
+constexpr hssize_t most_elements = hssize_t{1} << 30;
+
+std::size_t elements(const std::vector<std::size_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+}  // namespace
+
+void Hdf5File::fail(const std::string& action, const std::string& object) const {
+  throw EnvironmentError(fmt::format("{}: cannot {} {}", path_.string(), action, object));
+}
+
+Hdf5Handle Hdf5File::checked(hid_t id, Hdf5Handle::Close close, const std::string& action,
+                             const std::string& object) const {
+  if (id < 0) fail(action, object);
+  return {id, close};
+}
+
+void Hdf5File::check(herr_t status, const std::string& action, const std::string& object) const {
+  if (status < 0) fail(action, object);
+}
+
+Hdf5File Hdf5File::create(const std::filesystem::path& path) {
+  silence_error_stack();
+  const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+  Hdf5File file(path, {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose});
+  if (file.file_.get() < 0) file.fail("create", "the file");
+  return file;
+}
+
+Hdf5File Hdf5File::open(const std::filesystem::path& path) {
+  silence_error_stack();
+  if (!std::filesystem::is_regular_file(path)) {
+    throw EnvironmentError(fmt::format("{}: there is no such file", path.string()));
+  }
+  hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  if (id < 0) id = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT);
+  Hdf5File file(path, {id, H5Fclose});
+  if (id < 0) throw EnvironmentError(fmt::format("{}: not an HDF5 file, or a damaged one", path.string()));
+  return file;
+}
+
+Hdf5Handle Hdf5File::dataset(const std::string& object) const {
+  return checked(H5Dopen2(file_.get(), object.c_str(), H5P_DEFAULT), H5Dclose, "open", object);
+}
+
+template <class T>
+void Hdf5File::add(const std::string& object, const std::vector<std::size_t>& shape, T fill) {
+  const bool grows = !shape.empty() && shape.front() == 0;
+  const std::vector<hsize_t> size(shape.begin(), shape.end());
+  std::vector<hsize_t> largest = size;
+  if (grows) largest.front() = H5S_UNLIMITED;
+  const auto space =
+      checked(shape.empty() ? H5Screate(H5S_SCALAR)
+                            : H5Screate_simple(static_cast<int>(size.size()), size.data(), largest.data()),
+              H5Sclose, "add", object);
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (!shape.empty()) {
+    // Concurrent readers see only chunked data sets change.
+    std::vector<hsize_t> chunk = size;
+    if (grows) chunk.front() = chunk_rows;
+    std::ranges::replace(chunk, hsize_t{0}, hsize_t{1});
+    H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
+  }
+  H5Pset_fill_value(creation.get(), native_type<T>(), &fill);
+  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  H5Pset_create_intermediate_group(links.get(), 1);
+  checked(H5Dcreate2(file_.get(), object.c_str(), native_type<T>(), space.get(), links.get(), creation.get(),
+                     H5P_DEFAULT),
+          H5Dclose, "add", object);
+}
+
+void Hdf5File::add_text(const std::string& object, const std::string& text) {
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1));
+  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  H5Pset_create_intermediate_group(links.get(), 1);
+  const auto set = checked(
+      H5Dcreate2(file_.get(), object.c_str(), type.get(), space.get(), links.get(), H5P_DEFAULT, H5P_DEFAULT),
+      H5Dclose, "add", object);
+  check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()), "write", object);
+}
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name,
+                             const std::vector<std::string>& texts) {
+  // Variable length is what every reader turns into its own strings.
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  const hsize_t size = texts.size();
+  const Hdf5Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
+  const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
+                                            space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                          H5Aclose, "add an attribute to", object);
+  std::vector<const char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(text.c_str());
+  check(H5Awrite(at.get(), type.get(), pointers.data()), "write an attribute of", object);
+}
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name, const std::string& text) {
+  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1));
+  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
+                                            space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                          H5Aclose, "add an attribute to", object);
+  check(H5Awrite(at.get(), type.get(), text.c_str()), "write an attribute of", object);
+}
+
+namespace {
+
+template <class T>
+bool write_scalar_attribute(hid_t file, const std::string& object, const std::string& name, T value) {
+  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  const Hdf5Handle at(H5Acreate_by_name(file, object.c_str(), name.c_str(), native_type<T>(), space.get(),
+                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                      H5Aclose);
+  return at.get() >= 0 && H5Awrite(at.get(), native_type<T>(), &value) >= 0;
+}
+
+}  // namespace
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name, double value) {
+  if (!write_scalar_attribute(file_.get(), object, name, value)) fail("add an attribute to", object);
+}
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name, std::uint64_t value) {
+  if (!write_scalar_attribute(file_.get(), object, name, value)) fail("add an attribute to", object);
+}
+
+template <class T>
+void Hdf5File::write_rows(const std::string& object, std::size_t first, std::span<const T> values) {
+  const auto set = dataset(object);
+  const std::vector<std::size_t> size = shape(object);
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "write", object);
+  std::vector<hsize_t> count(size.begin(), size.end());
+  std::vector<hsize_t> start(size.size(), 0);
+  if (!size.empty()) {
+    const std::size_t row = elements({size.begin() + 1, size.end()});
+    count.front() = row == 0 ? 0 : values.size() / row;
+    start.front() = first;
+    check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr),
+          "write", object);
+  }
+  const auto memory =
+      checked(count.empty() ? H5Screate(H5S_SCALAR)
+                            : H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr),
+              H5Sclose, "write", object);
+  check(H5Dwrite(set.get(), native_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values.data()), "write",
+        object);
+}
+
+template <class T>
+void Hdf5File::append(const std::string& object, std::span<const T> values) {
+  if (values.empty()) return;
+  const auto set = dataset(object);
+  std::vector<std::size_t> size = shape(object);
+  const std::size_t first = size.front();
+  const std::size_t row = elements({size.begin() + 1, size.end()});
+  size.front() += values.size() / row;
+  const std::vector<hsize_t> extent(size.begin(), size.end());
+  check(H5Dset_extent(set.get(), extent.data()), "extend", object);
+  write_rows(object, first, values);
+}
+
+void Hdf5File::start_concurrent_reading() {
+  check(H5Fstart_swmr_write(file_.get()), "share", "the file");
+}
+
+void Hdf5File::flush() {
+  check(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL), "write to", "the disk");
+}
+
+void Hdf5File::close() {
+  flush();
+  check(H5Fclose(file_.release()), "close", "the file");
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!synced) fail("write to", "the disk");
+}
+
+std::vector<std::size_t> Hdf5File::shape(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "read", object);
+  const int rank = H5Sget_simple_extent_ndims(space.get());
+  if (rank < 0) fail("read the shape of", object);
+  std::vector<hsize_t> size(static_cast<std::size_t>(rank));
+  H5Sget_simple_extent_dims(space.get(), size.data(), nullptr);
+  return {size.begin(), size.end()};
+}
+
+template <class T>
+std::vector<T> Hdf5File::read(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "read", object);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  if (count < 0 || count > most_elements) fail("read", object);
+  std::vector<T> values(static_cast<std::size_t>(count));
+  if (count > 0) {
+    check(H5Dread(set.get(), native_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), "read", object);
+  }
+  return values;
+}
+
+std::string Hdf5File::read_text(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
+    fail("read the text", object);
+  std::string text(H5Tget_size(type.get()), '\0');
+  check(H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), "read", object);
+  return text.substr(0, text.find('\0'));
+}
+
+Hdf5Handle Hdf5File::attribute(const std::string& object, const std::string& name) const {
+  return checked(H5Aopen_by_name(file_.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+                 H5Aclose, fmt::format("read the attribute '{}' of", name), object);
+}
+
+std::string Hdf5File::text_attribute(const std::string& object, const std::string& name) const {
+  const auto at = attribute(object, name);
+  const auto type = checked(H5Aget_type(at.get()), H5Tclose, "read an attribute of", object);
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0) {
+    fail("read as text an attribute of", object);
+  }
+  std::string text(H5Tget_size(type.get()), '\0');
+  check(H5Aread(at.get(), type.get(), text.data()), "read an attribute of", object);
+  return text.substr(0, text.find('\0'));
+}
+
+std::uint64_t Hdf5File::integer_attribute(const std::string& object, const std::string& name) const {
+  const auto at = attribute(object, name);
+  std::uint64_t value = 0;
+  check(H5Aread(at.get(), H5T_NATIVE_UINT64, &value), "read an attribute of", object);
+  return value;
+}
+
+std::vector<std::string> Hdf5File::texts_attribute(const std::string& object, const std::string& name) const {
+  const auto at = attribute(object, name);
+  const auto type = checked(H5Aget_type(at.get()), H5Tclose, "read an attribute of", object);
+  const auto space = checked(H5Aget_space(at.get()), H5Sclose, "read an attribute of", object);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  if (H5Tis_variable_str(type.get()) <= 0 || count < 0 || count > most_elements) {
+    fail("read as texts an attribute of", object);
+  }
+  std::vector<char*> pointers(static_cast<std::size_t>(count));
+  check(H5Aread(at.get(), type.get(), pointers.data()), "read an attribute of", object);
+  std::vector<std::string> texts;
+  for (const char* pointer : pointers) texts.emplace_back(pointer == nullptr ? "" : pointer);
+  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, pointers.data());
+  return texts;
+}
+
+bool Hdf5File::exists(const std::string& object) const {
+  return H5Oexists_by_name(file_.get(), object.c_str(), H5P_DEFAULT) > 0;
+}
+
+#define ORTHOSPIKE_HDF5_TYPE(T)                                                               \
+  template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);     \
+  template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>); \
+  template void Hdf5File::append<T>(const std::string&, std::span<const T>);                  \
+  template std::vector<T> Hdf5File::read<T>(const std::string&) const;
+
+ORTHOSPIKE_HDF5_TYPE(float)
+ORTHOSPIKE_HDF5_TYPE(double)
+ORTHOSPIKE_HDF5_TYPE(std::uint8_t)
+ORTHOSPIKE_HDF5_TYPE(std::uint32_t)
+ORTHOSPIKE_HDF5_TYPE(std::uint64_t)
+#undef ORTHOSPIKE_HDF5_TYPE
+
+}  // namespace orthospike

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace orthospike {
+
+/// Owner of an HDF5 identifier.
+class Hdf5Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Hdf5Handle() = default;
+  Hdf5Handle(hid_t id, Close close) : id_(id), close_(close) {}
+  Hdf5Handle(Hdf5Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Hdf5Handle& operator=(Hdf5Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    std::swap(close_, other.close_);
+    return *this;
+  }
+  ~Hdf5Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  hid_t get() const { return id_; }
+  hid_t release() { return std::exchange(id_, -1); }
+
+ private:
+  hid_t id_ = -1;
+  Close close_ = nullptr;
+};
+
+/// An HDF5 file of numeric data sets and strings. Objects are named by absolute path ("/metrics/accuracy");
+/// groups on the way are made as needed. Every failure throws EnvironmentError naming the file and the
+/// object. Element types: float, double, std::uint8_t, std::uint32_t, std::uint64_t.
+class Hdf5File {
+ public:
+  /// A new file in the format that single-writer-multiple-reader needs; replaces an existing one.
+  static Hdf5File create(const std::filesystem::path& path);
+  /// Reads; a file that is still being written is read as of its last flush.
+  static Hdf5File open(const std::filesystem::path& path);
+
+  /// A data set filled with `fill`. A first dimension of 0 can grow (append).
+  template <class T>
+  void add(const std::string& object, const std::vector<std::size_t>& shape, T fill);
+  void add_text(const std::string& object, const std::string& text);
+  void add_attribute(const std::string& object, const std::string& name, const std::string& text);
+  void add_attribute(const std::string& object, const std::string& name, double value);
+  void add_attribute(const std::string& object, const std::string& name, std::uint64_t value);
+  /// An attribute of several strings.
+  void add_attribute(const std::string& object, const std::string& name,
+                     const std::vector<std::string>& texts);
+
+  /// Overwrites the elements from row `first` on (rows: slices along the first dimension).
+  template <class T>
+  void write_rows(const std::string& object, std::size_t first, std::span<const T> values);
+  /// Adds rows at the end.
+  template <class T>
+  void append(const std::string& object, std::span<const T> values);
+
+  /// From now on others may read while this writes; nothing can be added any more.
+  void start_concurrent_reading();
+  void flush();
+  /// Flushes, closes and forces the data to the disk. Errors on the way (a full disk) throw here.
+  void close();
+
+  template <class T>
+  std::vector<T> read(const std::string& object) const;
+  std::vector<std::size_t> shape(const std::string& object) const;
+  std::string read_text(const std::string& object) const;
+  std::string text_attribute(const std::string& object, const std::string& name) const;
+  std::uint64_t integer_attribute(const std::string& object, const std::string& name) const;
+  std::vector<std::string> texts_attribute(const std::string& object, const std::string& name) const;
+  bool exists(const std::string& object) const;
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  Hdf5File(std::filesystem::path path, Hdf5Handle file) : path_(std::move(path)), file_(std::move(file)) {}
+
+  [[noreturn]] void fail(const std::string& action, const std::string& object) const;
+  Hdf5Handle checked(hid_t id, Hdf5Handle::Close close, const std::string& action,
+                     const std::string& object) const;
+  void check(herr_t status, const std::string& action, const std::string& object) const;
+  Hdf5Handle dataset(const std::string& object) const;
+  Hdf5Handle attribute(const std::string& object, const std::string& name) const;
+
+  std::filesystem::path path_;
+  Hdf5Handle file_;
+};
+
+}  // namespace orthospike

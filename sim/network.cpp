@@ -1,0 +1,71 @@
+#include "sim/network.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace orthospike {
+
+namespace {
+
+void require(bool holds, const std::string& sentence) {
+  if (!holds) throw std::invalid_argument(sentence);
+}
+
+}  // namespace
+
+std::size_t Network::add_population(Population population) {
+  const std::string& name = population.name;
+  require(population.size > 0, fmt::format("population '{}' has no neurons", name));
+  require(std::ranges::none_of(populations_, [&](const Population& p) { return p.name == name; }),
+          fmt::format("population name '{}' is in use", name));
+  require((population.kind == Population::Kind::spiking) == (population.neuron != nullptr),
+          fmt::format("population '{}': exactly the spiking ones have a neuron model", name));
+  populations_.push_back(std::move(population));
+  return populations_.size() - 1;
+}
+
+std::size_t Network::add_projection(std::string name, std::size_t source, std::size_t target) {
+  require(source < populations_.size() && target < populations_.size(),
+          fmt::format("projection '{}' joins a population that does not exist", name));
+  require(source < target, fmt::format("projection '{}' is not feed-forward", name));
+  require(populations_[source].kind != Population::Kind::readout,
+          fmt::format("projection '{}' starts at a read-out", name));
+  require(populations_[target].kind != Population::Kind::input,
+          fmt::format("projection '{}' ends at an input", name));
+  require(std::ranges::none_of(projections_, [&](const Projection& p) { return p.target == target; }),
+          fmt::format("population '{}' is the target of two projections", populations_[target].name));
+  const std::size_t fan_in = populations_[source].size;
+  const std::size_t fan_out = populations_[target].size;
+  projections_.push_back({.name = std::move(name),
+                          .source = source,
+                          .target = target,
+                          .fan_in = fan_in,
+                          .fan_out = fan_out,
+                          .weights = backend_.allocate<float>(fan_in * fan_out)});
+  return projections_.size() - 1;
+}
+
+void Network::check_complete() const {
+  const auto count = [&](Population::Kind kind) {
+    return std::ranges::count_if(populations_, [&](const Population& p) { return p.kind == kind; });
+  };
+  require(count(Population::Kind::input) == 1, "a network has exactly one input population");
+  require(count(Population::Kind::readout) == 1, "a network has exactly one read-out population");
+  for (std::size_t i = 0; i < populations_.size(); ++i) {
+    require(populations_[i].kind == Population::Kind::input ||
+                std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == i; }),
+            fmt::format("no projection reaches population '{}'", populations_[i].name));
+  }
+}
+
+void Network::initialise_weights(std::uint64_t seed) {
+  for (std::size_t p = 0; p < projections_.size(); ++p) {
+    const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].fan_in));
+    backend_.fill_uniform(projections_[p].weights.view(), -bound, bound,
+                          {seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)});
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.hpp"
+#include "sim/neurons/neuron_model.hpp"
+
+namespace orthospike {
+
+/// Neurons of one kind. The input population carries the analog input current, the same in every step; a
+/// read-out does not spike, its output is the time average of its current.
+struct Population {
+  enum class Kind { input, spiking, readout };
+
+  std::string name;
+  std::size_t size = 0;
+  Kind kind = Kind::spiking;
+  std::unique_ptr<NeuronModel> neuron;  ///< of spiking populations, else null
+};
+
+/// Dense connections from one population to another, without bias.
+/// Weights are stored [source neurons × target neurons], the transpose of the W of the equations: the
+/// outgoing weights of a neuron lie together, which is what the delivery of a spike reads.
+struct Projection {
+  std::string name;
+  std::size_t source = 0;  ///< index of a population
+  std::size_t target = 0;
+  std::size_t fan_in = 0;
+  std::size_t fan_out = 0;
+  Array<float> weights;
+
+  Matrix matrix() { return weights.matrix(fan_in, fan_out); }
+  ConstMatrix matrix() const { return weights.matrix(fan_in, fan_out); }
+};
+
+/// Populations joined by feed-forward projections. Weights live in the back end's memory and start at zero.
+class Network {
+ public:
+  explicit Network(Backend& backend) : backend_(backend) {}
+
+  /// Index of the new population. Throws std::invalid_argument for a size of 0, a name in use, or a neuron
+  /// model where there should be none (or none where there should be one).
+  std::size_t add_population(Population population);
+  /// Index of the new projection. Throws std::invalid_argument when a population does not exist, the source
+  /// comes after the target, the target is an input or has a projection already, or the source is a read-out.
+  std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
+  /// Throws std::invalid_argument unless there is one input, one read-out, and every other population is
+  /// reached.
+  void check_complete() const;
+
+  /// Weights uniform within ±1/√fan_in (Kaiming with a = √5), drawn from stream = index of the projection.
+  void initialise_weights(std::uint64_t seed);
+
+  Backend& backend() const { return backend_; }
+  std::vector<Population>& populations() { return populations_; }
+  const std::vector<Population>& populations() const { return populations_; }
+  std::vector<Projection>& projections() { return projections_; }
+  const std::vector<Projection>& projections() const { return projections_; }
+
+ private:
+  Backend& backend_;
+  std::vector<Population> populations_;
+  std::vector<Projection> projections_;
+};
+
+}  // namespace orthospike

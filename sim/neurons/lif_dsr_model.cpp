@@ -1,0 +1,24 @@
+#include "sim/neurons/lif_dsr_model.hpp"
+
+namespace orthospike {
+
+LifDsrModel::LifDsrModel(Backend& backend, const NeuronSettings& settings)
+    : constants_{.decay = std::exp(-settings.dt / settings.tau),
+                 .dt = settings.dt,
+                 .tau = settings.tau,
+                 .firing_fraction = settings.firing_fraction},
+      steps_(settings.steps),
+      threshold_(backend.allocate<float>(1)) {
+  backend.upload(std::span<const float>(&settings.threshold, 1), threshold_.view());
+}
+
+void LifDsrModel::run(Backend& backend, ConstMatrix currents, const Activity& activity) const {
+  backend.lif_dsr(constants_, threshold(), steps_, currents,
+                  {.spikes = activity.spikes,
+                   .average_current = activity.average_current,
+                   .average_output = activity.average_output,
+                   .mean_output = activity.mean_output,
+                   .membrane = activity.membrane});
+}
+
+}  // namespace orthospike

@@ -1,0 +1,27 @@
+#pragma once
+
+#include "sim/neurons/neuron_model.hpp"
+
+namespace orthospike {
+
+/// Leaky integrate-and-fire neurons in the form of DSR (backend.hpp, LifDsr, has the equation): the weighted
+/// spike rate approximates clamp(average current / tau, 0, threshold / dt), which is what the dsr rule
+/// differentiates.
+class LifDsrModel final : public NeuronModel {
+ public:
+  LifDsrModel(Backend& backend, const NeuronSettings& settings);
+
+  void run(Backend& backend, ConstMatrix currents, const Activity& activity) const override;
+  View<float> threshold() override { return threshold_.view(); }
+  View<const float> threshold() const override { return threshold_.view(); }
+
+  const LifDsr& constants() const { return constants_; }
+  std::size_t steps() const { return steps_; }
+
+ private:
+  LifDsr constants_;
+  std::size_t steps_;
+  Array<float> threshold_;
+};
+
+}  // namespace orthospike

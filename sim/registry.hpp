@@ -1,0 +1,48 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+/// Makes objects behind `Interface` by their config name. Each interface has one registry, filled where its
+/// implementations are listed and open to code outside the library.
+template <class Interface, class... Arguments>
+class Registry {
+ public:
+  using Factory = std::function<std::unique_ptr<Interface>(Arguments...)>;
+
+  explicit Registry(std::string key) : key_(std::move(key)) {}
+
+  void add(const std::string& name, Factory factory) { factories_[name] = std::move(factory); }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& entry : factories_) result.push_back(entry.first);
+    return result;
+  }
+
+  /// Throws ConfigError that names the key and the known names.
+  std::unique_ptr<Interface> make(const std::string& name, Arguments... arguments) const {
+    const auto found = factories_.find(name);
+    if (found == factories_.end()) {
+      throw ConfigError(
+          fmt::format("{}: unknown name '{}'; expected one of {}", key_, name, fmt::join(names(), ", ")));
+    }
+    return found->second(std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  std::string key_;
+  std::map<std::string, Factory> factories_;
+};
+
+}  // namespace orthospike
