@@ -41,13 +41,18 @@ void Backend::fill_normal(View<float> values, const RandomKey& key) {
   do_fill_normal(values, key);
 }
 
-void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
-                       Transpose transpose_b, float beta, Matrix c) {
+void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
+                       float beta, ConstMatrix addend, Matrix c) {
   require(rows_of(a, transpose_a) == c.rows && cols_of(b, transpose_b) == c.cols &&
-              cols_of(a, transpose_a) == rows_of(b, transpose_b),
+              cols_of(a, transpose_a) == rows_of(b, transpose_b) && same_shape(addend, c),
           "multiply", "shapes do not chain");
   multiply_adds_ += product(c.rows, c.cols, cols_of(a, transpose_a));
-  if (!c.empty()) do_multiply(alpha, a, transpose_a, b, transpose_b, beta, c);
+  if (!c.empty()) do_multiply(alpha, a, transpose_a, b, transpose_b, beta, addend, c);
+}
+
+void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
+                       float beta, Matrix c) {
+  multiply(alpha, a, transpose_a, b, transpose_b, beta, c, c);
 }
 
 void Backend::add(float alpha, View<const float> x, float beta, View<float> y) {
@@ -125,6 +130,15 @@ void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Mat
   require(same_shape(correlation, velocity) && same_shape(correlation, h), "hebbian_step",
           "correlation, velocity and weights differ in shape");
   do_hebbian_step(step, correlation, velocity, h);
+}
+
+void Backend::hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
+                           Matrix h) {
+  require(response.rows == residual.rows && response.cols == h.rows && residual.cols == h.cols, "hebbian_step",
+          "responses and residuals do not fit the weights");
+  require(same_shape(velocity, h), "hebbian_step", "velocity and weights differ in shape");
+  multiply_adds_ += product(response.rows, h.rows, h.cols);
+  do_hebbian_step(step, response, residual, velocity, h);
 }
 
 void Backend::orthonormalise_rows(Matrix h, std::size_t first) {

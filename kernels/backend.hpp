@@ -111,7 +111,10 @@ class Backend {
   void fill_normal(View<float> values, const RandomKey& key);
 
   // Dense products.
-  /// c ← alpha · op(a) · op(b) + beta · c; with beta 0, c need not hold numbers.
+  /// c ← alpha · op(a) · op(b) + beta · addend; addend may be c; with beta 0 it need not hold numbers.
+  void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b, float beta,
+                ConstMatrix addend, Matrix c);
+  /// c ← alpha · op(a) · op(b) + beta · c
   void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
                 float beta, Matrix c);
   /// y ← alpha · x + beta · y
@@ -156,9 +159,11 @@ class Backend {
   // Subspaces. A subspace is h [rank × n], one subspace neuron a row.
   /// residual ← x - (x hᵀ) h for x, residual [rows × n]; they may be the same matrix.
   void remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual);
-  /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate ·
-  /// velocity.
+  /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate · velocity.
+  /// All are [rank × n].
   void hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h);
+  /// The same with correlation = responseᵀ · residual, from response [rows × rank] and residual [rows × n].
+  void hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity, Matrix h);
   /// Makes rows first… of h orthonormal among themselves and orthogonal to the rows before, which stay
   /// untouched (classical Gram-Schmidt, twice). They must be linearly independent of them.
   void orthonormalise_rows(Matrix h, std::size_t first);
@@ -177,7 +182,7 @@ class Backend {
   virtual void do_fill_normal(View<float> values, const RandomKey& key) = 0;
 
   virtual void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
-                           Transpose transpose_b, float beta, Matrix c) = 0;
+                           Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) = 0;
   virtual void do_add(float alpha, View<const float> x, float beta, View<float> y) = 0;
   virtual void do_raise_to(float bound, View<float> values) = 0;
 
@@ -200,6 +205,8 @@ class Backend {
 
   virtual void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
+                               Matrix h) = 0;
+  virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
                                Matrix h) = 0;
   virtual void do_orthonormalise_rows(Matrix h, std::size_t first) = 0;
 

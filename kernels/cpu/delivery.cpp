@@ -141,7 +141,7 @@ void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const 
                          expanded[events[event]] = 1.0F;
                      }
                    });
-    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents);
+    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
     return;
   }
 

@@ -1,7 +1,6 @@
 #include <cblas.h>
 
 #include <algorithm>
-#include <bit>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -10,10 +9,6 @@ namespace orthospike {
 
 namespace {
 
-/// Multiply-adds worth a piece of their own (some 30 µs of one core).
-constexpr std::size_t multiply_adds_per_piece = 3'000'000;
-constexpr std::size_t most_pieces = 64;
-
 CBLAS_TRANSPOSE blas(Transpose transpose) {
   return transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
 }
@@ -21,29 +16,31 @@ CBLAS_TRANSPOSE blas(Transpose transpose) {
 }  // namespace
 
 void CpuBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
-                             Transpose transpose_b, float beta, Matrix c) {
+                             Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) {
   const std::size_t inner = transpose_a == Transpose::no ? a.cols : a.rows;
-  const auto product = [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
-    const float* a_part = a.address() + (transpose_a == Transpose::no ? row * a.cols : row);
-    const float* b_part = b.address() + (transpose_b == Transpose::no ? col : col * b.cols);
+  const auto block = [&](std::size_t row, std::size_t rows, std::size_t col, std::size_t cols) {
+    float* const c_block = c.address() + row * c.cols + col;
+    if (beta != 0.0F && addend.address() != c.address()) {
+      const float* const addend_block = addend.address() + row * c.cols + col;
+      for (std::size_t i = 0; i < rows; ++i)
+        std::copy_n(addend_block + i * c.cols, cols, c_block + i * c.cols);
+    }
+    const float* a_block = a.address() + (transpose_a == Transpose::no ? row * a.cols : row);
+    const float* b_block = b.address() + (transpose_b == Transpose::no ? col : col * b.cols);
     cblas_sgemm(CblasRowMajor, blas(transpose_a), blas(transpose_b), static_cast<int>(rows),
-                static_cast<int>(cols), static_cast<int>(inner), alpha, a_part, static_cast<int>(a.cols),
-                b_part, static_cast<int>(b.cols), beta, c.address() + row * c.cols + col,
-                static_cast<int>(c.cols));
+                static_cast<int>(cols), static_cast<int>(inner), alpha, a_block, static_cast<int>(a.cols),
+                b_block, static_cast<int>(b.cols), beta, c_block, static_cast<int>(c.cols));
   };
 
-  // A power of two of equal strips across the longer side of the result.
-  const std::size_t worth = c.rows * c.cols * inner / multiply_adds_per_piece;
-  const std::size_t pieces = std::bit_floor(std::clamp<std::size_t>(worth, 1, most_pieces));
-  if (c.rows >= c.cols) {
-    for_each_range(
-        c.rows, (c.rows + pieces - 1) / pieces, threads_,
-        [&](std::size_t, std::size_t first, std::size_t last) { product(first, last - first, 0, c.cols); });
-  } else {
-    for_each_range(
-        c.cols, (c.cols + pieces - 1) / pieces, threads_,
-        [&](std::size_t, std::size_t first, std::size_t last) { product(0, c.rows, first, last - first); });
-  }
+  const std::size_t length = std::max(c.rows, c.cols);
+  const std::size_t strip = strip_length(length, c.rows * c.cols * inner);
+  for_each_range(length, strip, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+    if (c.rows >= c.cols) {
+      block(first, last - first, 0, c.cols);
+    } else {
+      block(0, c.rows, first, last - first);
+    }
+  });
 }
 
 void CpuBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {

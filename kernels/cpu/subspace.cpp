@@ -1,37 +1,98 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/subspace.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h must come first: this file is compiled once for each instruction set.
 #include <cblas.h>
+#include <hwy/highway.h>
 
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
 
+HWY_BEFORE_NAMESPACE();
+namespace orthospike::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// The element-wise part of a Hebbian step over `size` weights. Clamping keeps NaN, as std::clamp does.
+void follow_correlation(const HebbianStep& step, const float* correlation, float* velocity, float* h,
+                        std::size_t size) {
+  const hn::ScalableTag<float> tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const auto kept = hn::Set(tag, step.momentum);
+  const auto taken = hn::Set(tag, 1.0F - step.momentum);
+  const auto scale = hn::Set(tag, step.scale);
+  const auto highest = hn::Set(tag, step.clamp);
+  const auto lowest = hn::Set(tag, -step.clamp);
+  const auto rate = hn::Set(tag, step.learning_rate);
+  std::size_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    const auto scaled = hn::Mul(scale, hn::LoadU(tag, correlation + i));
+    const auto bounded = hn::IfThenElse(hn::Gt(scaled, highest), highest,
+                                        hn::IfThenElse(hn::Lt(scaled, lowest), lowest, scaled));
+    const auto v = hn::MulAdd(kept, hn::LoadU(tag, velocity + i), hn::Mul(taken, bounded));
+    hn::StoreU(v, tag, velocity + i);
+    hn::StoreU(hn::MulAdd(rate, v, hn::LoadU(tag, h + i)), tag, h + i);
+  }
+  for (; i < size; ++i) {
+    const float change = std::clamp(step.scale * correlation[i], -step.clamp, step.clamp);
+    velocity[i] = step.momentum * velocity[i] + (1.0F - step.momentum) * change;
+    h[i] += step.learning_rate * velocity[i];
+  }
+}
+
+}  // namespace orthospike::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace orthospike {
 
+namespace {
+
+HWY_EXPORT(follow_correlation);
+
+void follow(const HebbianStep& step, const float* correlation, const Matrix& velocity, const Matrix& h,
+            std::size_t first, std::size_t last) {
+  HWY_DYNAMIC_DISPATCH(follow_correlation)
+  (step, correlation + first, velocity.address() + first, h.address() + first, last - first);
+}
+
+}  // namespace
+
 void CpuBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {
-  if (x.address() != residual.address())
-    do_copy(x.address(), residual.address(), x.values.size() * sizeof(float));
-  if (h.empty() || x.empty()) return;
+  if (h.empty() || x.empty()) {
+    if (x.address() != residual.address())
+      do_copy(x.address(), residual.address(), x.values.size() * sizeof(float));
+    return;
+  }
   const Matrix response = scratch(x.rows, h.rows);
-  do_multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, response);
-  do_multiply(-1.0F, response, Transpose::no, h, Transpose::no, 1.0F, residual);
+  do_multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, response, response);
+  do_multiply(-1.0F, response, Transpose::no, h, Transpose::no, 1.0F, x, residual);
 }
 
 void CpuBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                  Matrix h) {
-  const float kept = step.momentum;
-  const float taken = 1.0F - step.momentum;
   for_each_range(h.values.size(), elementwise_piece, threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {
-                   const float* c = correlation.address();
-                   float* v = velocity.address();
-                   float* weights = h.address();
-#pragma omp simd
-                   for (std::size_t i = first; i < last; ++i) {
-                     const float change = std::min(std::max(step.scale * c[i], -step.clamp), step.clamp);
-                     v[i] = kept * v[i] + taken * change;
-                     weights[i] += step.learning_rate * v[i];
-                   }
+                   follow(step, correlation.address(), velocity, h, first, last);
                  });
+}
+
+/// Strips of subspace neurons, each small enough that its correlations are still in the cache when they are
+/// used.
+void CpuBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,
+                                 Matrix velocity, Matrix h) {
+  const std::size_t n = h.cols;
+  const Matrix correlation = scratch(h.rows, n);
+  const std::size_t strip = strip_length(h.rows, response.rows * h.rows * n);
+  for_each_range(h.rows, strip, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<int>(last - first), static_cast<int>(n),
+                static_cast<int>(response.rows), 1.0F, response.address() + first,
+                static_cast<int>(response.cols), residual.address(), static_cast<int>(n), 0.0F,
+                correlation.address() + first * n, static_cast<int>(n));
+    follow(step, correlation.address(), velocity, h, first * n, last * n);
+  });
 }
 
 /// Serial over rows; each is two matrix-vector products with the rows before.
@@ -52,3 +113,4 @@ void CpuBackend::do_orthonormalise_rows(Matrix h, std::size_t first) {
 }
 
 }  // namespace orthospike
+#endif

@@ -13,7 +13,7 @@ float element(ConstMatrix m, Transpose transpose, std::size_t row, std::size_t c
 }  // namespace
 
 void ReferenceBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
-                                   Transpose transpose_b, float beta, Matrix c) {
+                                   Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) {
   const std::size_t inner = transpose_a == Transpose::no ? a.cols : a.rows;
   for (std::size_t row = 0; row < c.rows; ++row) {
     for (std::size_t col = 0; col < c.cols; ++col) {
@@ -21,9 +21,9 @@ void ReferenceBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpo
       for (std::size_t k = 0; k < inner; ++k) {
         sum += static_cast<double>(element(a, transpose_a, row, k)) * element(b, transpose_b, k, col);
       }
-      float& result = c.address()[row * c.cols + col];
-      const double kept = beta == 0.0F ? 0.0 : static_cast<double>(beta) * result;
-      result = static_cast<float>(alpha * sum + kept);
+      const std::size_t at = row * c.cols + col;
+      const double kept = beta == 0.0F ? 0.0 : static_cast<double>(beta) * addend.address()[at];
+      c.address()[at] = static_cast<float>(alpha * sum + kept);
     }
   }
 }

@@ -14,7 +14,7 @@ class ReferenceBackend final : public HostBackend {
   void do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) final;
   void do_fill_normal(View<float> values, const RandomKey& key) final;
   void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
-                   float beta, Matrix c) final;
+                   float beta, ConstMatrix addend, Matrix c) final;
   void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
   void do_raise_to(float bound, View<float> values) final;
   void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
@@ -33,6 +33,8 @@ class ReferenceBackend final : public HostBackend {
                         View<std::uint32_t> correct) final;
   void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
+  void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
+                       Matrix h) final;
   void do_orthonormalise_rows(Matrix h, std::size_t first) final;
 };
 

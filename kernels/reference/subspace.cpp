@@ -32,6 +32,14 @@ void ReferenceBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix corr
   }
 }
 
+void ReferenceBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,
+                                       Matrix velocity, Matrix h) {
+  std::vector<float> correlation(h.values.size());
+  const Matrix product{{correlation.data(), correlation.size()}, h.rows, h.cols};
+  do_multiply(1.0F, response, Transpose::yes, residual, Transpose::no, 0.0F, product, product);
+  do_hebbian_step(step, product, velocity, h);
+}
+
 void ReferenceBackend::do_orthonormalise_rows(Matrix h, std::size_t first) {
   const std::size_t n = h.cols;
   std::vector<double> row(n);

@@ -32,13 +32,10 @@ void LateralHebbian::learn(ConstMatrix x, ConstMatrix old_residual, Subspace& su
 void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h) {
   const Matrix y = buffer(response_, x.rows, h.rows);
   const Matrix residual = buffer(residual_, x.rows, x.cols);
-  const Matrix d = buffer(correlation_, h.rows, h.cols);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
-    backend_.copy(old_residual.values, residual.values);
-    backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, residual);
-    backend_.multiply(1.0F, y, Transpose::yes, residual, Transpose::no, 0.0F, d);
-    step(x.rows, h);
+    backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
+    backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
   }
 }
 
@@ -63,16 +60,15 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
       backend_.copy(View<const float>(hc.values), d.values);
     }
     backend_.multiply(-1.0F, overlap, Transpose::no, h, Transpose::no, 1.0F, d);
-    step(x.rows, h);
+    backend_.hebbian_step(step(x.rows), d, velocity_.matrix(h.rows, n), h);
   }
 }
 
-void LateralHebbian::step(std::size_t rows, Matrix h) {
-  backend_.hebbian_step({.learning_rate = settings_.learning_rate,
-                         .momentum = settings_.momentum,
-                         .scale = 1.0F / static_cast<float>(rows),
-                         .clamp = settings_.clamp},
-                        correlation_.matrix(h.rows, h.cols), velocity_.matrix(h.rows, h.cols), h);
+HebbianStep LateralHebbian::step(std::size_t rows) const {
+  return {.learning_rate = settings_.learning_rate,
+          .momentum = settings_.momentum,
+          .scale = 1.0F / static_cast<float>(rows),
+          .clamp = settings_.clamp};
 }
 
 }  // namespace orthospike

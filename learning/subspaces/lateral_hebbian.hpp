@@ -34,16 +34,16 @@ class LateralHebbian final : public Extractor {
  private:
   void learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h);
   void learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
-  void step(std::size_t rows, Matrix h);
+  HebbianStep step(std::size_t rows) const;
   /// A matrix in `array`, which grows as needed.
   Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
 
   Backend& backend_;
   ExtractorSettings settings_;
-  Array<float> velocity_, correlation_;  // [m × n]
-  Array<float> response_, residual_;     // direct form: [N × m], [N × n]
-  Array<float> second_moment_, residual_moment_, mapped_,
-      overlap_;  // shortcut: [n × n] twice, [m × n], [m × m]
+  Array<float> velocity_;                         // [m × n]
+  Array<float> response_, residual_;              // direct form: [N × m], [N × n]
+  Array<float> second_moment_, residual_moment_;  // shortcut: [n × n]
+  Array<float> mapped_, correlation_, overlap_;   // shortcut: [m × n] twice, [m × m]
 };
 
 }  // namespace orthospike
