@@ -3,11 +3,12 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <new>
+#include <system_error>
 
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
@@ -54,13 +55,15 @@ int report(const char* sentence, ExitCode code) {
 int main(int argc, char** argv) {
   try {
     const int code = dispatch({argv + 1, argv + argc});
-    if (std::fflush(stdout) != 0) {
-      return report(fmt::format("cannot write to the standard output: {}", std::strerror(errno)).c_str(),
-                    failed);
-    }
+    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category());
     return code;
   } catch (const orthospike::ConfigError& error) {
     return report(error.what(), bad_usage);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(error.what(), failed);
+  } catch (const std::system_error& error) {  // of fmt::print
+    return report(fmt::format("cannot write to the standard output: {}", error.code().message()).c_str(),
+                  failed);
   } catch (const std::bad_alloc&) {
     return report("not enough memory", failed);
   } catch (const std::exception& error) {

@@ -89,9 +89,7 @@ std::vector<fs::path> candidate_folders(const std::string& name, const fs::path&
   std::vector<fs::path> folders;
   std::istringstream entries(environment("ORTHOSPIKE_DATA"));
   for (std::string entry; std::getline(entries, entry, ':');) {
-    if (entry.empty()) continue;
-    folders.push_back(fs::path(entry) / name);
-    folders.emplace_back(entry);
+    if (!entry.empty()) folders.push_back(fs::path(entry) / name);
   }
   const std::string home = environment("HOME");
   if (!home.empty()) folders.push_back(fs::path(home) / ".local/share/orthospike" / name);

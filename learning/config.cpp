@@ -322,15 +322,14 @@ Config read_config(const std::filesystem::path& file, const std::vector<std::str
   if (!file.empty()) {
     std::ifstream stream(file);
     if (!stream || std::filesystem::is_directory(file)) {
-      throw EnvironmentError(fmt::format("{}: the config file cannot be read", file.string()));
+      throw ConfigError(fmt::format("{}: the config file cannot be read", file.string()));
     }
     try {
       apply(po::parse_config_file(stream, options, true), file.string(), config);
     } catch (const po::error& error) {
       throw ConfigError(fmt::format("{}: {}", file.string(), error.what()));
     }
-    if (stream.bad())
-      throw EnvironmentError(fmt::format("{}: the config file cannot be read", file.string()));
+    if (stream.bad()) throw ConfigError(fmt::format("{}: the config file cannot be read", file.string()));
   }
   try {
     // Without abbreviations: a mistyped key must not be taken for another.

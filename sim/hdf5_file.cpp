@@ -36,9 +36,11 @@ hid_t native_type<std::uint64_t>() {
   return H5T_NATIVE_UINT64;
 }
 
-/// The library prints its error stack unless told not to; our sentence says enough.
-void silence_error_stack() {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+/// The library prints its error stack unless told not to; our sentence says enough. Its clean-up at exit
+/// crashes when a file could not be written; our handles close all files, so it is not needed.
+void prepare_library() {
+  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  static_cast<void>(prepared);
 }
 
 /// Rows of one chunk of a data set that grows.
@@ -68,7 +70,7 @@ void Hdf5File::check(herr_t status, const std::string& action, const std::string
 }
 
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
-  silence_error_stack();
+  prepare_library();
   const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_libver_bounds(access.get(), H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
   Hdf5File file(path, {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose});
@@ -77,7 +79,7 @@ Hdf5File Hdf5File::create(const std::filesystem::path& path) {
 }
 
 Hdf5File Hdf5File::open(const std::filesystem::path& path) {
-  silence_error_stack();
+  prepare_library();
   if (!std::filesystem::is_regular_file(path)) {
     throw EnvironmentError(fmt::format("{}: there is no such file", path.string()));
   }

@@ -114,7 +114,11 @@ namespace {
 HWY_EXPORT(pass_targets);
 HWY_EXPORT(deliver_pass);
 
-constexpr std::size_t rows_per_piece = 64;
+/// Rows of one piece of work: enough of them to pay for starting a thread.
+std::size_t rows_per_piece(std::size_t neurons) {
+  constexpr std::size_t inputs_per_piece = 51200;
+  return std::max<std::size_t>(16, inputs_per_piece / neurons);
+}
 
 double density(const ConstSpikes& spikes) {
   std::uint64_t total = 0;
@@ -127,20 +131,20 @@ double density(const ConstSpikes& spikes) {
 void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
                             Delivery delivery, float crossover, Matrix currents) {
   const float scale = height.address()[0] / dt;
+  const std::size_t chunk = rows_per_piece(spikes.neurons);
   const bool dense =
       delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
   if (dense) {
     const Matrix active = scratch(spikes.rows, spikes.neurons);
-    for_each_range(spikes.rows, rows_per_piece, threads_,
-                   [&](std::size_t, std::size_t first, std::size_t last) {
-                     for (std::size_t row = first; row < last; ++row) {
-                       float* expanded = active.address() + row * spikes.neurons;
-                       std::fill_n(expanded, spikes.neurons, 0.0F);
-                       const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
-                       for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event)
-                         expanded[events[event]] = 1.0F;
-                     }
-                   });
+    for_each_range(spikes.rows, chunk, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+      for (std::size_t row = first; row < last; ++row) {
+        float* expanded = active.address() + row * spikes.neurons;
+        std::fill_n(expanded, spikes.neurons, 0.0F);
+        const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
+        for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event)
+          expanded[events[event]] = 1.0F;
+      }
+    });
     do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
     return;
   }
@@ -151,12 +155,11 @@ void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const 
     passes.push_back(target);
     target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
   }
-  const std::size_t chunks = (spikes.rows + rows_per_piece - 1) / rows_per_piece;
+  const std::size_t chunks = (spikes.rows + chunk - 1) / chunk;
   for_each_piece(passes.size() * chunks, threads_, [&](std::size_t piece) {
-    const std::size_t first = piece % chunks * rows_per_piece;
+    const std::size_t first = piece % chunks * chunk;
     HWY_DYNAMIC_DISPATCH(deliver_pass)
-    (spikes, weights, passes[piece / chunks], first, std::min(first + rows_per_piece, spikes.rows), scale,
-     currents);
+    (spikes, weights, passes[piece / chunks], first, std::min(first + chunk, spikes.rows), scale, currents);
   });
 }
 

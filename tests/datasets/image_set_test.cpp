@@ -238,15 +238,16 @@ TEST_CASE("find_data_set searches ORTHOSPIKE_DATA, then HOME", "[image_set]") {
 
   write_image_data(folder, "home/.local/share/orthospike/no-such-set");
   CHECK(found() == root + "/home/.local/share/orthospike/no-such-set");
+  // The folder itself may hold any set: only its subfolder of that name counts.
   write_image_data(folder, "second");
-  CHECK(found() == root + "/second");
+  CHECK(found() == root + "/home/.local/share/orthospike/no-such-set");
   write_image_data(folder, "second/no-such-set");
   CHECK(found() == root + "/second/no-such-set");
-  write_image_data(folder, "first");
-  CHECK(found() == root + "/first");
+  write_image_data(folder, "first/no-such-set");
+  CHECK(found() == root + "/first/no-such-set");
 
   // A folder with three of the four files does not count.
-  fs::remove(folder.path() / "first" / test_labels);
+  fs::remove(folder.path() / "first/no-such-set" / test_labels);
   CHECK(found() == root + "/second/no-such-set");
 }
 
@@ -263,8 +264,8 @@ TEST_CASE("find_data_set says every place it looked in and how to get the data",
     const ScopedVariable home("HOME", root);
     CHECK(message("no-such-set", "") ==
           fmt::format(
-              "data set 'no-such-set': none of the folders {0}/a/no-such-set, {0}/a, {0}/b/no-such-set, "
-              "{0}/b, {0}/.local/share/orthospike/no-such-set, /usr/share/datasets/no-such-set holds its "
+              "data set 'no-such-set': none of the folders {0}/a/no-such-set, {0}/b/no-such-set, "
+              "{0}/.local/share/orthospike/no-such-set, /usr/share/datasets/no-such-set holds its "
               "files {1}, each plain or with .gz: put the four IDX files in one of these folders or set "
               "data.path",
               root, files));

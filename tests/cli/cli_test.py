@@ -1,0 +1,200 @@
+"""Drives the orthospike binary as a user or a sweep tool would. Usage: cli_test.py BINARY SOURCE_FOLDER"""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+BINARY, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+CONFIG = SOURCE / "tests/data/digits.ini"
+QUICK = ["--tasks.count=2", "--tasks.train_samples=640", "--tasks.test_samples=300", "--tasks.epochs=1"]
+
+
+def orthospike(*arguments, **options):
+    options.setdefault("cwd", SOURCE)
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, errors="replace",
+                          timeout=120, **options)
+
+
+class CommandLine(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def assert_refused(self, result, code, *parts):
+        """One sentence on stderr, the exit code, and no results."""
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertRegex(result.stderr, r"\Aorthospike: [^\n]+\n\Z")
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+    def finished_run(self):
+        out = self.folder / "run"
+        result = orthospike("run", CONFIG, "--out", out, *QUICK)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return out, result
+
+    def test_usage(self):
+        self.assert_refused(orthospike(), 2, "--help")
+        self.assert_refused(orthospike("rnu"), 2, "'rnu'", "'run'")
+        self.assert_refused(orthospike("run"), 2, "config file")
+        self.assert_refused(orthospike("run", CONFIG, "--out"), 2, "--out")
+        self.assert_refused(orthospike("inspect"), 2)
+        self.assert_refused(orthospike("help", "confgi"), 2, "config")
+        self.assertRegex(orthospike("--version").stdout, r"\Aorthospike \d+\.\d+\.\d+ \(\S+\)\n\Z")
+        self.assertIn("Usage:", orthospike("--help").stdout)
+
+    def test_help_lists_every_key(self):
+        text = orthospike("help", "config").stdout
+        keys = re.findall(r"^(\w+\.\w+)$", text, re.MULTILINE)
+        out, _ = self.finished_run()
+        config = orthospike("inspect", out).stdout.rsplit("\n[experiment]", 1)[1]
+        written = len(re.findall(r"^\w+ = ", config, re.MULTILINE))
+        self.assertEqual(len(keys), written)
+        self.assertEqual(text.count("default: "), len(keys))
+
+    def test_config_errors(self):
+        self.assert_refused(orthospike("run", "/nonexistent.ini"), 2, "/nonexistent.ini")
+        self.assert_refused(orthospike("run", CONFIG, "--task.count=2"), 2, "'task.count'", "'tasks.count'")
+        self.assert_refused(orthospike("run", CONFIG, "--tasks.count=two"), 2, "tasks.count", "'two'")
+        out = self.folder / "out"
+        self.assert_refused(orthospike("run", CONFIG, "--rule.name=dsp", "--out", out), 2, "rule.name", "dsr")
+        self.assertFalse((out / "run.h5").exists())
+
+    def test_missing_data(self):
+        out = self.folder / "out"
+        result = orthospike("run", CONFIG, "--data.path=/nonexistent", "--out", out)
+        self.assert_refused(result, 1, "/nonexistent", "train-images-idx3-ubyte")
+        self.assertFalse(out.exists())
+
+    def test_run_prints_a_matrix_and_ends_with_json(self):
+        out, result = self.finished_run()
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5"])
+        lines = result.stdout.splitlines()
+        summary = json.loads(lines[-1])
+        self.assertEqual(set(summary),
+                         {"acc", "bwt", "forgetting", "seconds", "train_samples_per_second", "run_file"})
+        self.assertEqual(summary["run_file"], str(out / "run.h5"))
+        self.assertGreater(summary["train_samples_per_second"], 0)
+        last_row = next(line for line in reversed(lines) if line.startswith("after 2"))
+        accuracies = [float(word) for word in last_row.split()[2:]]
+        self.assertAlmostEqual(summary["acc"], sum(accuracies) / 2 / 100, places=4)
+        self.assertIn("after 1", result.stdout)
+        self.assertNotIn("\r", result.stdout)
+
+    def test_a_finished_run_is_not_run_again(self):
+        out, first = self.finished_run()
+        before = (out / "run.h5").stat()
+        again = orthospike("run", CONFIG, "--out", out, *QUICK, "--run.threads=1")
+        self.assertEqual(again.returncode, 0)
+        self.assertIn("finished already", again.stdout)
+        self.assertEqual(json.loads(again.stdout.splitlines()[-1]), json.loads(first.stdout.splitlines()[-1]))
+        self.assert_refused(orthospike("run", CONFIG, "--out", out, *QUICK, "--experiment.seed=1"), 2, str(out))
+        self.assertEqual((out / "run.h5").stat().st_mtime_ns, before.st_mtime_ns)
+
+    def test_a_single_task_has_no_transfer(self):
+        result = orthospike("run", CONFIG, "--out", self.folder / "one", *QUICK[1:], "--tasks.count=1")
+        self.assertIsNone(json.loads(result.stdout.splitlines()[-1])["bwt"])
+
+    def test_inspect(self):
+        out, run = self.finished_run()
+        for place in (out, out / "run.h5"):
+            text = orthospike("inspect", place).stdout
+            self.assertIn("2 of 2 tasks", text)
+            self.assertIn(next(line for line in run.stdout.splitlines() if line.startswith("after 2")), text)
+            self.assertIn("hidden1_to_hidden2", text)
+            self.assertIn("[optimiser]", text)
+        self.assert_refused(orthospike("inspect", self.folder / "none"), 1, "none")
+        self.assert_refused(orthospike("inspect", self.folder), 1, str(self.folder))
+        self.assert_refused(orthospike("inspect", CONFIG), 1, "HDF5")
+
+    def test_damaged_run_files_are_refused(self):
+        out, _ = self.finished_run()
+        whole = (out / "run.h5").read_bytes()
+        damaged = self.folder / "damaged.h5"
+        for length in range(0, len(whole), len(whole) // 40):
+            damaged.write_bytes(whole[:length])
+            self.assert_refused(orthospike("inspect", damaged), 1, str(damaged))
+        for place in range(100, len(whole), len(whole) // 60):
+            damaged.write_bytes(whole[:place] + b"\xff" * 16 + whole[place + 16:])
+            self.assertIn(orthospike("inspect", damaged).returncode, (0, 1))
+
+    def test_a_killed_run_leaves_no_run_file(self):
+        out = self.folder / "killed"
+        process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.epochs=500"], cwd=SOURCE,
+                                   stdout=subprocess.DEVNULL)
+        partial = out / "run.partial.h5"
+        deadline = time.time() + 60
+        while not partial.exists() and time.time() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.assertEqual([path.name for path in out.iterdir()], [partial.name])
+        self.assertIn("unfinished", orthospike("inspect", out).stdout)
+        self.assertEqual(orthospike("run", CONFIG, "--out", out, *QUICK).returncode, 0)
+        self.assertEqual([path.name for path in out.iterdir()], ["run.h5"])
+
+    def test_others_read_while_the_run_goes_on(self):
+        out = self.folder / "live"
+        process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.count=40",
+                                    "--hlop.ranks=1"], cwd=SOURCE, stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.time() + 60
+            seen = 0
+            while seen < 2 and time.time() < deadline and process.poll() is None:
+                time.sleep(0.05)
+                if (out / "run.partial.h5").exists():
+                    match = re.search(r"(\d+) of 40 tasks, unfinished", orthospike("inspect", out).stdout)
+                    seen = int(match[1]) if match else seen
+            self.assertGreaterEqual(seen, 2)
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_a_full_disk_is_one_sentence(self):
+        def limit_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+        out = self.folder / "full"
+        result = orthospike("run", CONFIG, "--out", out, *QUICK, preexec_fn=limit_files)
+        self.assert_refused(result, 1, "run.partial.h5")
+        self.assertFalse((out / "run.h5").exists())
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([BINARY, "help", "config"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assert_refused(result, 1, "standard output")
+
+    def test_unwritable_folder(self):
+        (self.folder / "file").write_text("")
+        self.assert_refused(orthospike("run", CONFIG, "--out", self.folder / "file/out"), 1, "file/out")
+
+    def test_a_terminal_gets_a_bar(self):
+        main, terminal = pty.openpty()
+        process = subprocess.Popen([BINARY, "run", CONFIG, "--out", self.folder / "bar", *QUICK], cwd=SOURCE,
+                                   stdout=terminal)
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+        self.assertEqual(process.wait(), 0)
+        self.assertRegex(shown.decode(), r"\r\[#{24}\] task 2/2")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

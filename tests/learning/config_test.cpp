@@ -1,0 +1,144 @@
+#include "learning/config.hpp"
+
+#include <fstream>
+#include <regex>
+#include <set>
+
+#include "kernels/error.hpp"
+#include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
+
+namespace orthospike {
+namespace {
+
+std::filesystem::path write_text(const TemporaryFolder& folder, const std::string& text) {
+  return folder.write("test.ini", {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+/// The sentence with which a config is refused; empty when it is taken.
+std::string refusal(const std::string& text, const std::vector<std::string>& arguments = {}) {
+  const TemporaryFolder folder;
+  try {
+    read_config(write_text(folder, text), arguments);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// section.key of every field of struct Config, read from its source.
+std::set<std::string> fields_of_the_struct() {
+  std::ifstream source(ORTHOSPIKE_SOURCE "/learning/config.hpp");
+  std::set<std::string> fields;
+  std::vector<std::string> section;
+  for (std::string line; std::getline(source, line) && !line.starts_with("};");) {
+    std::smatch match;
+    if (std::regex_match(line, match, std::regex(R"(    \S.*?[ >](\w+)( = .*)?;)")))
+      section.push_back(match[1]);
+    if (std::regex_match(line, match, std::regex(R"(  \} (\w+);)"))) {
+      for (const std::string& field : section) fields.insert(match[1].str() + "." + field);
+      section.clear();
+    }
+  }
+  return fields;
+}
+
+TEST_CASE("a config file sets values, the command line wins, the rest are defaults") {
+  const TemporaryFolder folder;
+  const auto path =
+      write_text(folder,
+                 "# comment\n[tasks]\ncount = 3\nepochs = 2\n[network]\nhidden = 5, 7\n"
+                 "[hlop]\northonormalise = true\n[data]\nmean = -0.5\npath = a folder/with spaces\n");
+  const Config config = read_config(path, {"--tasks.epochs=4", "--experiment.seed", "18446744073709551615"});
+  CHECK(config.tasks.count == 3);
+  CHECK(config.tasks.epochs == 4);
+  CHECK(config.network.hidden == std::vector<std::size_t>{5, 7});
+  CHECK(config.hlop.orthonormalise);
+  CHECK(config.data.mean == -0.5F);
+  CHECK(config.data.path == "a folder/with spaces");
+  CHECK(config.experiment.seed == 18446744073709551615U);
+  CHECK(config.training.batch_size == Config{}.training.batch_size);
+}
+
+TEST_CASE("the text of a config reads back to the same config") {
+  const TemporaryFolder folder;
+  Config config;
+  config.experiment.seed = 7;
+  config.data.mean = 0.1F;  // not a short binary fraction
+  config.network.hidden = {3, 1, 2};
+  config.hebbian.learning_rate = {1e-7F, 0.25F};
+  config.hlop.ranks = "1,2;3";
+  const std::string text = config_text(config);
+  CHECK(config_text(read_config(write_text(folder, text), {})) == text);
+}
+
+TEST_CASE("every key of the struct is in the table, with a type, a unit and a meaning") {
+  std::set<std::string> names;
+  for (const ConfigKey& key : config_keys()) {
+    INFO(key.name);
+    CHECK(names.insert(key.name).second);
+    CHECK_FALSE(key.type.empty());
+    CHECK_FALSE(key.unit.empty());
+    CHECK(key.meaning.size() > 10);
+    CHECK(key.meaning.back() == '.');
+    Config config;
+    CHECK_NOTHROW(key.set(config, key.get(config)));
+  }
+  CHECK(names == fields_of_the_struct());
+}
+
+TEST_CASE("unknown keys are refused with the nearest known one") {
+  CHECK(contains(refusal("[tasks]\ncuont = 3\n"), "unknown key 'tasks.cuont'"));
+  CHECK(contains(refusal("[tasks]\ncuont = 3\n"), "'tasks.count'"));
+  CHECK(contains(refusal("", {"--optimizer.learning_rate=1"}), "'optimiser.learning_rate'"));
+  CHECK(contains(refusal("", {"--tasks.cou=1"}), "unknown key 'tasks.cou'"));
+}
+
+TEST_CASE("values out of range are refused with key, value and what is expected") {
+  const std::string sentence = refusal("[tasks]\ncount = zero\n");
+  CHECK(contains(sentence, "tasks.count"));
+  CHECK(contains(sentence, "'zero'"));
+  CHECK(contains(sentence, "an integer from 1 to 10000"));
+  for (const char* argument :
+       {"--tasks.count=0", "--tasks.count=-1", "--tasks.count=1.5", "--tasks.count=1e3",
+        "--tasks.count=", "--tasks.count=99999999999999999999999", "--neuron.tau=0", "--neuron.tau=nan",
+        "--neuron.tau=inf", "--neuron.dt=-1", "--optimiser.momentum=1",
+        "--network.hidden=", "--network.hidden=5,,6", "--network.hidden=0", "--hebbian.learning_rate=0.1;0.2",
+        "--hlop.orthonormalise=yes", "--neuron.firing_fraction=1.5"}) {
+    INFO(argument);
+    CHECK_FALSE(refusal("", {argument}).empty());
+  }
+}
+
+TEST_CASE("what is not a setting is refused") {
+  CHECK(contains(refusal("", {"stray"}), "'stray'"));
+  CHECK(contains(refusal("[tasks]\ncount = 1\ncount = 2\n"), "tasks.count"));
+  CHECK(contains(refusal("", {"--tasks.count=1", "--tasks.count=2"}), "twice"));
+  CHECK_FALSE(refusal("no equals sign\n").empty());
+  CHECK_FALSE(refusal("", {"--tasks.count"}).empty());
+  CHECK_THROWS_AS(read_config("/nonexistent/config.ini", {}), ConfigError);
+  CHECK_THROWS_AS(read_config("/", {}), ConfigError);
+}
+
+TEST_CASE("ranks: one or all projections an entry, the last entry holds on") {
+  using Ranks = std::vector<std::vector<std::size_t>>;
+  CHECK(parse_ranks("8,9; 7", 4, 2) == Ranks{{8, 9}, {7, 7}, {7, 7}, {7, 7}});
+  CHECK(parse_ranks("1;2;3", 2, 1) == Ranks{{1}, {2}});
+  CHECK(parse_ranks("0", 1, 3) == Ranks{{0, 0, 0}});
+  for (const char* text : {"", ";", "1;", "1,2", "a", "-1", "1 2"}) {
+    INFO(text);
+    CHECK_THROWS_AS(parse_ranks(text, 2, 3), ConfigError);
+  }
+}
+
+TEST_CASE("the nearest name is the one with the fewest edits") {
+  CHECK(nearest_name("hlpo", {"none", "hlop", "replay"}) == "hlop");
+  CHECK(nearest_name("x", {}).empty());
+}
+
+}  // namespace
+}  // namespace orthospike

@@ -1,0 +1,48 @@
+#include "learning/subspaces/quality.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/error.hpp"
+#include "tests/catch.hpp"
+
+namespace orthospike {
+namespace {
+
+/// Second moment with energies 4, 2, 1 along the axes of three dimensions.
+const std::vector<float> diagonal = {4, 0, 0, 0, 2, 0, 0, 0, 1};
+
+TEST_CASE("the leading axes explain their share and lie in the leading eigenspace") {
+  const SubspaceQuality quality = measure_subspace(std::vector<float>{1, 0, 0, 0, 1, 0}, 2, diagonal, 3);
+  CHECK(quality.orthonormality_error == Approx(0).margin(1e-6));
+  CHECK(quality.explained_energy == Approx(6.0 / 7.0));
+  CHECK(quality.largest_angle == Approx(0).margin(0.1));
+}
+
+TEST_CASE("angles of a plane turned out of the leading one") {
+  const float c = std::cos(0.5F), s = std::sin(0.5F);
+  const SubspaceQuality quality = measure_subspace(std::vector<float>{1, 0, 0, 0, c, s}, 2, diagonal, 3);
+  CHECK(quality.largest_angle == Approx(0.5 * 180 / 3.14159265).epsilon(1e-3));
+  CHECK(quality.mean_angle == Approx(0.25 * 180 / 3.14159265).epsilon(1e-2));
+  CHECK(quality.explained_energy == Approx((4 + 2 * c * c + s * s) / 7.0));
+}
+
+TEST_CASE("rows that are not orthonormal are reported, angles are those of their span") {
+  const SubspaceQuality quality = measure_subspace(std::vector<float>{2, 0, 0, 1, 1, 0}, 2, diagonal, 3);
+  // h hᵀ - I = {{3, 2}, {2, 1}}
+  CHECK(quality.orthonormality_error == Approx(std::sqrt(9.0 + 4 + 4 + 1)));
+  CHECK(quality.largest_angle == Approx(0).margin(0.1));
+}
+
+TEST_CASE("rank 0 has no angles, numbers that are not finite are refused") {
+  const SubspaceQuality nothing = measure_subspace({}, 0, diagonal, 3);
+  CHECK(nothing.explained_energy == 0);
+  CHECK(std::isnan(nothing.largest_angle));
+  std::vector<float> broken = diagonal;
+  broken[4] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_AS(measure_subspace(std::vector<float>{1, 0, 0}, 1, broken, 3), EnvironmentError);
+}
+
+}  // namespace
+}  // namespace orthospike
