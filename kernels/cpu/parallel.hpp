@@ -24,17 +24,16 @@ void for_each_range(std::size_t extent, std::size_t length, int threads, const W
   });
 }
 
-/// Length of the strips into which a dense product with that many multiply-adds is cut along a side of `length`.
-/// Measured with OpenBLAS 0.3.21: up to a million multiply-adds it multiplies without packing, which is fastest for
-/// thin matrices; above, few strips are better, because each packs the shared operand again.
+/// Length of the strips into which a dense product with that many multiply-adds is cut along a side of
+/// `length`. Measured with OpenBLAS 0.3.21: up to a million multiply-adds it multiplies without packing,
+/// which is fastest for thin matrices; above, few strips are better, because each packs the shared operand
+/// again.
 inline std::size_t strip_length(std::size_t length, std::size_t multiply_adds) {
   constexpr std::size_t without_packing = 900'000;
   constexpr std::size_t most_without_packing = 16;
-  constexpr std::size_t with_packing = 8'000'000;
   const std::size_t small_strips = std::bit_ceil((multiply_adds + without_packing - 1) / without_packing);
-  const std::size_t strips = small_strips <= most_without_packing
-                                 ? small_strips
-                                 : std::clamp<std::size_t>(std::bit_floor(multiply_adds / with_packing), 8, 64);
+  const std::size_t strips =
+      small_strips <= most_without_packing ? small_strips : std::max<std::size_t>(8, length / 128);
   return (length + strips - 1) / strips;
 }
 

@@ -1,0 +1,213 @@
+#include "learning/rules/dsr.hpp"
+
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "learning/feedback/backprop.hpp"
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+struct GoldenArray {
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::vector<double> values;
+
+  std::vector<float> floats() const { return {values.begin(), values.end()}; }
+};
+
+/// The arrays of tests/golden/make_dsr.py, which describes the format.
+std::map<std::string, GoldenArray> read_golden() {
+  std::ifstream stream(ORTHOSPIKE_SOURCE "/tests/golden/dsr.txt");
+  std::map<std::string, GoldenArray> arrays;
+  std::string name;
+  while (stream >> name) {
+    GoldenArray& array = arrays[name];
+    stream >> array.rows >> array.cols;
+    array.values.resize(array.rows * array.cols);
+    for (double& value : array.values) stream >> value;
+    if (!stream) throw std::runtime_error("golden file is cut off in " + name);
+  }
+  return arrays;
+}
+
+struct Trained {
+  Trained(Backend& b, const std::map<std::string, GoldenArray>& arrays)
+      : backend(b), golden(arrays), network(b) {
+    const std::vector<double>& constants = golden.at("constants").values;
+    NeuronSettings neuron{.steps = static_cast<std::size_t>(constants[0]),
+                          .dt = static_cast<float>(constants[1]),
+                          .tau = static_cast<float>(constants[2]),
+                          .threshold = 0,
+                          .firing_fraction = static_cast<float>(constants[3])};
+    const std::vector<float> thresholds = golden.at("thresholds").floats();
+    network.add_population({.name = "input",
+                            .size = golden.at("inputs").cols,
+                            .kind = Population::Kind::input,
+                            .neuron = nullptr});
+    for (std::size_t p = 0; p < 3; ++p) {
+      const GoldenArray& weights = golden.at("weights" + std::to_string(p));
+      const bool spiking = p < 2;
+      if (spiking) neuron.threshold = thresholds[p];
+      network.add_population(
+          {.name = std::to_string(p + 1),
+           .size = weights.cols,
+           .kind = spiking ? Population::Kind::spiking : Population::Kind::readout,
+           .neuron = spiking ? neuron_models().make("lif_dsr", backend, neuron) : nullptr});
+      network.add_projection(std::to_string(p), p, p + 1);
+      const std::vector<float> values = weights.floats();
+      backend.upload(std::span<const float>(values), network.projections()[p].weights.view());
+    }
+    engine = std::make_unique<ClockEngine>(network, neuron, max_batch, DeliverySettings());
+    feedback = std::make_unique<Backprop>(network);
+    rule = std::make_unique<Dsr>(network, *feedback, max_batch);
+  }
+
+  /// Forward, loss and backward for `samples`, numbers of golden inputs.
+  void run(const std::vector<std::uint32_t>& samples) {
+    const GoldenArray& inputs = golden.at("inputs");
+    std::vector<float> rows;
+    for (const std::uint32_t sample : samples) {
+      const auto first = inputs.values.begin() + static_cast<std::ptrdiff_t>(sample * inputs.cols);
+      rows.insert(rows.end(), first, first + static_cast<std::ptrdiff_t>(inputs.cols));
+    }
+    backend.upload(std::span<const float>(rows), engine->input(samples.size()).values);
+    engine->run();
+    const std::vector<double>& all_labels = golden.at("labels").values;
+    const auto labels = uploaded(backend, std::vector<std::uint8_t>(all_labels.begin(), all_labels.end()));
+    const auto numbers = uploaded(backend, samples);
+    const ConstMatrix logits = engine->logits();
+    logit_gradient = backend.allocate<float>(logits.rows * logits.cols);
+    loss = backend.allocate<double>(1);
+    Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
+    backend.cross_entropy(logits, labels.view(), numbers.view(),
+                          logit_gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
+    rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols));
+  }
+
+  /// traceᵀ · post
+  std::vector<double> weight_gradient(std::size_t projection) const {
+    const WeightGradient gradient = rule->weight_gradient(projection);
+    REQUIRE(gradient.trace.rows == gradient.post.rows);
+    const std::vector<float> trace = backend.download(gradient.trace.values);
+    const std::vector<float> post = backend.download(gradient.post.values);
+    const std::size_t sources = gradient.trace.cols, targets = gradient.post.cols;
+    std::vector<double> sum(sources * targets, 0.0);
+    for (std::size_t row = 0; row < gradient.trace.rows; ++row) {
+      for (std::size_t i = 0; i < sources; ++i) {
+        for (std::size_t j = 0; j < targets; ++j) {
+          sum[i * targets + j] += static_cast<double>(trace[row * sources + i]) * post[row * targets + j];
+        }
+      }
+    }
+    return sum;
+  }
+  double threshold_gradient(std::size_t population) const {
+    const std::vector<float> value = backend.download(rule->threshold_gradient(population));
+    REQUIRE(value.size() == 1);
+    return value[0];
+  }
+
+  static constexpr std::size_t max_batch = 8;
+  Backend& backend;
+  const std::map<std::string, GoldenArray>& golden;
+  Network network;
+  std::unique_ptr<ClockEngine> engine;
+  std::unique_ptr<ErrorFeedback> feedback;
+  std::unique_ptr<Dsr> rule;
+  Array<float> logit_gradient;
+  Array<double> loss;
+};
+
+const std::vector<std::uint32_t> whole_batch = {0, 1, 2, 3, 4, 5};
+
+}  // namespace
+
+TEST_CASE("gradients are those of the published form over all time steps", "[dsr]") {
+  const auto golden = read_golden();
+  REQUIRE(golden.size() == 13);
+  on_each_backend([&](Backend& backend) {
+    Trained trained(backend, golden);
+    trained.run(whole_batch);
+    const std::vector<float> logits = backend.download(trained.engine->logits().values);
+    CHECK(difference(golden.at("logits").values, {logits.begin(), logits.end()}) < 1e-5);
+    CHECK(downloaded(backend, trained.loss)[0] / 6 == Approx(golden.at("loss").values[0]).epsilon(1e-5));
+    for (std::size_t p = 0; p < 3; ++p) {
+      INFO("projection " << p);
+      const std::vector<double>& expected = golden.at("weight_gradient" + std::to_string(p)).values;
+      CHECK(difference(expected, trained.weight_gradient(p)) < 1e-4);
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      INFO("population " << i + 1);
+      CHECK(trained.threshold_gradient(i + 1) ==
+            Approx(golden.at("threshold_gradients").values[i]).epsilon(1e-4));
+    }
+    CHECK(trained.rule->threshold_gradient(0).empty());
+    CHECK(trained.rule->threshold_gradient(3).empty());
+  });
+}
+
+TEST_CASE("gradients of parts of a batch add up to those of the whole", "[dsr]") {
+  // The loss is a mean: parts count by their share of the samples. A batch leaves nothing behind for the
+  // next.
+  const auto golden = read_golden();
+  on_each_backend([&](Backend& backend) {
+    Trained trained(backend, golden);
+    trained.run(whole_batch);
+    std::vector<std::vector<double>> sums(3);
+    double threshold_sum = 0;
+    for (const auto& part : {std::vector<std::uint32_t>{4}, {5, 0, 1}, {3, 2}}) {
+      trained.run(part);
+      const double share = static_cast<double>(part.size()) / 6;
+      for (std::size_t p = 0; p < 3; ++p) {
+        const std::vector<double> gradient = trained.weight_gradient(p);
+        sums[p].resize(gradient.size());
+        for (std::size_t i = 0; i < gradient.size(); ++i) sums[p][i] += share * gradient[i];
+      }
+      threshold_sum += share * trained.threshold_gradient(1);
+    }
+    for (std::size_t p = 0; p < 3; ++p) {
+      INFO("projection " << p);
+      CHECK(difference(golden.at("weight_gradient" + std::to_string(p)).values, sums[p]) < 1e-4);
+    }
+    CHECK(threshold_sum == Approx(golden.at("threshold_gradients").values[0]).epsilon(1e-4));
+  });
+}
+
+TEST_CASE("the subspace learns from averages over time", "[dsr]") {
+  const auto golden = read_golden();
+  const auto backend = make_backend("cpu", 1);
+  Trained trained(*backend, golden);
+  trained.run(whole_batch);
+  for (std::size_t p = 0; p < 3; ++p) {
+    INFO("projection " << p);
+    const ConstMatrix activity = trained.rule->weight_gradient(p).activity;
+    const ConstMatrix average = trained.engine->activity(p).average_output;
+    CHECK(activity.address() == average.address());
+    CHECK(activity.rows == 6);
+    CHECK(activity.cols == average.cols);
+  }
+}
+
+TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
+  struct OtherModel final : NeuronModel {
+    void run(Backend&, ConstMatrix, const Activity&) const override {}
+    View<float> threshold() override { return {}; }
+    View<const float> threshold() const override { return {}; }
+  };
+  const auto backend = make_backend("reference", 1);
+  Network network(*backend);
+  network.add_population({.name = "other",
+                          .size = 3,
+                          .kind = Population::Kind::spiking,
+                          .neuron = std::make_unique<OtherModel>()});
+  Backprop feedback(network);
+  CHECK_THROWS_AS(Dsr(network, feedback, 1), ConfigError);
+  CHECK_THROWS_WITH(rules().make("dsr", network, feedback, 1),
+                    "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
+}
+
+}  // namespace orthospike::testing
