@@ -129,7 +129,7 @@ void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {
 void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) {
   require(same_shape(correlation, velocity) && same_shape(correlation, h), "hebbian_step",
           "correlation, velocity and weights differ in shape");
-  do_hebbian_step(step, correlation, velocity, h);
+  if (!h.empty()) do_hebbian_step(step, correlation, velocity, h);
 }
 
 void Backend::hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
@@ -138,7 +138,7 @@ void Backend::hebbian_step(const HebbianStep& step, ConstMatrix response, ConstM
           "responses and residuals do not fit the weights");
   require(same_shape(velocity, h), "hebbian_step", "velocity and weights differ in shape");
   multiply_adds_ += product(response.rows, h.rows, h.cols);
-  do_hebbian_step(step, response, residual, velocity, h);
+  if (!h.empty()) do_hebbian_step(step, response, residual, velocity, h);
 }
 
 void Backend::orthonormalise_rows(Matrix h, std::size_t first) {

@@ -147,7 +147,7 @@ class CommandLine(unittest.TestCase):
     def test_others_read_while_the_run_goes_on(self):
         out = self.folder / "live"
         process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.count=40",
-                                    "--hlop.ranks=1"], cwd=SOURCE, stdout=subprocess.DEVNULL)
+                                    "--hlop.ranks=1", *QUICK[1:]], cwd=SOURCE, stdout=subprocess.DEVNULL)
         try:
             deadline = time.time() + 60
             seen = 0
@@ -167,7 +167,9 @@ class CommandLine(unittest.TestCase):
             resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 
         out = self.folder / "full"
-        result = orthospike("run", CONFIG, "--out", out, *QUICK, preexec_fn=limit_files)
+        # After a failed write the HDF5 library itself keeps some memory, which is not what is tested here.
+        without_leak_check = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+        result = orthospike("run", CONFIG, "--out", out, *QUICK, preexec_fn=limit_files, env=without_leak_check)
         self.assert_refused(result, 1, "run.partial.h5")
         self.assertFalse((out / "run.h5").exists())
         with open("/dev/full", "w") as full:

@@ -1,0 +1,6 @@
+"""Reads and plots the run files of orthospike."""
+
+from orthospike.plots import accuracy_heatmap, average_accuracy_curves, forgetting_comparison
+from orthospike.run import Run, open_run
+
+__all__ = ["Run", "accuracy_heatmap", "average_accuracy_curves", "forgetting_comparison", "open_run"]

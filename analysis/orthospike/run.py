@@ -1,0 +1,189 @@
+"""Run files in memory. Their layout: learning/run_file.md."""
+
+import configparser
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+FORMAT = "orthospike run"
+FORMAT_VERSION = 1
+FINISHED_NAME = "run.h5"
+PARTIAL_NAME = "run.partial.h5"
+
+CURVES = ["task", "epoch", "batch", "loss", "accuracy"]
+SUBSPACE = ["rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"]
+COSTS = [
+    "training_batches",
+    "training_samples",
+    "multiply_adds",
+    "spikes",
+    "synaptic_operations",
+    "peak_memory",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """Everything in a run file. Tasks count from 1; NaN: not measured, or not defined."""
+
+    path: Path
+    finished: bool
+    tasks: int
+    tasks_done: int
+    attributes: dict[str, str | int]  #: version, git_revision, started, seed, device, threads, …
+    config: str  #: can be run again as it is
+    settings: dict[str, str]  #: the config by "section.key"
+    definitions: dict[str, str]  #: what each object is, by its name in the file: "/metrics/accuracy", …
+    units: dict[str, str]  #: of the objects that have one
+
+    accuracy: pd.DataFrame  #: rows: after task 0 (before any training) … T, columns: task 1 … T
+    loss: pd.DataFrame  #: like accuracy
+    average_accuracy: pd.Series  #: ACC after each task
+    backward_transfer: pd.Series  #: BWT after each task
+    forward_transfer: pd.Series  #: FWT after each task
+    learning_accuracy: pd.Series  #: mean of the diagonal of accuracy, after each task
+    forgetting: pd.DataFrame  #: rows: after task, columns: of task
+
+    curves: pd.DataFrame  #: an update a row
+    subspace: pd.DataFrame  #: a task done and a projection a row
+    costs: pd.DataFrame  #: a task done a row
+    seconds: pd.DataFrame  #: a task done a row, a phase a column
+
+    @property
+    def name(self) -> str:
+        return self.settings.get("experiment.name") or str(self.path)
+
+    def summary(self) -> pd.Series:
+        """The measures after the last task done; forgetting is the mean over the earlier tasks."""
+        measures = {
+            "ACC": self.average_accuracy,
+            "BWT": self.backward_transfer,
+            "FWT": self.forward_transfer,
+            "forgetting": self.forgetting.mean(axis="columns"),
+            "learning accuracy": self.learning_accuracy,
+        }
+        last = {name: values.get(self.tasks_done, np.nan) for name, values in measures.items()}
+        return pd.Series(last, name=self.name)
+
+    def __repr__(self) -> str:
+        state = "" if self.finished else ", unfinished"
+        return f"<Run '{self.name}': {self.tasks_done} of {self.tasks} tasks{state}>"
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """Reads a run file, finished or not, or the one in a run folder; the file is closed again."""
+    path = _run_file(Path(path))
+    try:
+        file = h5py.File(path, "r", swmr=path.name == PARTIAL_NAME)
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{path}: not an HDF5 file, or a damaged one") from error
+    with file:
+        try:
+            _check_format(file)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        try:
+            return _read(file, path)
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError, configparser.Error) as error:
+            raise ValueError(f"{path}: a damaged or incomplete orthospike run") from error
+
+
+def _run_file(path: Path) -> Path:
+    if path.is_dir():
+        for name in (FINISHED_NAME, PARTIAL_NAME):
+            if (path / name).is_file():
+                return path / name
+        raise FileNotFoundError(f"{path}: the folder holds neither {FINISHED_NAME} nor {PARTIAL_NAME}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    return path
+
+
+def _check_format(file: h5py.File) -> None:
+    if _plain(file.attrs.get("format")) != FORMAT:
+        raise ValueError("an HDF5 file, but not an orthospike run")
+    version = _plain(file.attrs.get("format_version"))
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format version {version} of orthospike runs is not known here")
+
+
+def _read(file: h5py.File, path: Path) -> Run:
+    definitions, units = {}, {}
+
+    def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        for texts, attribute in ((definitions, "definition"), (units, "unit")):
+            if attribute in item.attrs:
+                texts[f"/{name}"] = _plain(item.attrs[attribute])
+
+    file.visititems(describe)
+
+    tasks = file["metrics/accuracy"].shape[1]
+    done = int(file["progress/tasks_done"][0])
+    of_task = pd.RangeIndex(1, tasks + 1, name="task")
+    after_task = pd.RangeIndex(1, tasks + 1, name="after task")
+    from_untrained = pd.RangeIndex(0, tasks + 1, name="after task")
+    tasks_done = of_task[:done]
+
+    def matrix(name: str, rows: pd.RangeIndex) -> pd.DataFrame:
+        return pd.DataFrame(file[f"metrics/{name}"][()], index=rows, columns=of_task)
+
+    def series(name: str) -> pd.Series:
+        return pd.Series(file[f"metrics/{name}"][()], index=after_task, name=name)
+
+    config = _plain(file["config"][()])
+    phases = [_plain(phase) for phase in file["costs/seconds"].attrs["phases"]]
+    return Run(
+        path=path,
+        finished=path.name != PARTIAL_NAME and done == tasks,
+        tasks=tasks,
+        tasks_done=done,
+        attributes={name: _plain(value) for name, value in file.attrs.items()},
+        config=config,
+        settings=_settings(config),
+        definitions=definitions,
+        units=units,
+        accuracy=matrix("accuracy", from_untrained),
+        loss=matrix("loss", from_untrained),
+        average_accuracy=series("average_accuracy"),
+        backward_transfer=series("backward_transfer"),
+        forward_transfer=series("forward_transfer"),
+        learning_accuracy=series("learning_accuracy"),
+        forgetting=matrix("forgetting", after_task),
+        curves=_curves(file["curves"]),
+        subspace=_subspace(file["subspace"], tasks_done),
+        costs=pd.DataFrame({name: file[f"costs/{name}"][:done] for name in COSTS}, index=tasks_done),
+        seconds=pd.DataFrame(file["costs/seconds"][:done], index=tasks_done, columns=phases),
+    )
+
+
+def _curves(group: h5py.Group) -> pd.DataFrame:
+    columns = {name: group[name][()] for name in CURVES}
+    # The writer appends to one column after the other: a reader in between sees columns of two lengths.
+    shortest = min(len(column) for column in columns.values())
+    return pd.DataFrame({name: column[:shortest] for name, column in columns.items()})
+
+
+def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
+    projections = [_plain(name) for name in group["rank"].attrs["projections"]]
+    rows = pd.MultiIndex.from_product([tasks_done, projections], names=["task", "projection"])
+    measures = {name: group[name][: len(tasks_done)].ravel() for name in SUBSPACE}
+    return pd.DataFrame(measures, index=rows).reset_index()
+
+
+def _settings(config: str) -> dict[str, str]:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(config)
+    return {f"{section}.{key}": value for section in parser.sections() for key, value in parser[section].items()}
+
+
+def _plain(value):
+    """Python's own text or number for what h5py gives."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return value.item() if isinstance(value, np.generic) else value

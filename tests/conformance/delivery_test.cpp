@@ -1,0 +1,99 @@
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+constexpr float height = 0.3F;
+constexpr float dt = 0.05F;
+constexpr float half = 0.5F;
+
+std::vector<std::uint32_t> everyone(std::size_t neurons) {
+  std::vector<std::uint32_t> all(neurons);
+  std::iota(all.begin(), all.end(), 0U);
+  return all;
+}
+
+std::vector<float> delivered(Backend& backend, const EventLists& events, std::size_t neurons,
+                             const std::vector<float>& weights, Delivery form, float crossover) {
+  const std::size_t targets = weights.size() / neurons;
+  SpikeArrays spikes = uploaded_spikes(backend, events, neurons);
+  const auto outgoing = uploaded(backend, weights);
+  const auto threshold = uploaded(backend, std::vector<float>{height});
+  // What was there before must not matter.
+  auto currents = uploaded(backend, std::vector<float>(events.size() * targets, not_a_number));
+  backend.deliver(spikes.view(), outgoing.matrix(neurons, targets), threshold.view(), dt, form, crossover,
+                  currents.matrix(events.size(), targets));
+  return downloaded(backend, currents);
+}
+
+}  // namespace
+
+TEST_CASE("deliver agrees with the reference in all forms", "[conformance][delivery]") {
+  // Numbers of targets around every power of two of every width of vector.
+  const std::size_t target_counts[] = {1, 7, 67, 131, 259, 300};
+  for (const std::size_t targets : target_counts) {
+    for (const std::size_t neurons : {1U, 131U}) {
+      // More positive than negative: sums that cancel would have no digits to compare.
+      const std::vector<float> weights = random_values(neurons * targets, 2, -0.5F, 1.0F);
+      for (const double density : {0.0, 0.05, 0.5, 1.0}) {
+        EventLists events = random_events(131, neurons, density, 1);
+        events[3].clear();
+        events[5] = everyone(neurons);
+        INFO(targets << " targets, " << neurons << " neurons, density " << density);
+        check_conformance([&](Backend& backend) {
+          Outcome outcome;
+          for (const Delivery form : {Delivery::automatic, Delivery::events, Delivery::dense}) {
+            outcome["form " + std::to_string(static_cast<int>(form))] =
+                about(delivered(backend, events, neurons, weights, form, half), 2e-6);
+          }
+          return outcome;
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("deliver agrees with the reference for one row and for none", "[conformance][delivery]") {
+  const std::vector<float> weights = random_values(67 * 131, 1);
+  for (const std::size_t rows : {0U, 1U}) {
+    for (const Delivery form : {Delivery::automatic, Delivery::events, Delivery::dense}) {
+      INFO(rows << " rows, form " << static_cast<int>(form));
+      check_conformance([&](Backend& backend) {
+        const EventLists events = random_events(rows, 67, half, 2);
+        return Outcome{{"currents", about(delivered(backend, events, 67, weights, form, half), 2e-6)}};
+      });
+    }
+  }
+}
+
+TEST_CASE("automatic delivery is one of the two forms", "[conformance][delivery]") {
+  const EventLists events = random_events(67, 131, 0.3, 1);
+  const std::vector<float> weights = random_values(131 * 259, 2);
+  on_each_backend([&](Backend& backend) {
+    const auto form = [&](Delivery delivery, float crossover) {
+      return delivered(backend, events, 131, weights, delivery, crossover);
+    };
+    CHECK(form(Delivery::automatic, 0.9F) == form(Delivery::events, 0.9F));
+    CHECK(form(Delivery::automatic, 0.1F) == form(Delivery::dense, 0.1F));
+  });
+}
+
+TEST_CASE("automatic delivery turns dense above the crossover", "[conformance][delivery]") {
+  // Neuron 2 is silent and its weight infinite: a dense product meets 0 · ∞, the events do not.
+  const std::vector<float> weights = {1, 2, std::numeric_limits<float>::infinity(), 4};
+  const EventLists events = {{0}, {1}};  // a quarter of the neurons is active
+  const auto cpu = make_backend("cpu", 1);
+  const auto is_dense = [&](Delivery form, float crossover) {
+    return std::isnan(delivered(*cpu, events, 4, weights, form, crossover)[0]);
+  };
+  CHECK(is_dense(Delivery::dense, 1.0F));
+  CHECK_FALSE(is_dense(Delivery::events, 0.0F));
+  CHECK(is_dense(Delivery::automatic, 0.24F));
+  CHECK_FALSE(is_dense(Delivery::automatic, 0.25F));
+}
+
+}  // namespace orthospike::testing

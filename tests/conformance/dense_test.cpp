@@ -1,0 +1,135 @@
+#include <vector>
+
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+struct Product {
+  std::size_t rows, cols, inner;
+};
+
+constexpr Transpose both[] = {Transpose::no, Transpose::yes};
+
+/// A factor whose op(·) is [rows × cols].
+ConstMatrix factor(const Array<float>& values, Transpose transpose, std::size_t rows, std::size_t cols) {
+  return transpose == Transpose::no ? values.matrix(rows, cols) : values.matrix(cols, rows);
+}
+
+}  // namespace
+
+TEST_CASE("multiply agrees with the reference", "[conformance][dense]") {
+  // Edge cases; then results cut into a few strips and into many, across rows and across columns.
+  for (const Product& p : {Product{1, 1, 1},
+                           {1, 131, 67},
+                           {67, 1, 131},
+                           {67, 131, 1},
+                           {1, 1, 300},
+                           {67, 131, 35},
+                           {131, 67, 259},
+                           {67, 131, 259},
+                           {331, 197, 211},
+                           {197, 331, 211}}) {
+    for (const Transpose transpose_a : both) {
+      for (const Transpose transpose_b : both) {
+        INFO(p.rows << " × " << p.cols << " over " << p.inner << ", transposed: "
+                    << (transpose_a == Transpose::yes) << (transpose_b == Transpose::yes));
+        check_conformance([&](Backend& backend) {
+          const auto a = uploaded(backend, random_values(p.rows * p.inner, 1));
+          const auto b = uploaded(backend, random_values(p.inner * p.cols, 2));
+          auto c = uploaded(backend, random_values(p.rows * p.cols, 3));
+          auto overwritten = uploaded(backend, std::vector<float>(p.rows * p.cols, not_a_number));
+          const ConstMatrix left = factor(a, transpose_a, p.rows, p.inner);
+          const ConstMatrix right = factor(b, transpose_b, p.inner, p.cols);
+          backend.multiply(0.75F, left, transpose_a, right, transpose_b, -0.5F, c.matrix(p.rows, p.cols));
+          backend.multiply(1.0F, left, transpose_a, right, transpose_b, 0.0F,
+                           overwritten.matrix(p.rows, p.cols));
+          return Outcome{{"added", about(downloaded(backend, c), 2e-6)},
+                         {"overwritten", about(downloaded(backend, overwritten), 2e-6)}};
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("multiply adds a matrix that is not the result", "[conformance][dense]") {
+  for (const Product& p : {Product{1, 1, 1}, {67, 131, 35}, {131, 67, 259}, {67, 331, 259}}) {
+    INFO(p.rows << " × " << p.cols << " over " << p.inner);
+    check_conformance([&](Backend& backend) {
+      const auto a = uploaded(backend, random_values(p.rows * p.inner, 1));
+      const auto b = uploaded(backend, random_values(p.inner * p.cols, 2));
+      const auto addend = uploaded(backend, random_values(p.rows * p.cols, 3));
+      const auto no_numbers = uploaded(backend, std::vector<float>(p.rows * p.cols, not_a_number));
+      auto c = uploaded(backend, std::vector<float>(p.rows * p.cols, not_a_number));
+      auto overwritten = uploaded(backend, std::vector<float>(p.rows * p.cols, not_a_number));
+      const ConstMatrix left = a.matrix(p.rows, p.inner);
+      const ConstMatrix right = b.matrix(p.inner, p.cols);
+      backend.multiply(-1.0F, left, Transpose::no, right, Transpose::no, 0.5F, addend.matrix(p.rows, p.cols),
+                       c.matrix(p.rows, p.cols));
+      backend.multiply(-1.0F, left, Transpose::no, right, Transpose::no, 0.0F,
+                       no_numbers.matrix(p.rows, p.cols), overwritten.matrix(p.rows, p.cols));
+      return Outcome{{"added", about(downloaded(backend, c), 2e-6)},
+                     {"addend", exactly(downloaded(backend, addend))},
+                     {"overwritten", about(downloaded(backend, overwritten), 2e-6)}};
+    });
+  }
+}
+
+TEST_CASE("a product over nothing leaves beta times the addend", "[conformance][dense]") {
+  for (const Transpose transpose_a : both) {
+    for (const Transpose transpose_b : both) {
+      INFO("transposed: " << (transpose_a == Transpose::yes) << (transpose_b == Transpose::yes));
+      check_conformance([&](Backend& backend) {
+        const Array<float> nothing = backend.allocate<float>(0);
+        auto c = uploaded(backend, random_values(67 * 35, 3));
+        auto overwritten = uploaded(backend, std::vector<float>(67 * 35, not_a_number));
+        const ConstMatrix left = factor(nothing, transpose_a, 67, 0);
+        const ConstMatrix right = factor(nothing, transpose_b, 0, 35);
+        backend.multiply(1.0F, left, transpose_a, right, transpose_b, 0.5F, c.matrix(67, 35));
+        backend.multiply(1.0F, left, transpose_a, right, transpose_b, 0.0F, overwritten.matrix(67, 35));
+        return Outcome{{"halved", about(downloaded(backend, c), 1e-7)},
+                       {"zeroed", exactly(downloaded(backend, overwritten))}};
+      });
+    }
+  }
+}
+
+TEST_CASE("multiply with no result does nothing", "[conformance][dense]") {
+  on_each_backend([](Backend& backend) {
+    Array<float> nothing = backend.allocate<float>(0);
+    const auto b = uploaded(backend, random_values(5 * 3, 1));
+    backend.multiply(1.0F, nothing.matrix(0, 5), Transpose::no, b.matrix(5, 3), Transpose::no, 1.0F,
+                     nothing.matrix(0, 3));
+    backend.synchronise();
+  });
+}
+
+TEST_CASE("add agrees with the reference", "[conformance][dense]") {
+  for (const std::size_t size : {0U, 1U, 67U, 50021U}) {
+    INFO(size << " elements");
+    check_conformance([&](Backend& backend) {
+      const auto x = uploaded(backend, random_values(size, 1));
+      auto y = uploaded(backend, random_values(size, 2));
+      backend.add(-0.3F, x.view(), 0.9F, y.view());
+      auto plain = uploaded(backend, random_values(size, 3));
+      backend.add(1.0F, x.view(), 1.0F, plain.view());
+      return Outcome{{"scaled", about(downloaded(backend, y), 1e-6)},
+                     {"plain", about(downloaded(backend, plain), 1e-6)}};
+    });
+  }
+}
+
+TEST_CASE("raise_to agrees with the reference", "[conformance][dense]") {
+  for (const std::size_t size : {0U, 1U, 67U, 50021U}) {
+    INFO(size << " elements");
+    check_conformance([&](Backend& backend) {
+      std::vector<float> values = random_values(size, 1);
+      if (size > 3) values[2] = 0.25F;  // the bound itself
+      auto raised = uploaded(backend, values);
+      backend.raise_to(0.25F, raised.view());
+      return Outcome{{"raised", exactly(downloaded(backend, raised))}};
+    });
+  }
+}
+
+}  // namespace orthospike::testing

@@ -1,0 +1,77 @@
+#include <vector>
+
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+struct Shape {
+  std::size_t batch, classes;
+};
+
+Outcome run(Backend& backend, const Shape& s, const std::vector<float>& logits,
+            const std::vector<std::uint8_t>& labels, const std::vector<std::uint32_t>& samples) {
+  const auto scores = uploaded(backend, logits);
+  const auto all_labels = uploaded(backend, labels);
+  const auto numbers = uploaded(backend, samples);
+  auto gradient = uploaded(backend, std::vector<float>(s.batch * s.classes, not_a_number));
+  // Both go on from what is there.
+  auto loss = uploaded(backend, std::vector<double>{3.0});
+  auto correct = uploaded(backend, std::vector<std::uint32_t>{7});
+  backend.cross_entropy(scores.matrix(s.batch, s.classes), all_labels.view(), numbers.view(),
+                        gradient.matrix(s.batch, s.classes), loss.view(), correct.view());
+  return {{"gradient", about(downloaded(backend, gradient), 2e-6)},
+          {"loss", about(downloaded(backend, loss), 1e-6)},
+          {"correct", exactly(downloaded(backend, correct))}};
+}
+
+}  // namespace
+
+TEST_CASE("cross_entropy agrees with the reference", "[conformance][loss]") {
+  for (const Shape& s : {Shape{1, 1}, {1, 131}, {67, 1}, {67, 10}, {67, 131}}) {
+    for (const float spread : {1.0F, 30.0F, 1e4F}) {
+      INFO(s.batch << " samples, " << s.classes << " classes, logits to " << spread);
+      std::vector<std::uint8_t> labels;
+      std::vector<std::uint32_t> samples;
+      for (std::size_t i = 0; i < s.batch + 40; ++i)
+        labels.push_back(static_cast<std::uint8_t>(i * 7 % s.classes));
+      for (std::size_t b = 0; b < s.batch; ++b)
+        samples.push_back(static_cast<std::uint32_t>(b * 29 % (s.batch + 40)));
+      const std::vector<float> logits = random_values(s.batch * s.classes, 1, -spread, spread);
+      check_conformance([&](Backend& backend) { return run(backend, s, logits, labels, samples); });
+    }
+  }
+}
+
+TEST_CASE("of equal logits the first counts as largest", "[conformance][loss]") {
+  const Shape s{3, 35};
+  std::vector<float> logits(3 * 35, 0.0F);
+  logits[0 * 35 + 4] = logits[0 * 35 + 33] = 1.0F;  // labelled 4: correct
+  logits[1 * 35 + 4] = logits[1 * 35 + 33] = 1.0F;  // labelled 33: not
+  const auto runs = [&](Backend& backend) {         // the last row: all equal, labelled 0: correct
+    return run(backend, s, logits, {4, 33, 0}, {0, 1, 2});
+  };
+  CHECK(runs(*make_backend("reference", 1)).at("correct").values[0] == 7 + 2);
+  check_conformance(runs);
+}
+
+TEST_CASE("a sample with a NaN logit is never correct", "[conformance][loss]") {
+  // A NaN before the largest, at it, after it, at the label and everywhere; then a row without.
+  const Shape s{6, 35};
+  std::vector<float> logits = random_values(6 * 35, 1);
+  for (std::size_t row = 0; row < 6; ++row) logits[row * 35 + 17] = 5.0F;
+  logits[0 * 35 + 0] = not_a_number;
+  logits[1 * 35 + 17] = not_a_number;
+  logits[2 * 35 + 34] = not_a_number;
+  logits[3 * 35 + 5] = not_a_number;
+  for (std::size_t c = 0; c < 35; ++c) logits[4 * 35 + c] = not_a_number;
+  const auto runs = [&](Backend& backend) {
+    return run(backend, s, logits, {17, 17, 17, 5, 0, 17}, {0, 1, 2, 3, 4, 5});
+  };
+  const Outcome reference = runs(*make_backend("reference", 1));
+  CHECK(reference.at("correct").values[0] == 7 + 1);
+  CHECK(std::isnan(reference.at("loss").values[0]));
+  check_conformance(runs);
+}
+
+}  // namespace orthospike::testing

@@ -1,0 +1,361 @@
+#include "learning/protections/hlop.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "learning/optimisers/sgd.hpp"
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+constexpr std::size_t sizes[] = {35, 67, 5};
+constexpr std::size_t batch = 12;
+constexpr std::size_t kept_directions = 4;  // of the activity of the first task
+
+using Ranks = std::vector<std::vector<std::size_t>>;
+
+/// The part of a network that a protection looks at.
+struct Fixture {
+  explicit Fixture(Backend& b) : backend(b), network(b) {
+    const NeuronSettings neuron{
+        .steps = 5, .dt = 0.1F, .tau = 1.0F, .threshold = 1.0F, .firing_fraction = 1.0F};
+    network.add_population(
+        {.name = "in", .size = sizes[0], .kind = Population::Kind::input, .neuron = nullptr});
+    network.add_population({.name = "hidden",
+                            .size = sizes[1],
+                            .kind = Population::Kind::spiking,
+                            .neuron = neuron_models().make("lif_dsr", backend, neuron)});
+    network.add_population(
+        {.name = "out", .size = sizes[2], .kind = Population::Kind::readout, .neuron = nullptr});
+    network.add_projection("first", 0, 1);
+    network.add_projection("second", 1, 2);
+  }
+
+  std::unique_ptr<Hlop> hlop(const Ranks& ranks, bool orthonormalise, std::uint64_t seed = 1) {
+    // Faster than published, for fewer batches.
+    const ExtractorSettings learning{
+        .learning_rate = 0.1F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
+    return std::make_unique<Hlop>(network, ProtectionSettings{.seed = seed,
+                                                              .max_batch = batch,
+                                                              .hlop = {.extractor = "lateral_hebbian",
+                                                                       .learning = {learning, learning},
+                                                                       .ranks = ranks,
+                                                                       .orthonormalise = orthonormalise}});
+  }
+
+  std::vector<float> rows(const Hlop& hlop, std::size_t projection) {
+    return backend.download(hlop.subspace(projection)->rows().values);
+  }
+
+  Backend& backend;
+  Network network;
+};
+
+/// Activity of n neurons that lies in a few directions.
+std::vector<float> activity_of_first_task(std::size_t n) {
+  const std::vector<float> directions = random_values(kept_directions * n, 1);
+  const std::vector<float> amounts = random_values(batch * kept_directions, 2);
+  std::vector<float> x(batch * n, 0.0F);
+  for (std::size_t row = 0; row < batch; ++row) {
+    for (std::size_t k = 0; k < kept_directions; ++k) {
+      for (std::size_t j = 0; j < n; ++j)
+        x[row * n + j] += amounts[row * kept_directions + k] * directions[k * n + j];
+    }
+  }
+  return x;
+}
+
+double norm(const std::vector<float>& values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * value;
+  return std::sqrt(sum);
+}
+
+double relative_change(const std::vector<float>& before, const std::vector<float>& after) {
+  std::vector<float> change(before.size());
+  for (std::size_t i = 0; i < change.size(); ++i) change[i] = after[i] - before[i];
+  return norm(change) / norm(before);
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b, std::size_t count) {
+  return a.size() >= count && b.size() >= count &&
+         std::memcmp(a.data(), b.data(), count * sizeof(float)) == 0;
+}
+
+/// How the weights of a projection change in a batch of a second task.
+enum class Update { unprotected, through_traces, through_gradient };
+
+struct Change {
+  double of_weights;       ///< relative
+  double of_old_currents;  ///< relative: what the activity of the first task causes
+  std::vector<float> weights;
+};
+
+Change update_in_second_task(Backend& backend, std::size_t projection, Update update) {
+  const std::size_t n = sizes[projection], targets = sizes[projection + 1];
+  Fixture fixture(backend);
+  const auto hlop = fixture.hlop({{6, 6}, {6, 6}}, true);
+  const auto old_activity = uploaded(backend, activity_of_first_task(n));
+  hlop->begin_task(0);
+  CHECK(hlop->presynaptic_operator(projection) == nullptr);
+  for (int i = 0; i < 300; ++i) hlop->observe(projection, old_activity.matrix(batch, n));
+  hlop->end_task();
+  hlop->begin_task(1);
+  PresynapticOperator* const protect = hlop->presynaptic_operator(projection);
+  REQUIRE(protect != nullptr);
+
+  const std::vector<float> before = random_values(n * targets, 3);
+  auto weights = uploaded(backend, before);
+  const auto trace = uploaded(backend, random_values(batch * n, 4));
+  const auto post = uploaded(backend, random_values(batch * targets, 5));
+  Sgd sgd(backend, 1, {.learning_rate = 0.1F, .momentum = 0.0F});
+  if (update == Update::through_gradient) {
+    auto gradient = backend.allocate<float>(n * targets);
+    backend.multiply(1.0F, trace.matrix(batch, n), Transpose::yes, post.matrix(batch, targets), Transpose::no,
+                     0.0F, gradient.matrix(n, targets));
+    protect->apply_to_gradient(gradient.matrix(n, targets));
+    sgd.step(0, weights.view(), gradient.view());
+  } else {
+    ConstMatrix used = trace.matrix(batch, n);
+    if (update == Update::through_traces) used = protect->apply_to_traces(used);
+    sgd.step(0, weights.matrix(n, targets), used, post.matrix(batch, targets));
+  }
+
+  const auto old_currents = [&](const Array<float>& w) {
+    Array<float> currents = backend.allocate<float>(batch * targets);
+    backend.multiply(1.0F, old_activity.matrix(batch, n), Transpose::no, w.matrix(n, targets), Transpose::no,
+                     0.0F, currents.matrix(batch, targets));
+    return downloaded(backend, currents);
+  };
+  const std::vector<float> after = downloaded(backend, weights);
+  return {relative_change(before, after),
+          relative_change(old_currents(uploaded(backend, before)), old_currents(weights)), after};
+}
+
+}  // namespace
+
+TEST_CASE("protected updates leave the currents of old activity as they were", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    for (const std::size_t projection : {0U, 1U}) {
+      INFO("projection " << projection);
+      const Change plain = update_in_second_task(backend, projection, Update::unprotected);
+      const Change traces = update_in_second_task(backend, projection, Update::through_traces);
+      const Change gradient = update_in_second_task(backend, projection, Update::through_gradient);
+      CHECK(plain.of_old_currents > 0.02);
+      CHECK(traces.of_old_currents < 2e-6);
+      CHECK(gradient.of_old_currents < 2e-6);
+      // What was not taken away is still learned.
+      CHECK(traces.of_weights > 0.7 * plain.of_weights);
+      CHECK(relative_change(traces.weights, gradient.weights) < 1e-6);
+    }
+  });
+}
+
+TEST_CASE("old rows are taken out of traces", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    Fixture fixture(backend);
+    const auto hlop = fixture.hlop({{3, 2}, {3, 2}}, false);
+    const std::size_t n = sizes[0];
+    const auto x = uploaded(backend, random_values(batch * n, 1));
+    hlop->begin_task(0);
+    for (int i = 0; i < 20; ++i) hlop->observe(0, x.matrix(batch, n));
+    hlop->end_task();
+    hlop->begin_task(1);
+    const std::vector<float> h = fixture.rows(*hlop, 0);
+
+    // A batch may be smaller than the largest.
+    for (const std::size_t rows : {batch, std::size_t{5}}) {
+      const std::vector<float> traces = random_values(rows * n, 2);
+      std::vector<double> expected(traces.begin(), traces.end());
+      for (std::size_t row = 0; row < rows; ++row) {
+        for (std::size_t i = 0; i < 3; ++i) {  // of six rows, three are old
+          double response = 0;
+          for (std::size_t j = 0; j < n; ++j)
+            response += static_cast<double>(h[i * n + j]) * traces[row * n + j];
+          for (std::size_t j = 0; j < n; ++j) expected[row * n + j] -= response * h[i * n + j];
+        }
+      }
+      const auto given = uploaded(backend, traces);
+      const ConstMatrix projected = hlop->presynaptic_operator(0)->apply_to_traces(given.matrix(rows, n));
+      CHECK(projected.rows == rows);
+      CHECK(projected.cols == n);
+      const std::vector<float> actual = backend.download(projected.values);
+      CHECK(difference(expected, {actual.begin(), actual.end()}) < 1e-6);
+      CHECK(downloaded(backend, given) == traces);
+    }
+  });
+}
+
+TEST_CASE("at the end of a task its rows freeze", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    for (const bool orthonormalise : {false, true}) {
+      INFO("orthonormalised: " << orthonormalise);
+      Fixture fixture(backend);
+      const auto hlop = fixture.hlop({{4, 3}, {2, 5}}, orthonormalise);
+      const std::size_t n = sizes[0];
+      const auto first = uploaded(backend, random_values(batch * n, 1));
+      const auto second = uploaded(backend, random_values(batch * n, 2));
+      const Subspace& subspace = *hlop->subspace(0);
+
+      hlop->begin_task(0);
+      CHECK(subspace.rank() == 4);
+      CHECK(subspace.old_rank() == 0);
+      CHECK(hlop->subspace(1)->rank() == 3);
+      const std::vector<float> initial = fixture.rows(*hlop, 0);
+      for (int i = 0; i < 20; ++i) hlop->observe(0, first.matrix(batch, n));
+      const std::vector<float> learned = fixture.rows(*hlop, 0);
+      CHECK(learned != initial);
+      hlop->end_task();
+      const std::vector<float> frozen = fixture.rows(*hlop, 0);
+      CHECK(subspace.old_rank() == 4);
+      CHECK(same_bits(learned, frozen, learned.size()) == !orthonormalise);
+
+      hlop->begin_task(1);
+      CHECK(subspace.rank() == 6);
+      CHECK(subspace.old_rank() == 4);
+      CHECK(hlop->subspace(1)->rank() == 8);
+      const std::vector<float> appended = fixture.rows(*hlop, 0);
+      for (int i = 0; i < 20; ++i) {
+        hlop->presynaptic_operator(0)->apply_to_traces(second.matrix(batch, n));
+        hlop->observe(0, second.matrix(batch, n));
+      }
+      const std::vector<float> after = fixture.rows(*hlop, 0);
+      CHECK(same_bits(frozen, appended, frozen.size()));
+      CHECK(same_bits(frozen, after, frozen.size()));
+      CHECK(after != appended);
+      hlop->end_task();
+      CHECK(same_bits(frozen, fixture.rows(*hlop, 0), frozen.size()));
+      CHECK(subspace.old_rank() == 6);
+    }
+  });
+}
+
+TEST_CASE("a residual is computed once where traces are the activity", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    Fixture fixture(backend);
+    const std::size_t n = sizes[0], old = 4;
+    const Ranks ranks = {{old, 1}, {3, 1}};
+    // The first takes the residual of its traces for the activity; the second is given both apart; the third
+    // projects gradients and has no traces. Batches follow each other in the same memory.
+    const auto reusing = fixture.hlop(ranks, true);
+    const auto apart = fixture.hlop(ranks, true);
+    const auto by_gradient = fixture.hlop(ranks, true);
+    Array<float> x = backend.allocate<float>(batch * n), copy = backend.allocate<float>(batch * n);
+    auto gradient = uploaded(backend, random_values(n * 2, 9));
+    const auto fill = [&](std::uint32_t seed) {
+      const std::vector<float> values = random_values(batch * n, seed);
+      backend.upload(std::span<const float>(values), x.view());
+      backend.upload(std::span<const float>(values), copy.view());
+    };
+    fill(1);
+    for (Hlop* hlop : {reusing.get(), apart.get(), by_gradient.get()}) {
+      hlop->begin_task(0);
+      hlop->observe(0, std::as_const(x).matrix(batch, n));
+      hlop->end_task();
+      hlop->begin_task(1);
+    }
+    double saved = 0;
+    const ConstMatrix activity = x.matrix(batch, n), traces = copy.matrix(batch, n);
+    for (std::uint32_t i = 2; i < 6; ++i) {
+      fill(i);
+      const double start = backend.multiply_adds();
+      const auto projected =
+          backend.download(reusing->presynaptic_operator(0)->apply_to_traces(activity).values);
+      reusing->observe(0, activity);
+      const double reused = backend.multiply_adds();
+      CHECK(projected == backend.download(apart->presynaptic_operator(0)->apply_to_traces(traces).values));
+      apart->observe(0, activity);
+      saved = backend.multiply_adds() - reused - (reused - start);
+      CHECK(saved == 2.0 * batch * old * n);
+      by_gradient->presynaptic_operator(0)->apply_to_gradient(gradient.matrix(n, 2));
+      by_gradient->observe(0, activity);
+    }
+    const std::vector<float> expected = fixture.rows(*apart, 0);
+    CHECK(same_bits(fixture.rows(*reusing, 0), expected, expected.size()));
+    CHECK(same_bits(fixture.rows(*by_gradient, 0), expected, expected.size()));
+  });
+}
+
+TEST_CASE("the rank ends at the number of presynaptic neurons", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    Fixture fixture(backend);
+    const auto hlop = fixture.hlop({{30, 1}, {30, 1}, {30, 1}}, true);
+    const std::size_t n = sizes[0];
+    const auto x = uploaded(backend, random_values(batch * n, 1));
+    for (std::size_t task = 0; task < 3; ++task) {
+      INFO("task " << task);
+      hlop->begin_task(task);
+      CHECK(hlop->subspace(0)->rank() == (task == 0 ? 30 : n));
+      CHECK(hlop->subspace(1)->rank() == task + 1);
+      if (task > 0) hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
+      hlop->observe(0, x.matrix(batch, n));
+      hlop->end_task();
+    }
+    // All directions are old: nothing is left to learn.
+    const ConstMatrix rest = hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
+    CHECK(norm(backend.download(rest.values)) < 1e-5);
+  });
+}
+
+TEST_CASE("without old rows nothing is projected", "[hlop]") {
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  const auto hlop = fixture.hlop({{0, 2}, {3, 0}}, true);
+  const auto x = uploaded(*backend, random_values(batch * sizes[0], 1));
+  hlop->begin_task(0);
+  CHECK(hlop->presynaptic_operator(0) == nullptr);
+  CHECK(hlop->presynaptic_operator(1) == nullptr);
+  hlop->observe(0, x.matrix(batch, sizes[0]));
+  hlop->end_task();
+  hlop->begin_task(1);
+  CHECK(hlop->presynaptic_operator(0) == nullptr);
+  CHECK(hlop->presynaptic_operator(1) != nullptr);
+  CHECK(hlop->subspace(0)->new_rank() == 3);
+  CHECK(hlop->subspace(1)->new_rank() == 0);
+}
+
+TEST_CASE("initial rows depend on seed, task and projection", "[hlop]") {
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  const auto initial = [&](std::uint64_t seed) {
+    const auto hlop = fixture.hlop({{2, 2}, {2, 2}}, false, seed);
+    hlop->begin_task(0);
+    hlop->end_task();
+    hlop->begin_task(1);
+    return std::pair(fixture.rows(*hlop, 0), fixture.rows(*hlop, 1));
+  };
+  const auto [first, second] = initial(1);
+  CHECK(first == initial(1).first);
+  CHECK(first != initial(2).first);
+  const std::size_t n = sizes[0];
+  // Were streams shared, rows of the first task and of the other projection would be the same up to length.
+  const auto cosine = [](const float* a, const float* b, std::size_t count) {
+    double product = 0, of_a = 0, of_b = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      product += static_cast<double>(a[i]) * b[i];
+      of_a += static_cast<double>(a[i]) * a[i];
+      of_b += static_cast<double>(b[i]) * b[i];
+    }
+    return std::abs(product) / std::sqrt(of_a * of_b);
+  };
+  CHECK(cosine(first.data(), second.data(), n) < 0.9);
+}
+
+TEST_CASE("no protection has no subspace and no operator", "[hlop]") {
+  const auto backend = make_backend("reference", 1);
+  Fixture fixture(*backend);
+  const auto none = protections().make("none", fixture.network, {});
+  none->begin_task(0);
+  none->observe(0, {});
+  none->end_task();
+  none->begin_task(1);
+  CHECK(none->presynaptic_operator(0) == nullptr);
+  CHECK(none->subspace(0) == nullptr);
+  CHECK_THROWS_AS(protections().make("abacus", fixture.network, {}), ConfigError);
+}
+
+}  // namespace orthospike::testing
