@@ -41,8 +41,8 @@ void Backend::fill_normal(View<float> values, const RandomKey& key) {
   do_fill_normal(values, key);
 }
 
-void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
-                       float beta, ConstMatrix addend, Matrix c) {
+void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
+                       Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) {
   require(rows_of(a, transpose_a) == c.rows && cols_of(b, transpose_b) == c.cols &&
               cols_of(a, transpose_a) == rows_of(b, transpose_b) && same_shape(addend, c),
           "multiply", "shapes do not chain");
@@ -50,8 +50,8 @@ void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstM
   if (!c.empty()) do_multiply(alpha, a, transpose_a, b, transpose_b, beta, addend, c);
 }
 
-void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
-                       float beta, Matrix c) {
+void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
+                       Transpose transpose_b, float beta, Matrix c) {
   multiply(alpha, a, transpose_a, b, transpose_b, beta, c, c);
 }
 
@@ -132,10 +132,10 @@ void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Mat
   if (!h.empty()) do_hebbian_step(step, correlation, velocity, h);
 }
 
-void Backend::hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
-                           Matrix h) {
-  require(response.rows == residual.rows && response.cols == h.rows && residual.cols == h.cols, "hebbian_step",
-          "responses and residuals do not fit the weights");
+void Backend::hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,
+                           Matrix velocity, Matrix h) {
+  require(response.rows == residual.rows && response.cols == h.rows && residual.cols == h.cols,
+          "hebbian_step", "responses and residuals do not fit the weights");
   require(same_shape(velocity, h), "hebbian_step", "velocity and weights differ in shape");
   multiply_adds_ += product(response.rows, h.rows, h.cols);
   if (!h.empty()) do_hebbian_step(step, response, residual, velocity, h);

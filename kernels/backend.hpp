@@ -112,8 +112,8 @@ class Backend {
 
   // Dense products.
   /// c ← alpha · op(a) · op(b) + beta · addend; addend may be c; with beta 0 it need not hold numbers.
-  void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b, float beta,
-                ConstMatrix addend, Matrix c);
+  void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
+                float beta, ConstMatrix addend, Matrix c);
   /// c ← alpha · op(a) · op(b) + beta · c
   void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
                 float beta, Matrix c);
@@ -159,11 +159,12 @@ class Backend {
   // Subspaces. A subspace is h [rank × n], one subspace neuron a row.
   /// residual ← x - (x hᵀ) h for x, residual [rows × n]; they may be the same matrix.
   void remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual);
-  /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate · velocity.
-  /// All are [rank × n].
+  /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate ·
+  /// velocity. All are [rank × n].
   void hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h);
   /// The same with correlation = responseᵀ · residual, from response [rows × rank] and residual [rows × n].
-  void hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity, Matrix h);
+  void hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
+                    Matrix h);
   /// Makes rows first… of h orthonormal among themselves and orthogonal to the rows before, which stay
   /// untouched (classical Gram-Schmidt, twice). They must be linearly independent of them.
   void orthonormalise_rows(Matrix h, std::size_t first);
@@ -206,8 +207,8 @@ class Backend {
   virtual void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                Matrix h) = 0;
-  virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
-                               Matrix h) = 0;
+  virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,
+                               Matrix velocity, Matrix h) = 0;
   virtual void do_orthonormalise_rows(Matrix h, std::size_t first) = 0;
 
  private:
