@@ -49,6 +49,16 @@ constexpr hsize_t chunk_rows = 1024;
 /// The most elements that a data set may claim to hold when read: more is damage, not data.
 constexpr hssize_t most_elements = hssize_t{1} << 30;
 
+/// Strings of a fixed length: unlike those of variable length, whose heap has no checksum and crashes the
+/// library when it is damaged, they can be read from any file.
+Hdf5Handle text_type(std::size_t length) {
+  Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), std::max<std::size_t>(length, 1));
+  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  return type;
+}
+
 std::size_t elements(const std::vector<std::size_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }
@@ -83,8 +93,13 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) {
     throw EnvironmentError(fmt::format("{}: there is no such file", path.string()));
   }
+  // Beside a writer a wrong checksum may be right a moment later. The library doubles its pause with each
+  // attempt; by default it would wait for ever for a file that is only damaged.
+  constexpr unsigned attempts = 20;
+  const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_metadata_read_attempts(access.get(), attempts);
   hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-  if (id < 0) id = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, H5P_DEFAULT);
+  if (id < 0) id = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
   Hdf5File file(path, {id, H5Fclose});
   if (id < 0) throw EnvironmentError(fmt::format("{}: not an HDF5 file, or a damaged one", path.string()));
   return file;
@@ -121,10 +136,7 @@ void Hdf5File::add(const std::string& object, const std::vector<std::size_t>& sh
 }
 
 void Hdf5File::add_text(const std::string& object, const std::string& text) {
-  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1));
-  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
-  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  const Hdf5Handle type = text_type(text.size());
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.get(), 1);
@@ -136,25 +148,21 @@ void Hdf5File::add_text(const std::string& object, const std::string& text) {
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name,
                              const std::vector<std::string>& texts) {
-  // Variable length is what every reader turns into its own strings.
-  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type.get(), H5T_VARIABLE);
-  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  std::size_t length = 0;
+  for (const std::string& text : texts) length = std::max(length, text.size());
+  const Hdf5Handle type = text_type(length);
   const hsize_t size = texts.size();
   const Hdf5Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
   const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
                                             space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                           H5Aclose, "add an attribute to", object);
-  std::vector<const char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(text.c_str());
-  check(H5Awrite(at.get(), type.get(), pointers.data()), "write an attribute of", object);
+  std::string padded;
+  for (const std::string& text : texts) padded += text + std::string(length - text.size(), '\0');
+  check(H5Awrite(at.get(), type.get(), padded.c_str()), "write an attribute of", object);
 }
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name, const std::string& text) {
-  const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1));
-  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
-  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  const Hdf5Handle type = text_type(text.size());
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
                                             space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
@@ -274,14 +282,9 @@ Hdf5Handle Hdf5File::attribute(const std::string& object, const std::string& nam
 }
 
 std::string Hdf5File::text_attribute(const std::string& object, const std::string& name) const {
-  const auto at = attribute(object, name);
-  const auto type = checked(H5Aget_type(at.get()), H5Tclose, "read an attribute of", object);
-  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0) {
-    fail("read as text an attribute of", object);
-  }
-  std::string text(H5Tget_size(type.get()), '\0');
-  check(H5Aread(at.get(), type.get(), text.data()), "read an attribute of", object);
-  return text.substr(0, text.find('\0'));
+  const std::vector<std::string> texts = texts_attribute(object, name);
+  if (texts.size() != 1) fail("read as one text an attribute of", object);
+  return texts.front();
 }
 
 std::uint64_t Hdf5File::integer_attribute(const std::string& object, const std::string& name) const {
@@ -296,14 +299,17 @@ std::vector<std::string> Hdf5File::texts_attribute(const std::string& object, co
   const auto type = checked(H5Aget_type(at.get()), H5Tclose, "read an attribute of", object);
   const auto space = checked(H5Aget_space(at.get()), H5Sclose, "read an attribute of", object);
   const hssize_t count = H5Sget_simple_extent_npoints(space.get());
-  if (H5Tis_variable_str(type.get()) <= 0 || count < 0 || count > most_elements) {
-    fail("read as texts an attribute of", object);
+  const std::size_t length = H5Tget_size(type.get());
+  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 || count < 0 ||
+      count > most_elements / static_cast<hssize_t>(std::max<std::size_t>(length, 1))) {
+    fail("read as text an attribute of", object);
   }
-  std::vector<char*> pointers(static_cast<std::size_t>(count));
-  check(H5Aread(at.get(), type.get(), pointers.data()), "read an attribute of", object);
+  std::string padded(static_cast<std::size_t>(count) * length, '\0');
+  check(H5Aread(at.get(), type.get(), padded.data()), "read an attribute of", object);
   std::vector<std::string> texts;
-  for (const char* pointer : pointers) texts.emplace_back(pointer == nullptr ? "" : pointer);
-  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, pointers.data());
+  for (std::size_t first = 0; first < padded.size(); first += length) {
+    texts.emplace_back(padded.substr(first, length).c_str());
+  }
   return texts;
 }
 

@@ -82,10 +82,10 @@ def write(path, *, tasks_done=3, killed=False):
         _measure(file, f"subspace/{name}", np.array(RANK) / 2, tasks_done, name, "degree")
     _measure(file, "subspace/leak", LEAK, tasks_done, "leak")
     for data in file["subspace"].values():
-        data.attrs.create("projections", PROJECTIONS, dtype=h5py.string_dtype())
+        data.attrs.create("projections", PROJECTIONS, dtype=h5py.string_dtype(length=32))
 
     _measure(file, "costs/seconds", np.arange(24).reshape(3, 8), tasks_done, "seconds of each phase", "s")
-    file["costs/seconds"].attrs.create("phases", PHASES, dtype=h5py.string_dtype())
+    file["costs/seconds"].attrs.create("phases", PHASES, dtype=h5py.string_dtype(length=16))
     _measure(file, "costs/training_batches", [2, 2, 2], tasks_done, "updates", dtype=np.uint32)
     _measure(file, "costs/training_samples", [8, 8, 8], tasks_done, "samples", dtype=np.uint64)
     for name in ("multiply_adds", "spikes", "synaptic_operations"):

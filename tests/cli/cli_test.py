@@ -124,7 +124,7 @@ class CommandLine(unittest.TestCase):
         for length in range(0, len(whole), len(whole) // 40):
             damaged.write_bytes(whole[:length])
             self.assert_refused(orthospike("inspect", damaged), 1, str(damaged))
-        for place in range(100, len(whole), len(whole) // 60):
+        for place in range(10, len(whole), len(whole) // 60):
             damaged.write_bytes(whole[:place] + b"\xff" * 16 + whole[place + 16:])
             self.assertIn(orthospike("inspect", damaged).returncode, (0, 1))
 
