@@ -13,8 +13,9 @@ struct ProjectionReport {
   double explained_energy = 0;
   double mean_angle = 0;
   double largest_angle = 0;
-  double leak = 0;  ///< ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity kept from
-                    ///< earlier tasks. NaN in the first task.
+  /// ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity kept from earlier tasks.
+  /// NaN in the first task.
+  double leak = 0;
 };
 
 /// Keeps a sample of each task's presynaptic activity and measures with it how good the subspaces are and how

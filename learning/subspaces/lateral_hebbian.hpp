@@ -4,16 +4,14 @@
 
 namespace orthospike {
 
-/// Principal subspace by lateral Hebbian and anti-Hebbian learning (Xiao et al., ICLR 2024; Oja's subspace
-/// rule).
+/// Principal subspace by lateral Hebbian and anti-Hebbian learning (Xiao et al., ICLR 2024; Oja's rule).
 ///
 /// Subspace neurons respond y = h x and feed back x⁻ = -hᵀ y; a Hebbian step on (y, x) and an anti-Hebbian
-/// one on (y, x⁻) together are y (x - hᵀ y)ᵀ. Per batch, `iterations` times on the same x, with linear
-/// responses:
-///   d = clamp(y_newᵀ (x - y h) / N, ±clamp);  v ← momentum · v + (1 - momentum) · d;  h_new ← h_new + rate ·
-///   v
-/// where y h covers old and new rows. The old part is the same in all iterations and comes in as
-/// old_residual.
+/// one on (y, x⁻) together are y (x - hᵀ y)ᵀ. With linear responses, `iterations` times a batch on the same x:
+///   d = clamp(y_newᵀ (x - y h) / N, ±clamp)
+///   v ← momentum · v + (1 - momentum) · d
+///   h_new ← h_new + learning_rate · v
+/// where y h covers old and new rows. Its old part is the same in all iterations: it comes in as old_residual.
 ///
 /// Two forms give the same d; `learn` takes the one with fewer multiply-adds:
 ///   direct    d = yᵀ (old_residual - y h_new),                                     3·N·m·n an iteration

@@ -23,8 +23,15 @@ std::vector<float> delivered(Backend& backend, const EventLists& events, std::si
   SpikeArrays spikes = uploaded_spikes(backend, events, neurons);
   const auto outgoing = uploaded(backend, weights);
   const auto threshold = uploaded(backend, std::vector<float>{height});
-  // What was there before must not matter.
+  // What was there before must not matter, nor what an earlier batch left in the back end's own memory.
   auto currents = uploaded(backend, std::vector<float>(events.size() * targets, not_a_number));
+  if (!events.empty()) {
+    SpikeArrays earlier = uploaded_spikes(backend, EventLists(events.size(), everyone(neurons)), neurons);
+    backend.deliver(earlier.view(), outgoing.matrix(neurons, targets), threshold.view(), dt, form, crossover,
+                    currents.matrix(events.size(), targets));
+    backend.upload(std::span<const float>(std::vector<float>(currents.size(), not_a_number)),
+                   currents.view());
+  }
   backend.deliver(spikes.view(), outgoing.matrix(neurons, targets), threshold.view(), dt, form, crossover,
                   currents.matrix(events.size(), targets));
   return downloaded(backend, currents);

@@ -130,6 +130,31 @@ TEST_CASE("lif_dsr_backward agrees with the reference", "[conformance][lif_dsr]"
   }
 }
 
+TEST_CASE("the threshold's gradient has the same bits with any number of threads", "[conformance][lif_dsr]") {
+  // Numbers of all sizes that cancel: the order of summation decides over the digits that are left.
+  constexpr std::size_t size = 100'000;
+  std::vector<float> values = random_values(size, 1);
+  for (std::size_t i = 0; i < size; ++i) values[i] = std::ldexp(values[i], static_cast<int>(i % 81) - 40);
+  for (std::size_t i = 0; i < size / 2; ++i) values[size - 1 - i] = -values[i];
+  const auto threshold_gradient = [&](const std::string& name, int threads) {
+    const auto backend = make_backend(name, threads);
+    const auto current = uploaded(*backend, std::vector<float>(size, 2.0F));
+    const auto threshold = uploaded(*backend, std::vector<float>{1.0F});
+    auto gradient = uploaded(*backend, values);
+    Array<float> sum = backend->allocate<float>(1);
+    const LifDsr neuron{.decay = 0.5F, .dt = 1.0F, .tau = 1.0F, .firing_fraction = 1.0F};
+    backend->lif_dsr_backward(neuron, threshold.view(), 1.0F, current.matrix(1, size),
+                              gradient.matrix(1, size), sum.view());
+    return downloaded(*backend, sum);
+  };
+  for (const std::string& name : backend_names()) {
+    if (backend_if_present(name, 1) == nullptr) continue;
+    INFO("back end " << name);
+    CHECK(threshold_gradient(name, 2) == threshold_gradient(name, 1));
+    CHECK(threshold_gradient(name, 3) == threshold_gradient(name, 1));
+  }
+}
+
 TEST_CASE("count_spikes agrees with the reference", "[conformance][lif_dsr]") {
   for (const std::size_t rows : {0U, 1U, 67U, 50021U}) {
     INFO(rows << " rows");

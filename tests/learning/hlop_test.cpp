@@ -167,9 +167,12 @@ TEST_CASE("old rows are taken out of traces", "[hlop]") {
     hlop->begin_task(1);
     const std::vector<float> h = fixture.rows(*hlop, 0);
 
-    // A batch may be smaller than the largest.
-    for (const std::size_t rows : {batch, std::size_t{5}}) {
-      const std::vector<float> traces = random_values(rows * n, 2);
+    // Batches follow each other in the same memory and may be smaller than the largest.
+    Array<float> given = backend.allocate<float>(batch * n);
+    std::uint32_t seed = 2;
+    for (const std::size_t rows : {batch, batch, std::size_t{5}}) {
+      const std::vector<float> traces = random_values(rows * n, seed++);
+      backend.upload(std::span<const float>(traces), given.view().subview(0, rows * n));
       std::vector<double> expected(traces.begin(), traces.end());
       for (std::size_t row = 0; row < rows; ++row) {
         for (std::size_t i = 0; i < 3; ++i) {  // of six rows, three are old
@@ -179,13 +182,12 @@ TEST_CASE("old rows are taken out of traces", "[hlop]") {
           for (std::size_t j = 0; j < n; ++j) expected[row * n + j] -= response * h[i * n + j];
         }
       }
-      const auto given = uploaded(backend, traces);
       const ConstMatrix projected = hlop->presynaptic_operator(0)->apply_to_traces(given.matrix(rows, n));
       CHECK(projected.rows == rows);
       CHECK(projected.cols == n);
       const std::vector<float> actual = backend.download(projected.values);
       CHECK(difference(expected, {actual.begin(), actual.end()}) < 1e-6);
-      CHECK(downloaded(backend, given) == traces);
+      CHECK(backend.download(View<const float>(given.view().subview(0, rows * n))) == traces);
     }
   });
 }
@@ -321,18 +323,23 @@ TEST_CASE("without old rows nothing is projected", "[hlop]") {
 TEST_CASE("initial rows depend on seed, task and projection", "[hlop]") {
   const auto backend = make_backend("cpu", 1);
   Fixture fixture(*backend);
-  const auto initial = [&](std::uint64_t seed) {
-    const auto hlop = fixture.hlop({{2, 2}, {2, 2}}, false, seed);
-    hlop->begin_task(0);
-    hlop->end_task();
-    hlop->begin_task(1);
-    return std::pair(fixture.rows(*hlop, 0), fixture.rows(*hlop, 1));
+  // The first rows that a projection gets.
+  const auto initial = [&](std::uint64_t seed, std::size_t task, std::size_t projection) {
+    Ranks ranks(task + 1, {0, 0});
+    ranks[task] = {2, 2};
+    const auto hlop = fixture.hlop(ranks, false, seed);
+    for (std::size_t i = 0; i <= task; ++i) {
+      hlop->begin_task(i);
+      hlop->end_task();
+    }
+    return fixture.rows(*hlop, projection);
   };
-  const auto [first, second] = initial(1);
-  CHECK(first == initial(1).first);
-  CHECK(first != initial(2).first);
-  const std::size_t n = sizes[0];
-  // Were streams shared, rows of the first task and of the other projection would be the same up to length.
+  const std::vector<float> first = initial(1, 0, 0);
+  CHECK(first == initial(1, 0, 0));
+  CHECK(first != initial(2, 0, 0));
+  CHECK(first != initial(1, 1, 0));
+  // Rows of the other projection are longer: of one stream they would begin as these do, up to a factor.
+  const std::vector<float> second = initial(1, 0, 1);
   const auto cosine = [](const float* a, const float* b, std::size_t count) {
     double product = 0, of_a = 0, of_b = 0;
     for (std::size_t i = 0; i < count; ++i) {
@@ -342,7 +349,7 @@ TEST_CASE("initial rows depend on seed, task and projection", "[hlop]") {
     }
     return std::abs(product) / std::sqrt(of_a * of_b);
   };
-  CHECK(cosine(first.data(), second.data(), n) < 0.9);
+  CHECK(cosine(first.data(), second.data(), sizes[0]) < 0.9);
 }
 
 TEST_CASE("no protection has no subspace and no operator", "[hlop]") {
