@@ -78,6 +78,7 @@ def open_run(path: str | os.PathLike) -> Run:
     """Reads a run file, finished or not, or the one in a run folder; the file is closed again."""
     path = _run_file(Path(path))
     try:
+        # With swmr HDF5 takes a wrong checksum for a write under way and tries again, on a damaged file without end.
         file = h5py.File(path, "r", swmr=path.name == PARTIAL_NAME)
     except PermissionError:
         raise
@@ -85,13 +86,15 @@ def open_run(path: str | os.PathLike) -> Run:
         raise ValueError(f"{path}: not an HDF5 file, or a damaged one") from error
     with file:
         try:
-            _check_format(file)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        try:
-            return _read(file, path)
+            kind = _plain(file.attrs.get("format"))
+            version = _plain(file.attrs.get("format_version"))
+            if (kind, version) == (FORMAT, FORMAT_VERSION):
+                return _read(file, path)
         except (KeyError, OSError, RuntimeError, TypeError, ValueError, configparser.Error) as error:
             raise ValueError(f"{path}: a damaged or incomplete orthospike run") from error
+    if kind != FORMAT:
+        raise ValueError(f"{path}: an HDF5 file, but not an orthospike run")
+    raise ValueError(f"{path}: format version {version} of orthospike runs is not known here")
 
 
 def _run_file(path: Path) -> Path:
@@ -103,14 +106,6 @@ def _run_file(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     return path
-
-
-def _check_format(file: h5py.File) -> None:
-    if _plain(file.attrs.get("format")) != FORMAT:
-        raise ValueError("an HDF5 file, but not an orthospike run")
-    version = _plain(file.attrs.get("format_version"))
-    if version != FORMAT_VERSION:
-        raise ValueError(f"format version {version} of orthospike runs is not known here")
 
 
 def _read(file: h5py.File, path: Path) -> Run:

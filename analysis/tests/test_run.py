@@ -176,6 +176,14 @@ def test_a_truncated_file_is_refused(finished_file):
         open_run(finished_file)
 
 
+def test_a_file_with_a_damaged_root_is_refused(finished_file):
+    content = bytearray(finished_file.read_bytes())
+    content[content.index(b"OHDR") + 5] ^= 0xFF
+    finished_file.write_bytes(content)
+    with pytest.raises(ValueError, match="run.h5: a damaged or incomplete orthospike run$"):
+        open_run(finished_file)
+
+
 def test_another_hdf5_file_is_refused(tmp_path):
     h5py.File(tmp_path / "other.h5", "w").close()
     with pytest.raises(ValueError, match="other.h5: an HDF5 file, but not an orthospike run$"):
