@@ -109,6 +109,31 @@ void lif_dsr_sample(const LifDsrRun& run, std::size_t b) {
   }
 }
 
+/// gradient ← factor · gradient where 0 < current < saturation, else 0, over `size` elements. Returns the sum of the
+/// gradients that came in where current > saturation.
+float mask_gradient(const float* current, float saturation, float factor, float* gradient, std::size_t size) {
+  const hn::ScalableTag<float> tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const auto zero = hn::Zero(tag);
+  const auto highest = hn::Set(tag, saturation);
+  const auto scale = hn::Set(tag, factor);
+  auto saturated = zero;
+  std::size_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    const auto average = hn::LoadU(tag, current + i);
+    const auto g = hn::LoadU(tag, gradient + i);
+    saturated = hn::Add(saturated, hn::IfThenElseZero(hn::Gt(average, highest), g));
+    const auto passes = hn::And(hn::Gt(average, zero), hn::Lt(average, highest));
+    hn::StoreU(hn::IfThenElseZero(passes, hn::Mul(scale, g)), tag, gradient + i);
+  }
+  float sum = hn::GetLane(hn::SumOfLanes(tag, saturated));
+  for (; i < size; ++i) {
+    if (current[i] > saturation) sum += gradient[i];
+    gradient[i] = current[i] > 0.0F && current[i] < saturation ? factor * gradient[i] : 0.0F;
+  }
+  return sum;
+}
+
 }  // namespace orthospike::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -117,6 +142,7 @@ namespace orthospike {
 
 namespace {
 HWY_EXPORT(lif_dsr_sample);
+HWY_EXPORT(mask_gradient);
 }  // namespace
 
 void CpuBackend::do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
@@ -151,17 +177,11 @@ void CpuBackend::do_lif_dsr_backward(const LifDsr& neuron, View<const float> thr
   const float factor = scale / neuron.tau;
   const std::size_t size = gradient.values.size();
   std::vector<double> sums((size + elementwise_piece - 1) / elementwise_piece);
-  for_each_range(size, elementwise_piece, threads_,
-                 [&](std::size_t piece, std::size_t first, std::size_t last) {
-                   double saturated = 0;
-                   for (std::size_t i = first; i < last; ++i) {
-                     const float current = average_current.address()[i];
-                     const float g = gradient.address()[i];
-                     saturated += current > saturation ? g : 0.0F;
-                     gradient.address()[i] = current > 0.0F && current < saturation ? factor * g : 0.0F;
-                   }
-                   sums[piece] = saturated;
-                 });
+  for_each_range(
+      size, elementwise_piece, threads_, [&](std::size_t piece, std::size_t first, std::size_t last) {
+        sums[piece] = HWY_DYNAMIC_DISPATCH(mask_gradient)(average_current.address() + first, saturation,
+                                                          factor, gradient.address() + first, last - first);
+      });
   threshold_gradient.address()[0] =
       neuron.dt * scale * static_cast<float>(std::accumulate(sums.begin(), sums.end(), 0.0));
 }
