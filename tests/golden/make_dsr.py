@@ -98,7 +98,7 @@ def main():
         received = average(currents[k - 1])
         saturation = thresholds[k - 1] * TAU / DT
         edges = min(np.abs(received).min(), np.abs(received - saturation).min())
-        assert edges > MARGIN, f"an average current of population {k} is within {edges} of an edge of the mask"
+        assert edges > MARGIN, f"an average current of population {k} is within {edges} of a mask edge"
         passes = (received > 0) & (received < saturation)
         saturated = received > saturation
         assert passes.any() and saturated.any() and (received < 0).any(), "a case of the mask does not occur"
