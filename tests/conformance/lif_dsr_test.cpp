@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
@@ -103,19 +105,19 @@ TEST_CASE("lif_dsr_backward agrees with the reference", "[conformance][lif_dsr]"
   struct Size {
     std::size_t batch, neurons;
   };
-  for (const Size& size : {Size{1, 1}, {1, 131}, {67, 1}, {67, 131}, {131, 301}, {0, 131}}) {
+  for (const Size& size : {Size{1, 1}, {1, 131}, {67, 1}, {67, 131}, {131, 301}, {3, 133}, {0, 131}}) {
     INFO(size.batch << " samples, " << size.neurons << " neurons");
     check_conformance([&](Backend& backend) {
       // Saturation is at 0.25 · 2 / 0.125 = 4, without rounding.
       const LifDsr neuron{.decay = 0.9F, .dt = 0.125F, .tau = 2.0F, .firing_fraction = 0.3F};
       const std::size_t elements = size.batch * size.neurons;
       std::vector<float> currents = random_values(elements, 1, -2.0F, 6.0F);
-      if (elements > 4) {
-        // At both edges neither the current's derivative nor the threshold's counts.
-        currents[0] = 0.0F;
-        currents[1] = 4.0F;
-        currents[2] = std::nextafter(4.0F, 5.0F);
-        currents[3] = std::nextafter(4.0F, 3.0F);
+      // At both edges neither the current's derivative nor the threshold's counts. The last elements may be handled
+      // apart from whole vectors.
+      if (elements > 8) {
+        const float edges[] = {0.0F, 4.0F, std::nextafter(4.0F, 5.0F), std::nextafter(4.0F, 3.0F)};
+        std::copy(std::begin(edges), std::end(edges), currents.begin());
+        std::copy(std::begin(edges), std::end(edges), currents.end() - 4);
       }
       const auto average_current = uploaded(backend, currents);
       const auto threshold = uploaded(backend, std::vector<float>{0.25F});
