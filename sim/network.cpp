@@ -36,6 +36,11 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
           fmt::format("projection '{}' ends at an input", name));
   require(std::ranges::none_of(projections_, [&](const Projection& p) { return p.target == target; }),
           fmt::format("population '{}' is the target of two projections", populations_[target].name));
+  // Engines and rules visit projections in this order.
+  require(populations_[source].kind == Population::Kind::input ||
+              std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == source; }),
+          fmt::format("projection '{}' starts at '{}', which no earlier projection reaches", name,
+                      populations_[source].name));
   const std::size_t fan_in = populations_[source].size;
   const std::size_t fan_out = populations_[target].size;
   projections_.push_back({.name = std::move(name),

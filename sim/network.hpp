@@ -45,7 +45,8 @@ class Network {
   /// model where there should be none (or none where there should be one).
   std::size_t add_population(Population population);
   /// Index of the new projection. Throws std::invalid_argument when a population does not exist, the source
-  /// comes after the target, the target is an input or has a projection already, or the source is a read-out.
+  /// comes after the target, the target is an input or has a projection already, or the source is a
+  /// read-out or is reached by no earlier projection.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
   /// Throws std::invalid_argument unless there is one input, one read-out, and every other population is
   /// reached.

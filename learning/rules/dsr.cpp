@@ -31,11 +31,22 @@ float readout_feedback_scale(const LifDsrModel& model) {
 
 Dsr::Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch)
     : network_(network), feedback_(feedback), gradients_(network.projections().size()) {
+  require_chain();
   for (const Population& population : network.populations()) {
     const bool spiking = population.kind == Population::Kind::spiking;
     if (spiking) lif_dsr(population);
     errors_.push_back(network.backend().allocate<float>(spiking ? max_batch * population.size : 0));
     threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));
+  }
+}
+
+void Dsr::require_chain() const {
+  for (const Projection& a : network_.projections()) {
+    for (const Projection& b : network_.projections()) {
+      if (&a != &b && a.source == b.source) {
+        throw ConfigError("rule.name: the rule dsr needs populations with one outgoing projection each");
+      }
+    }
   }
 }
 

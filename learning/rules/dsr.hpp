@@ -27,6 +27,9 @@ class Dsr final : public Rule {
   }
 
  private:
+  /// Throws ConfigError: errors from several targets of one population are not summed here.
+  void require_chain() const;
+
   const Network& network_;
   ErrorFeedback& feedback_;
   std::vector<Array<float>> errors_;               ///< one a population

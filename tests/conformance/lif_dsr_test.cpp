@@ -112,8 +112,8 @@ TEST_CASE("lif_dsr_backward agrees with the reference", "[conformance][lif_dsr]"
       const LifDsr neuron{.decay = 0.9F, .dt = 0.125F, .tau = 2.0F, .firing_fraction = 0.3F};
       const std::size_t elements = size.batch * size.neurons;
       std::vector<float> currents = random_values(elements, 1, -2.0F, 6.0F);
-      // At both edges neither the current's derivative nor the threshold's counts. The last elements may be handled
-      // apart from whole vectors.
+      // At both edges neither the current's derivative nor the threshold's counts. The last elements may be
+      // handled apart from whole vectors.
       if (elements > 8) {
         const float edges[] = {0.0F, 4.0F, std::nextafter(4.0F, 5.0F), std::nextafter(4.0F, 3.0F)};
         std::copy(std::begin(edges), std::end(edges), currents.begin());

@@ -210,4 +210,26 @@ TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
                     "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
 }
 
+TEST_CASE("dsr refuses a population with two outgoing projections", "[dsr]") {
+  const auto backend = make_backend("cpu", 1);
+  Network network(*backend);
+  const NeuronSettings neuron{.steps = 2, .dt = 0.1F, .tau = 1, .threshold = 1, .firing_fraction = 1};
+  const auto add = [&](const char* name, Population::Kind kind) {
+    const bool spiking = kind == Population::Kind::spiking;
+    network.add_population({.name = name,
+                            .size = 2,
+                            .kind = kind,
+                            .neuron = spiking ? neuron_models().make("lif_dsr", *backend, neuron) : nullptr});
+  };
+  add("in", Population::Kind::input);
+  add("left", Population::Kind::spiking);
+  add("right", Population::Kind::spiking);
+  add("out", Population::Kind::readout);
+  network.add_projection("in_to_left", 0, 1);
+  network.add_projection("in_to_right", 0, 2);
+  network.add_projection("right_to_out", 2, 3);
+  Backprop feedback(network);
+  CHECK_THROWS_AS(Dsr(network, feedback, 1), ConfigError);
+}
+
 }  // namespace orthospike::testing

@@ -106,6 +106,16 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   CHECK(network.projections().size() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "projections are added in feed-forward order", "[network]") {
+  add("in", 3, Kind::input);
+  add("first", 3, Kind::spiking);
+  add("second", 3, Kind::spiking);
+  CHECK_THROWS_WITH(network.add_projection("early", 1, 2),
+                    "projection 'early' starts at 'first', which no earlier projection reaches");
+  network.add_projection("to_first", 0, 1);
+  CHECK_NOTHROW(network.add_projection("to_second", 1, 2));
+}
+
 TEST_CASE_METHOD(Fixture, "a complete network has one input, one read-out and no loose ends", "[network]") {
   CHECK_THROWS_AS(network.check_complete(), std::invalid_argument);
   CHECK_THROWS_WITH(network.check_complete(), "a network has exactly one input population");
