@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -220,8 +221,12 @@ class Backend {
 /// Names of the back ends compiled in, in the order `auto` tries them.
 std::vector<std::string> backend_names();
 
-/// The back end of that name (reference, cpu, or auto: the fastest that works). threads: 0 for all cores.
-/// Throws ConfigError for an unknown name.
-std::unique_ptr<Backend> make_backend(const std::string& name, int threads);
+/// Told once, in one sentence, of something the user should know.
+using Warning = std::function<void(const std::string&)>;
+
+/// The back end of that name: reference, cpu, cuda (the first device) or cuda:N, or auto: the fastest that
+/// works, with a warning when that is not the fastest compiled in. threads: 0 for all cores. Throws
+/// ConfigError for an unknown name, EnvironmentError when the device is not there or not compiled in.
+std::unique_ptr<Backend> make_backend(const std::string& name, int threads, const Warning& warn = {});
 
 }  // namespace orthospike

@@ -190,7 +190,9 @@ const std::vector<ConfigKey>& config_keys() {
           "Seed of every random number: weights, subspaces, pixel orders and sample orders.",
           [](auto& c) -> auto& { return c.experiment.seed; }),
       text_key(
-          "run.device", "Where to compute: auto, cpu or reference (slow, for comparisons).",
+          "run.device",
+          "Where to compute: auto (a GPU when there is one), cuda, cuda:N (the GPU of that number), cpu or "
+          "reference (slow, for comparisons).",
           [](auto& c) -> auto& { return c.run.device; }),
       integer_key(
           "run.threads", 0, 1024, "threads",

@@ -42,7 +42,8 @@ class Experiment {
              ExperimentObserver& observer)
       : config_(config),
         observer_(observer),
-        backend_(make_backend(config.run.device, config.run.threads)),
+        backend_(make_backend(config.run.device, config.run.threads,
+                              [&](const std::string& sentence) { observer.warn(sentence); })),
         train_(*backend_, data.train, config.tasks.train_samples),
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),

@@ -72,6 +72,13 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("run", CONFIG, "--rule.name=dsp", "--out", out), 2, "rule.name", "dsr")
         self.assertFalse((out / "run.h5").exists())
 
+    def test_missing_device(self):
+        out = self.folder / "out"
+        self.assert_refused(orthospike("run", CONFIG, "--out", out, "--run.device=cuda:1000"), 1, "run.device")
+        self.assert_refused(orthospike("run", CONFIG, "--out", out, "--run.device=cuda:x"), 2, "'x'")
+        self.assert_refused(orthospike("run", CONFIG, "--out", out, "--run.device=abacus"), 2, "'abacus'", "cpu")
+        self.assertFalse((out / "run.h5").exists())
+
     def test_missing_data(self):
         out = self.folder / "out"
         result = orthospike("run", CONFIG, "--data.path=/nonexistent", "--out", out)

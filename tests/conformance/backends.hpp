@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,12 +88,13 @@ inline bool same_bits(const std::vector<double>& a, const std::vector<double>& b
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
 }
 
-/// A back end compiled in, or null with a warning where this machine lacks the device.
+/// A back end compiled in, or null, with a warning the first time, where this machine lacks the device.
 inline std::unique_ptr<Backend> backend_if_present(const std::string& name, int threads) {
   try {
     return make_backend(name, threads);
   } catch (const EnvironmentError& error) {
-    WARN("back end " << name << " is not tested: " << error.what());
+    static std::set<std::string> warned;
+    if (warned.insert(name).second) WARN("back end " << name << " is not tested: " << error.what());
     return nullptr;
   }
 }

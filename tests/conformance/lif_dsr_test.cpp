@@ -59,8 +59,14 @@ std::size_t spike_count(const Outcome& outcome, const Shape& s) {
 }  // namespace
 
 TEST_CASE("lif_dsr agrees with the reference, spike by spike", "[conformance][lif_dsr]") {
-  for (const Shape& s :
-       {Shape{1, 1, 1}, {1, 1, 40}, {1, 131, 20}, {67, 1, 20}, {7, 131, 1}, {7, 131, 20}, {9, 67, 33}}) {
+  for (const Shape& s : {Shape{1, 1, 1},
+                         {1, 1, 40},
+                         {1, 131, 20},
+                         {67, 1, 20},
+                         {7, 131, 1},
+                         {7, 131, 20},
+                         {9, 67, 33},
+                         {2, 1100, 9}}) {
     INFO(s.batch << " samples, " << s.neurons << " neurons, " << s.steps << " steps");
     check_conformance([&](Backend& backend) {
       return run(backend, published, 0.3F, s, s.batch, random_values(s.batch * s.neurons, 1, -2.0F, 7.0F));

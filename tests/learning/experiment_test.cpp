@@ -31,6 +31,7 @@ Config digits() {
   config.hlop.ranks = "24,40,30; 10";
   config.hebbian.learning_rate = {0.01F};
   config.metrics.quality_samples = 200;
+  config.run.device = "cpu";
   config.run.threads = 1;  // two wait for each other on a machine that is busy otherwise
   return config;
 }

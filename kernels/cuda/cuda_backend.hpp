@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.hpp"
+
+namespace orthospike {
+
+/// One NVIDIA GPU: cuBLAS for dense products, own kernels for spikes, neurons and subspaces, Thrust for what
+/// treats each element alone.
+///
+/// All work goes to one stream in order; the host waits in synchronise, download and upload only. No sum
+/// depends on the order in which threads come: the same calls give the same bits on the same kind of device.
+/// Every call must come from the thread that made the back end.
+class CudaBackend final : public Backend {
+ public:
+  /// Throws EnvironmentError when there is no driver, no device of that number, or the device is too old for
+  /// this build.
+  explicit CudaBackend(int device_number);
+  ~CudaBackend() override;
+
+  std::string name() const override { return "cuda"; }
+  std::string device() const override;
+  void synchronise() override;
+
+ private:
+  Memory allocate_bytes(std::size_t bytes) final;
+  void do_upload(const void* from, void* to, std::size_t bytes) final;
+  void do_download(const void* from, void* to, std::size_t bytes) final;
+  void do_copy(const void* from, void* to, std::size_t bytes) final;
+  void do_clear(void* to, std::size_t bytes) final;
+  void do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) final;
+  void do_fill_normal(View<float> values, const RandomKey& key) final;
+  void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
+                   float beta, ConstMatrix addend, Matrix c) final;
+  void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
+  void do_raise_to(float bound, View<float> values) final;
+  void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
+                        View<const std::uint32_t> pixel_order, float mean, float deviation,
+                        Matrix currents) final;
+  void do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
+                  Delivery delivery, float crossover, Matrix currents) final;
+  void do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps, ConstMatrix currents,
+                  const LifDsrOutputs& outputs) final;
+  void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
+                           ConstMatrix average_current, Matrix gradient,
+                           View<float> threshold_gradient) final;
+  void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) final;
+  void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
+                        View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
+                        View<std::uint32_t> correct) final;
+  void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
+  void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
+  void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
+                       Matrix h) final;
+  void do_orthonormalise_rows(Matrix h, std::size_t first) final;
+
+  /// Memory for intermediate results of one operation, kept from call to call.
+  Matrix scratch(std::size_t rows, std::size_t cols);
+
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+/// Whether this program was compiled with the CUDA back end.
+bool has_cuda_backend();
+
+/// Throws EnvironmentError, also when this program was compiled without it.
+std::unique_ptr<Backend> make_cuda_backend(int device_number);
+
+}  // namespace orthospike

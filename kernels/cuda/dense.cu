@@ -1,0 +1,58 @@
+#include <thrust/transform.h>
+
+#include "kernels/cuda/context.hpp"
+#include "kernels/cuda/launch.cuh"
+
+namespace orthospike {
+
+namespace {
+
+cublasOperation_t blas(Transpose transpose) {
+  return transpose == Transpose::yes ? CUBLAS_OP_T : CUBLAS_OP_N;
+}
+
+struct WeightedSum {
+  float alpha;
+  float beta;
+  __host__ __device__ float operator()(float x, float y) const { return alpha * x + beta * y; }
+};
+
+struct Raise {
+  float bound;
+  __host__ __device__ float operator()(float value) const { return value < bound ? bound : value; }
+};
+
+}  // namespace
+
+/// cuBLAS sees a row-major matrix as its transpose, so it is asked for cᵀ = op(b)ᵀ · op(a)ᵀ.
+void CudaBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
+                              Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) {
+  if (beta != 0.0F && addend.address() != c.address())
+    do_copy(addend.address(), c.address(), c.values.size() * sizeof(float));
+  const std::size_t inner = transpose_a == Transpose::no ? a.cols : a.rows;
+  if (inner == 0) {  // no valid leading dimensions
+    if (beta == 0.0F) {
+      do_clear(c.address(), c.values.size() * sizeof(float));
+    } else {
+      check(cublasSscal(context_->blas.get(), blas_size(c.values.size()), &beta, c.address(), 1),
+            "cublasSscal");
+    }
+    return;
+  }
+  check(cublasSgemm(context_->blas.get(), blas(transpose_b), blas(transpose_a), blas_size(c.cols),
+                    blas_size(c.rows), blas_size(inner), &alpha, b.address(), blas_size(b.cols), a.address(),
+                    blas_size(a.cols), &beta, c.address(), blas_size(c.cols)),
+        "cublasSgemm");
+}
+
+void CudaBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
+  thrust::transform(thrust_policy(context_->stream), x.address(), x.address() + x.size(), y.address(),
+                    y.address(), WeightedSum{alpha, beta});
+}
+
+void CudaBackend::do_raise_to(float bound, View<float> values) {
+  thrust::transform(thrust_policy(context_->stream), values.address(), values.address() + values.size(),
+                    values.address(), Raise{bound});
+}
+
+}  // namespace orthospike

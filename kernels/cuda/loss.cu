@@ -1,0 +1,81 @@
+#include "kernels/cuda/context.hpp"
+#include "kernels/cuda/reduce.cuh"
+
+namespace orthospike {
+
+namespace {
+
+struct Logit {
+  float value;
+  std::uint32_t number;  ///< of its class
+};
+
+/// The larger one, of equals the first.
+__device__ Logit larger(Logit a, Logit b) {
+  return a.value > b.value || (a.value == b.value && a.number < b.number) ? a : b;
+}
+
+/// The row's largest logit, in every lane. Rows with NaN give any.
+__device__ Logit largest_logit(const float* row, std::uint32_t classes) {
+  Logit largest{-INFINITY, 0xffffffffU};
+  for (std::uint32_t c = lane_number(); c < classes; c += warp_size) largest = larger(largest, {row[c], c});
+  for (unsigned distance = warp_size / 2; distance > 0; distance /= 2) {
+    const auto lanes = static_cast<int>(distance);
+    largest = larger(largest, {__shfl_xor_sync(whole_warp, largest.value, lanes),
+                               __shfl_xor_sync(whole_warp, largest.number, lanes)});
+  }
+  return largest;
+}
+
+/// One block for all samples, each warp one at a time: a batch has some hundred logits, and the sum of the
+/// losses has one order.
+__global__ void __launch_bounds__(most_threads)
+    softmax_losses(const float* __restrict__ logits, std::size_t samples_in_batch, std::uint32_t classes,
+                   const std::uint8_t* __restrict__ labels, const std::uint32_t* __restrict__ samples,
+                   float* __restrict__ gradients, double* loss, std::uint32_t* correct) {
+  const unsigned lane = lane_number();
+  const auto share = 1.0F / static_cast<float>(samples_in_batch);
+  double losses = 0;
+  std::uint32_t hits = 0;
+  for (std::size_t b = warp_number(); b < samples_in_batch; b += blockDim.x / warp_size) {
+    const float* const row = logits + b * classes;
+    float* const gradient = gradients + b * classes;
+    const std::uint32_t label = labels[samples[b]];
+    const Logit largest = largest_logit(row, classes);
+    float sum = 0;
+    bool has_nan = false;
+    for (std::uint32_t c = lane; c < classes; c += warp_size) {
+      gradient[c] = expf(row[c] - largest.value);
+      sum += gradient[c];
+      has_nan = has_nan || isnan(row[c]);
+    }
+    sum = warp_sum(sum);
+    has_nan = __ballot_sync(whole_warp, has_nan) != 0;
+    for (std::uint32_t c = lane; c < classes; c += warp_size)
+      gradient[c] = gradient[c] / sum * share - (c == label ? share : 0.0F);
+    if (lane == 0) {
+      losses += static_cast<double>(logf(sum)) + static_cast<double>(largest.value) -
+                static_cast<double>(row[label]);
+      hits += !has_nan && largest.number == label ? 1U : 0U;
+    }
+  }
+  losses = block_sum(losses);
+  hits = block_sum(hits);
+  if (threadIdx.x == 0) {
+    *loss += losses;
+    *correct += hits;
+  }
+}
+
+}  // namespace
+
+void CudaBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
+                                   View<const std::uint32_t> samples, Matrix logit_gradient,
+                                   View<double> loss, View<std::uint32_t> correct) {
+  if (logits.empty()) return;
+  launch(softmax_losses, 1, most_threads, 0, context_->stream, logits.address(), logits.rows,
+         static_cast<std::uint32_t>(logits.cols), labels.address(), samples.address(),
+         logit_gradient.address(), loss.address(), correct.address());
+}
+
+}  // namespace orthospike
