@@ -1,0 +1,167 @@
+// Times single operations at the sizes of the published network, on any device.
+//
+//   build/tests/operation_benchmark [DEVICE] [THREADS]          for example: operation_benchmark cuda
+//
+// Queues each operation many times, waits once, and prints the median of several such rounds beside the floor:
+// the larger of the bytes that must move (each operand once) at the rate of a large copy and the multiply-adds
+// at the rate of a large product, both measured first. What stays in a cache can be faster than that. On a GPU
+// a call also costs a launch, which the operation without work (`add` of one element) shows.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/backend.hpp"
+
+namespace {
+
+using namespace orthospike;
+
+constexpr std::size_t batch = 64, steps = 20, inputs = 784, hidden = 800, classes = 10;
+constexpr std::size_t rows = steps * batch;
+
+/// Seconds a call, median of a few rounds that last some milliseconds each.
+double seconds_of(Backend& backend, const std::function<void()>& operation) {
+  const auto round = [&](int calls) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < calls; ++i) operation();
+    backend.synchronise();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls;
+  };
+  const double first = std::min(round(1), round(1));  // the very first may allocate
+  const int calls = std::clamp(static_cast<int>(0.01 / first), 1, 1000);
+  std::vector<double> seconds;
+  for (int i = 0; i < 9; ++i) seconds.push_back(round(calls));
+  std::ranges::sort(seconds);
+  return seconds[seconds.size() / 2];
+}
+
+class Benchmark {
+ public:
+  explicit Benchmark(Backend& backend) : backend_(backend) {
+    constexpr std::size_t large = std::size_t{1} << 26;
+    const Array<float> from = backend.allocate<float>(large);
+    Array<float> to = backend.allocate<float>(large);
+    copy_rate_ =
+        2.0 * large * sizeof(float) / seconds_of(backend, [&] { backend.copy(from.view(), to.view()); });
+    constexpr std::size_t side = 2048;
+    const ConstMatrix factor = from.matrix(side, side);
+    const Matrix product = to.matrix(side, side);
+    product_rate_ = static_cast<double>(side) * side * side / seconds_of(backend, [&] {
+                      backend.multiply(1.0F, factor, Transpose::no, factor, Transpose::no, 0.0F, product);
+                    });
+    fmt::print("{}, {} threads; copy {:.0f} GB/s, product {:.0f} GFLOP/s\n", backend.device(),
+               backend.threads(), 1e-9 * copy_rate_, 2e-9 * product_rate_);
+    fmt::print("{:<44} {:>10} {:>10} {:>8}\n", "operation", "us", "floor us", "ratio");
+  }
+
+  /// elements: floats read or written, each operand once.
+  void time(const std::string& name, double elements, double multiply_adds,
+            const std::function<void()>& operation) const {
+    const double floor = std::max(elements * sizeof(float) / copy_rate_, multiply_adds / product_rate_);
+    const double seconds = seconds_of(backend_, operation);
+    fmt::print("{:<44} {:>10.2f} {:>10.2f} {:>8.1f}\n", name, 1e6 * seconds, 1e6 * floor, seconds / floor);
+    std::fflush(stdout);
+  }
+
+ private:
+  Backend& backend_;
+  double copy_rate_ = 0;
+  double product_rate_ = 0;
+};
+
+/// An array of uniform random numbers.
+Array<float> uniform(Backend& backend, std::size_t size, float low, float high) {
+  static std::uint32_t number = 0;
+  Array<float> values = backend.allocate<float>(size);
+  backend.fill_uniform(values.view(), low, high, {.seed = 1, .stream = number++});
+  return values;
+}
+
+void benchmark(Backend& backend) {
+  const Benchmark run(backend);
+  constexpr double weights = hidden * hidden;
+
+  Array<float> one = uniform(backend, 1, -1, 1);
+  run.time("add, one element", 3, 0, [&] { backend.add(1.0F, one.view(), 0.5F, one.view()); });
+
+  Array<float> x = uniform(backend, batch * hidden, 0, 1);
+  Array<float> y = uniform(backend, batch * hidden, 0, 1);
+  Array<float> w = uniform(backend, hidden * hidden, -0.05F, 0.05F);
+  const Matrix x_matrix = x.matrix(batch, hidden), y_matrix = y.matrix(batch, hidden);
+  const Matrix w_matrix = w.matrix(hidden, hidden);
+  run.time("multiply, 64x800 by 800x800", weights + 2 * batch * hidden, batch * weights,
+           [&] { backend.multiply(1.0F, x_matrix, Transpose::no, w_matrix, Transpose::no, 0.0F, y_matrix); });
+  run.time("multiply into weights, 800x64 by 64x800", 2 * weights + 2 * batch * hidden, batch * weights, [&] {
+    backend.multiply(1e-9F, x_matrix, Transpose::yes, x_matrix, Transpose::no, 1.0F, w_matrix);
+  });
+
+  const LifDsr neuron{.decay = 0.951F, .dt = 0.05F, .tau = 1.0F, .firing_fraction = 0.3F};
+  Array<float> threshold = uniform(backend, 1, 0.3F, 0.3F);
+  Array<float> currents = uniform(backend, rows * hidden, -1.0F, 1.6F);
+  Array<std::uint32_t> counts = backend.allocate<std::uint32_t>(rows);
+  Array<std::uint32_t> indices = backend.allocate<std::uint32_t>(rows * hidden);
+  Array<float> outputs[4];
+  for (auto& output : outputs) output = backend.allocate<float>(batch * hidden);
+  const SpikeView spikes{counts.view(), indices.view(), rows, hidden};
+  const LifDsrOutputs lif{.spikes = spikes,
+                          .average_current = outputs[0].matrix(batch, hidden),
+                          .average_output = outputs[1].matrix(batch, hidden),
+                          .mean_output = outputs[2].matrix(batch, hidden),
+                          .membrane = outputs[3].matrix(batch, hidden)};
+  run.time("lif_dsr, 20x64x800", rows * hidden + 4 * batch * hidden, 0,
+           [&] { backend.lif_dsr(neuron, threshold.view(), steps, currents.matrix(rows, hidden), lif); });
+  const std::vector<std::uint32_t> of_rows = backend.download(std::as_const(counts).view());
+  const double events = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
+  const Matrix arriving = currents.matrix(rows, hidden);
+  for (const bool along_events : {true, false}) {
+    // A weight added costs half a multiply-add of a product.
+    run.time(fmt::format("deliver, {}, {:.1f} % active", along_events ? "events" : "dense",
+                         100 * events / (rows * hidden)),
+             weights + rows * hidden + events, along_events ? events * hidden / 2 : rows * weights, [&] {
+               backend.deliver(spikes, w_matrix, threshold.view(), 0.05F,
+                               along_events ? Delivery::events : Delivery::dense, 0.5F, arriving);
+             });
+  }
+  Array<float> gradient = uniform(backend, 1, 0, 0);
+  run.time("lif_dsr_backward, 64x800", 3 * batch * hidden, 0, [&] {
+    backend.lif_dsr_backward(neuron, threshold.view(), 1.0F, lif.average_current, y_matrix, gradient.view());
+  });
+
+  Array<float> h = uniform(backend, 200 * hidden, -0.05F, 0.05F);
+  const Matrix subspace = h.matrix(200, hidden);
+  run.time("remove_subspace, rank 200, 64x800", 2 * batch * hidden + 200 * hidden, 2.0 * batch * 200 * hidden,
+           [&] { backend.remove_subspace(subspace, x_matrix, y_matrix); });
+  Array<float> velocity = uniform(backend, 200 * hidden, 0, 0);
+  Array<float> response = uniform(backend, batch * 200, -1, 1);
+  const HebbianStep step{.learning_rate = 1e-6F, .momentum = 0.9F, .scale = 1e-3F, .clamp = 1.0F};
+  run.time("hebbian_step, 200 rows, 64x800", 4 * 200 * hidden + batch * (200 + hidden),
+           batch * 200.0 * hidden, [&] {
+             backend.hebbian_step(step, response.matrix(batch, 200), x_matrix, velocity.matrix(200, hidden),
+                                  subspace);
+           });
+  run.time("orthonormalise_rows, 200x800", 200 * hidden, 2.0 * 200 * 200 * hidden,
+           [&] { backend.orthonormalise_rows(subspace, 0); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const auto backend =
+        make_backend(argc > 1 ? argv[1] : "auto", argc > 2 ? std::stoi(argv[2]) : 0,
+                     [](const std::string& warning) { fmt::print(stderr, "{}\n", warning); });
+    benchmark(*backend);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "operation_benchmark: {}\n", error.what());
+    return 1;
+  }
+}
