@@ -64,6 +64,11 @@ void Backend::raise_to(float bound, View<float> values) {
   do_raise_to(bound, values);
 }
 
+void Backend::sign(float scale, View<const float> x, View<float> y) {
+  check_equal("sign", x.size(), y.size());
+  do_sign(scale, x, y);
+}
+
 void Backend::encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                             View<const std::uint32_t> pixel_order, float mean, float deviation,
                             Matrix currents) {
@@ -105,9 +110,58 @@ void Backend::lif_dsr_backward(const LifDsr& neuron, View<const float> threshold
   do_lif_dsr_backward(neuron, threshold, scale, average_current, gradient, threshold_gradient);
 }
 
+void Backend::lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
+                  const LifState& state, const LifOutputs& outputs) {
+  const Matrix& shape = state.potential;
+  require(same_shape(shape, state.synapse) && same_shape(shape, state.adaptation) &&
+              same_shape(shape, outputs.mean_output),
+          "lif", "states and outputs differ in shape");
+  require(steps > 0 && (currents.rows == shape.rows || currents.rows == steps * shape.rows) &&
+              currents.cols == shape.cols,
+          "lif", "currents are neither [batch × neurons] nor [steps·batch × neurons]");
+  require(outputs.spikes.rows == steps * shape.rows && outputs.spikes.neurons == shape.cols &&
+              (outputs.margin.empty() ||
+               (outputs.margin.rows == steps * shape.rows && outputs.margin.cols == shape.cols)),
+          "lif", "spikes or margins do not have one row for each step and sample");
+  if (!shape.empty()) do_lif(neuron, steps, from_rest, currents, state, outputs);
+}
+
+void Backend::lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
+                           ConstMatrix margin, ConstMatrix output_error, Matrix current_error) {
+  require(same_shape(margin, current_error) && steps > 0 && margin.rows % steps == 0, "lif_backward",
+          "margins and errors are not [steps·batch × neurons]");
+  require((output_error.rows == margin.rows || output_error.rows * steps == margin.rows) &&
+              output_error.cols == margin.cols,
+          "lif_backward", "errors are neither [batch × neurons] nor [steps·batch × neurons]");
+  require(derivative.detached_reset || !neuron.hard_reset || neuron.adaptation == 0.0F, "lif_backward",
+          "errors through a hard reset of adaptive neurons are not defined by their margins");
+  if (!margin.empty()) do_lif_backward(neuron, derivative, steps, margin, output_error, current_error);
+}
+
 void Backend::count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) {
   require(total.size() == 1, "count_spikes", "total is not one number");
   do_count_spikes(counts, total);
+}
+
+void Backend::expand_spikes(ConstSpikes spikes, Matrix x) {
+  require(spikes.rows == x.rows && spikes.neurons == x.cols, "expand_spikes",
+          "the matrix is not [rows × neurons]");
+  if (!x.empty()) do_expand_spikes(spikes, x);
+}
+
+void Backend::filter(float decay, std::size_t steps, Matrix x, Matrix last) {
+  require(x.rows == steps * last.rows && x.cols == last.cols, "filter", "x is not [steps·batch × n]");
+  if (!x.empty()) do_filter(decay, steps, x, last);
+}
+
+void Backend::filter_back(float decay, std::size_t steps, Matrix x) {
+  require(steps > 0 && x.rows % steps == 0, "filter_back", "x is not [steps·batch × n]");
+  if (!x.empty()) do_filter_back(decay, steps, x);
+}
+
+void Backend::sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
+  require(x.rows == steps * sum.rows && x.cols == sum.cols, "sum_steps", "x is not [steps·batch × n]");
+  if (!sum.empty()) do_sum_steps(scale, decay, steps, x, sum);
 }
 
 void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,

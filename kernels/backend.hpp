@@ -42,6 +42,63 @@ struct LifDsrOutputs {
   Matrix membrane;         ///< potential after the last step
 };
 
+/// Leaky integrate-and-fire neuron with a current-based synapse and an adaptive threshold. In each step
+///   c ← synapse_decay · c + I[t];   v ← decay · v + c;   margin = v - threshold - adaptation · a;
+/// it spikes (height 1) where margin ≥ 0, and then v ← v - threshold, or v ← 0 with a hard reset; after that
+///   a ← adaptation_decay · a + spike.
+/// decay 1 is the integrate-and-fire neuron; synapse_decay 0 puts currents on the membrane at once.
+struct Lif {
+  float decay = 0;
+  float threshold = 0;
+  float synapse_decay = 0;
+  float adaptation = 0;  ///< beta of adaptive LIF neurons (Bellec et al., 2020)
+  float adaptation_decay = 0;
+  bool hard_reset = false;
+
+  struct State {
+    float synapse = 0, potential = 0, adaptation = 0;
+  };
+  /// The margin of one step; every back end computes exactly this, so that spikes agree.
+  float step(State& state, float current) const {
+    state.synapse = std::fma(synapse_decay, state.synapse, current);
+    state.potential = std::fma(decay, state.potential, state.synapse);
+    const float margin = std::fma(-adaptation, state.adaptation, state.potential - threshold);
+    const bool fires = margin >= 0.0F;
+    if (fires) state.potential = hard_reset ? 0.0F : state.potential - threshold;
+    state.adaptation = std::fma(adaptation_decay, state.adaptation, fires ? 1.0F : 0.0F);
+    return margin;
+  }
+};
+
+/// What lif neurons carry from step to step, each [batch × neurons].
+struct LifState {
+  Matrix synapse, potential, adaptation;
+};
+
+/// What a population did in some steps.
+struct LifOutputs {
+  Spikes spikes;       ///< rows ordered step · batch + sample
+  Matrix mean_output;  ///< [batch × neurons] spikes per step
+  Matrix margin;       ///< [steps·batch × neurons], or empty where nobody needs it
+};
+
+/// What stands for the derivative of a spike by its margin m, with slope a:
+///   sigmoid       a σ(a m) (1 - σ(a m))
+///   arctan        a/2 / (1 + (π/2 · a m)²)
+///   fast_sigmoid  1 / (1 + a |m|)²           (Zenke & Ganguli, 2018)
+///   triangle      a max(0, 1 - a |m|)
+enum class Surrogate { sigmoid, arctan, fast_sigmoid, triangle };
+
+/// How errors travel back through lif neurons.
+struct LifDerivative {
+  Surrogate surrogate = Surrogate::sigmoid;
+  float slope = 0;
+  /// Back through potentials and synapses in time too. Without it only within each step, and through
+  /// adaptation: what is left for presynaptic traces to carry forward in time.
+  bool through_time = true;
+  bool detached_reset = true;  ///< no error through the spike that resets
+};
+
 /// One step of Hebbian learning with momentum and clamping (lateral_hebbian.hpp gives the equations).
 struct HebbianStep {
   float learning_rate = 0;
@@ -122,6 +179,8 @@ class Backend {
   void add(float alpha, View<const float> x, float beta, View<float> y);
   /// values ← max(values, bound)
   void raise_to(float bound, View<float> values);
+  /// y ← scale · sign(x), with sign 0 of 0
+  void sign(float scale, View<const float> x, View<float> y);
 
   // Encoding.
   /// currents[b, j] ← (images[samples[b], pixel_order[j]] / 255 - mean) / deviation.
@@ -146,8 +205,32 @@ class Backend {
   /// threshold_gradient[0] ← dt · Σ g over average_current > threshold·tau/dt.
   void lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
                         ConstMatrix average_current, Matrix gradient, View<float> threshold_gradient);
+  /// Runs steps of lif neurons, from `state`, or from rest, and leaves their state after the last step there.
+  /// currents [steps·batch × neurons], or [batch × neurons] when they are the same in every step.
+  void lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents, const LifState& state,
+           const LifOutputs& outputs);
+  /// Errors by the currents from those by the spikes, last step first, for e = output_error[t]:
+  ///   g_s = e + g_a' - detached? 0 : (hard? v : threshold) · decay g_v';   g_m = ψ(margin) g_s
+  ///   g_v = g_m + decay g_v' (hard reset: only where there was no spike);  g_a = adaptation_decay g_a' -
+  ///   adaptation g_m;  g_c = g_v + synapse_decay g_c';  current_error[t] = g_c
+  /// where ' is one step later and 0 after the last; terms of g_v' and g_c' only through_time. margin and
+  /// current_error are [steps·batch × neurons], output_error is too, or [batch × neurons] when it is the same
+  /// in every step; it may be current_error itself. A hard reset that is not detached needs adaptation 0.
+  void lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps, ConstMatrix margin,
+                    ConstMatrix output_error, Matrix current_error);
   /// total[0] ← total[0] + Σ counts
   void count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total);
+
+  // Time. Rows are ordered step · batch + sample.
+  /// x[r, i] ← 1 where neuron i spikes in row r, else 0.
+  void expand_spikes(ConstSpikes spikes, Matrix x);
+  /// Low-pass traces in place: x[t] ← x[t] + decay · x[t - 1], where x[-1] is `last` [batch × n], which then
+  /// gets the last step's. x [steps·batch × n].
+  void filter(float decay, std::size_t steps, Matrix x, Matrix last);
+  /// The same from the last step to the first: x[t] ← x[t] + decay · x[t + 1], 0 after the last.
+  void filter_back(float decay, std::size_t steps, Matrix x);
+  /// sum ← scale · Σ_t (1 + decay + … + decay^t) · x[t], t from 0. sum [batch × n].
+  void sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum);
 
   // Loss.
   /// Softmax cross-entropy of logits [batch × classes] against labels[samples[b]] < classes:
@@ -187,6 +270,7 @@ class Backend {
                            Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) = 0;
   virtual void do_add(float alpha, View<const float> x, float beta, View<float> y) = 0;
   virtual void do_raise_to(float bound, View<float> values) = 0;
+  virtual void do_sign(float scale, View<const float> x, View<float> y) = 0;
 
   virtual void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                                 View<const std::uint32_t> pixel_order, float mean, float deviation,
@@ -199,7 +283,16 @@ class Backend {
   virtual void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
                                    ConstMatrix average_current, Matrix gradient,
                                    View<float> threshold_gradient) = 0;
+  virtual void do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
+                      const LifState& state, const LifOutputs& outputs) = 0;
+  virtual void do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
+                               ConstMatrix margin, ConstMatrix output_error, Matrix current_error) = 0;
   virtual void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) = 0;
+
+  virtual void do_expand_spikes(ConstSpikes spikes, Matrix x) = 0;
+  virtual void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) = 0;
+  virtual void do_filter_back(float decay, std::size_t steps, Matrix x) = 0;
+  virtual void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
 
   virtual void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                                 View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,

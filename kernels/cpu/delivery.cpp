@@ -136,15 +136,7 @@ void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const 
       delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
   if (dense) {
     const Matrix active = scratch(spikes.rows, spikes.neurons);
-    for_each_range(spikes.rows, chunk, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
-      for (std::size_t row = first; row < last; ++row) {
-        float* expanded = active.address() + row * spikes.neurons;
-        std::fill_n(expanded, spikes.neurons, 0.0F);
-        const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
-        for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event)
-          expanded[events[event]] = 1.0F;
-      }
-    });
+    do_expand_spikes(spikes, active);
     do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
     return;
   }

@@ -51,6 +51,16 @@ void CpuBackend::do_add(float alpha, View<const float> x, float beta, View<float
                  });
 }
 
+void CpuBackend::do_sign(float scale, View<const float> x, View<float> y) {
+  for_each_range(y.size(), elementwise_piece, threads_,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   for (std::size_t i = first; i < last; ++i) {
+                     const float value = x.address()[i];
+                     y.address()[i] = scale * static_cast<float>((value > 0.0F) - (value < 0.0F));
+                   }
+                 });
+}
+
 void CpuBackend::do_raise_to(float bound, View<float> values) {
   for_each_range(values.size(), elementwise_piece, threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {

@@ -163,11 +163,10 @@ void CpuBackend::do_lif_dsr(const LifDsr& neuron, View<const float> threshold, s
                       .step_stride = currents.rows == batch ? 0 : batch * neurons,
                       .currents = currents.address(),
                       .outputs = outputs};
-  constexpr std::size_t neuron_steps_per_piece = 32768;  // some 10 µs
-  const std::size_t samples_per_piece = std::max<std::size_t>(1, neuron_steps_per_piece / (neurons * steps));
-  for_each_range(batch, samples_per_piece, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
-    for (std::size_t b = first; b < last; ++b) HWY_DYNAMIC_DISPATCH(lif_dsr_sample)(run, b);
-  });
+  for_each_range(batch, samples_per_piece(neurons * steps), threads_,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   for (std::size_t b = first; b < last; ++b) HWY_DYNAMIC_DISPATCH(lif_dsr_sample)(run, b);
+                 });
 }
 
 void CpuBackend::do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,

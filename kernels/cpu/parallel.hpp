@@ -40,4 +40,16 @@ inline std::size_t strip_length(std::size_t length, std::size_t multiply_adds) {
 /// Elements of one piece of an element-wise operation: large enough to pay for starting a thread.
 inline constexpr std::size_t elementwise_piece = 16384;
 
+/// Elements of a step in one piece of an operation that goes through `steps` steps of each, in whole lines of
+/// the cache.
+inline std::size_t elements_per_piece(std::size_t steps) {
+  constexpr std::size_t line = 16;
+  return std::max(line, elementwise_piece / steps / line * line);
+}
+
+/// Samples in one piece of running neurons, for that many steps of neurons a sample: some 10 µs.
+inline std::size_t samples_per_piece(std::size_t neuron_steps) {
+  return std::max<std::size_t>(1, 2 * elementwise_piece / neuron_steps);
+}
+
 }  // namespace orthospike

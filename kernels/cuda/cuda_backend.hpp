@@ -36,6 +36,7 @@ class CudaBackend final : public Backend {
                    float beta, ConstMatrix addend, Matrix c) final;
   void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
   void do_raise_to(float bound, View<float> values) final;
+  void do_sign(float scale, View<const float> x, View<float> y) final;
   void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                         View<const std::uint32_t> pixel_order, float mean, float deviation,
                         Matrix currents) final;
@@ -46,7 +47,15 @@ class CudaBackend final : public Backend {
   void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
                            ConstMatrix average_current, Matrix gradient,
                            View<float> threshold_gradient) final;
+  void do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
+              const LifState& state, const LifOutputs& outputs) final;
+  void do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
+                       ConstMatrix margin, ConstMatrix output_error, Matrix current_error) final;
   void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) final;
+  void do_expand_spikes(ConstSpikes spikes, Matrix x) final;
+  void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) final;
+  void do_filter_back(float decay, std::size_t steps, Matrix x) final;
+  void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) final;
   void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                         View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
                         View<std::uint32_t> correct) final;

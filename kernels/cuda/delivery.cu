@@ -67,17 +67,21 @@ __global__ void __launch_bounds__(most_threads, 1)
   }
 }
 
-/// One block a row: active[row, :] ← height / dt where the neuron spikes, else 0.
-__global__ void expand_events(const std::uint32_t* __restrict__ counts,
-                              const std::uint32_t* __restrict__ indices, std::size_t neurons,
-                              const float* __restrict__ height, float dt, float* __restrict__ active) {
+constexpr unsigned expand_threads = 256;
+
+/// One block a row: active[row, :] ← height / dt where the neuron spikes, else 0; height null is 1.
+__global__ void __launch_bounds__(expand_threads)
+    expand_events(const std::uint32_t* __restrict__ counts, const std::uint32_t* __restrict__ indices,
+                  std::size_t neurons, const float* __restrict__ height, float dt,
+                  float* __restrict__ active) {
+  const float value = (height == nullptr ? 1.0F : *height) / dt;
   const std::size_t row = blockIdx.x;
   float* const out = active + row * neurons;
   for (std::size_t i = threadIdx.x; i < neurons; i += blockDim.x) out[i] = 0.0F;
   __syncthreads();
   const std::uint32_t* const events = indices + row * neurons;
   for (std::uint32_t event = threadIdx.x; event < counts[row]; event += blockDim.x)
-    out[events[event]] = *height / dt;
+    out[events[event]] = value;
 }
 
 /// Rows that one block of deliver_events computes: whole warps full.
@@ -105,8 +109,7 @@ void CudaBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const
   if (currents.empty()) return;
   if (delivery == Delivery::dense) {
     const Matrix active = scratch(spikes.rows, spikes.neurons);
-    constexpr unsigned threads = 256;
-    launch(expand_events, static_cast<unsigned>(spikes.rows), threads, 0, context_->stream,
+    launch(expand_events, static_cast<unsigned>(spikes.rows), expand_threads, 0, context_->stream,
            spikes.counts.address(), spikes.indices.address(), spikes.neurons, height.address(), dt,
            active.address());
     do_multiply(1.0F, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
@@ -119,6 +122,11 @@ void CudaBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const
          dim3(blocks_for(spikes.rows, rows), tiles), most_threads, 0, context_->stream,
          spikes.counts.address(), spikes.indices.address(), spikes.rows, spikes.neurons, weights.address(),
          weights.cols, height.address(), dt, rows, currents.address());
+}
+
+void CudaBackend::do_expand_spikes(ConstSpikes spikes, Matrix x) {
+  launch(expand_events, static_cast<unsigned>(spikes.rows), expand_threads, 0, context_->stream,
+         spikes.counts.address(), spikes.indices.address(), spikes.neurons, nullptr, 1.0F, x.address());
 }
 
 }  // namespace orthospike

@@ -17,6 +17,13 @@ struct WeightedSum {
   __host__ __device__ float operator()(float x, float y) const { return alpha * x + beta * y; }
 };
 
+struct Sign {
+  float scale;
+  __host__ __device__ float operator()(float value) const {
+    return value > 0.0F ? scale : value < 0.0F ? -scale : 0.0F;
+  }
+};
+
 struct Raise {
   float bound;
   __host__ __device__ float operator()(float value) const { return value < bound ? bound : value; }
@@ -48,6 +55,11 @@ void CudaBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a,
 void CudaBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
   thrust::transform(thrust_policy(context_->stream), x.address(), x.address() + x.size(), y.address(),
                     y.address(), WeightedSum{alpha, beta});
+}
+
+void CudaBackend::do_sign(float scale, View<const float> x, View<float> y) {
+  thrust::transform(thrust_policy(context_->stream), x.address(), x.address() + x.size(), y.address(),
+                    Sign{scale});
 }
 
 void CudaBackend::do_raise_to(float bound, View<float> values) {

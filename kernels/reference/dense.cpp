@@ -32,6 +32,13 @@ void ReferenceBackend::do_add(float alpha, View<const float> x, float beta, View
   for (std::size_t i = 0; i < y.size(); ++i) y.address()[i] = alpha * x.address()[i] + beta * y.address()[i];
 }
 
+void ReferenceBackend::do_sign(float scale, View<const float> x, View<float> y) {
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const float value = x.address()[i];
+    y.address()[i] = value > 0.0F ? scale : value < 0.0F ? -scale : 0.0F;
+  }
+}
+
 void ReferenceBackend::do_raise_to(float bound, View<float> values) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     values.address()[i] = std::max(values.address()[i], bound);

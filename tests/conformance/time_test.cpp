@@ -1,0 +1,81 @@
+#include <vector>
+
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+struct Shape {
+  std::size_t batch, n, steps;
+};
+
+const Shape shapes[] = {{1, 1, 1}, {3, 131, 6}, {67, 131, 20}, {2, 1100, 9}, {0, 5, 3}};
+
+}  // namespace
+
+TEST_CASE("expand_spikes agrees with the reference", "[conformance][time]") {
+  for (const double density : {0.0, 0.1, 1.0}) {
+    check_conformance([&](Backend& backend) {
+      SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
+      auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
+      backend.expand_spikes(spikes.view(), x.matrix(67, 301));
+      return Outcome{{"x", exactly(downloaded(backend, x))}};
+    });
+  }
+}
+
+TEST_CASE("traces and sums over steps agree with the reference", "[conformance][time]") {
+  for (const Shape& s : shapes) {
+    INFO(s.batch << " samples of " << s.n << ", " << s.steps << " steps");
+    const std::size_t rows = s.steps * s.batch;
+    const std::vector<float> values = random_values(rows * s.n, 1);
+    for (const float decay : {0.0F, 0.5F, 1.0F}) {
+      check_conformance([&](Backend& backend) {
+        auto forward = uploaded(backend, values);
+        auto backward = uploaded(backend, values);
+        auto last = uploaded(backend, random_values(s.batch * s.n, 2));
+        auto sum = uploaded(backend, std::vector<float>(s.batch * s.n, not_a_number));
+        const auto x = uploaded(backend, values);
+        backend.filter(decay, s.steps, forward.matrix(rows, s.n), last.matrix(s.batch, s.n));
+        backend.filter_back(decay, s.steps, backward.matrix(rows, s.n));
+        backend.sum_steps(0.25F, decay, s.steps, x.matrix(rows, s.n), sum.matrix(s.batch, s.n));
+        return Outcome{{"filtered", about(downloaded(backend, forward), 1e-6)},
+                       {"last", about(downloaded(backend, last), 1e-6)},
+                       {"filtered back", about(downloaded(backend, backward), 1e-6)},
+                       {"sum", about(downloaded(backend, sum), 1e-6)}};
+      });
+    }
+  }
+}
+
+TEST_CASE("traces follow their equations", "[conformance][time]") {
+  on_each_backend([](Backend& backend) {
+    auto x = uploaded(backend, std::vector<float>{1, 0, 4});
+    auto last = uploaded(backend, std::vector<float>{8});
+    backend.filter(0.5F, 3, x.matrix(3, 1), last.matrix(1, 1));
+    CHECK(downloaded(backend, x) == std::vector<float>{5, 2.5F, 5.25F});
+    CHECK(downloaded(backend, last) == std::vector<float>{5.25F});
+    auto y = uploaded(backend, std::vector<float>{1, 0, 4});
+    backend.filter_back(0.5F, 3, y.matrix(3, 1));
+    CHECK(downloaded(backend, y) == std::vector<float>{2, 2, 4});
+    auto sum = backend.allocate<float>(1);
+    const auto z = uploaded(backend, std::vector<float>{1, 2, 4});
+    backend.sum_steps(2.0F, 0.5F, 3, z.matrix(3, 1), sum.matrix(1, 1));
+    CHECK(downloaded(backend, sum) == std::vector<float>{2 * (1 + 2 * 1.5F + 4 * 1.75F)});
+  });
+}
+
+TEST_CASE("sign agrees with the reference", "[conformance][dense]") {
+  for (const std::size_t size : {0U, 1U, 131U, 50021U}) {
+    check_conformance([&](Backend& backend) {
+      std::vector<float> values = random_values(size, 1);
+      if (size > 0) values[size / 2] = 0.0F;
+      const auto x = uploaded(backend, values);
+      auto y = uploaded(backend, std::vector<float>(size, not_a_number));
+      backend.sign(0.25F, x.view(), y.view());
+      return Outcome{{"y", exactly(downloaded(backend, y))}};
+    });
+  }
+}
+
+}  // namespace orthospike::testing
