@@ -165,13 +165,14 @@ void Backend::sum_steps(float scale, float decay, std::size_t steps, ConstMatrix
 }
 
 void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                            View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
-                            View<std::uint32_t> correct) {
-  require(same_shape(logits, logit_gradient) && samples.size() == logits.rows, "cross_entropy",
-          "logits, gradient and samples differ in number");
+                            View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
+                            View<double> loss, View<std::uint32_t> correct) {
+  require(same_shape(logits, logit_gradient) &&
+              (logits.rows == 0 || (!samples.empty() && logits.rows % samples.size() == 0)),
+          "cross_entropy", "logits and gradient do not have one row for each step and sample");
   require(loss.size() == 1 && correct.size() == 1, "cross_entropy",
           "loss and correct are not one number each");
-  do_cross_entropy(logits, labels, samples, logit_gradient, loss, correct);
+  if (!logits.empty()) do_cross_entropy(logits, labels, samples, weight, logit_gradient, loss, correct);
 }
 
 void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {

@@ -233,12 +233,13 @@ class Backend {
   void sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum);
 
   // Loss.
-  /// Softmax cross-entropy of logits [batch × classes] against labels[samples[b]] < classes:
-  /// logit_gradient ← (softmax - one-hot) / batch; loss[0] += Σ over samples of the loss;
-  /// correct[0] += samples whose largest logit is the label's (the first of equals counts as largest; none
-  /// when a logit is NaN).
+  /// Softmax cross-entropy of logits [steps·batch × classes], row step · batch + b, against
+  /// labels[samples[b]] < classes, samples [batch]:
+  /// logit_gradient ← weight · (softmax - one-hot) / rows; loss[0] += weight · Σ over samples of the mean loss
+  /// over the steps; correct[0] += rows whose largest logit is the label's (the first of equals counts as
+  /// largest; none when a logit is NaN).
   void cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels, View<const std::uint32_t> samples,
-                     Matrix logit_gradient, View<double> loss, View<std::uint32_t> correct);
+                     float weight, Matrix logit_gradient, View<double> loss, View<std::uint32_t> correct);
 
   // Subspaces. A subspace is h [rank × n], one subspace neuron a row.
   /// residual ← x - (x hᵀ) h for x, residual [rows × n]; they may be the same matrix.
@@ -295,8 +296,8 @@ class Backend {
   virtual void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
 
   virtual void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                                View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
-                                View<std::uint32_t> correct) = 0;
+                                View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
+                                View<double> loss, View<std::uint32_t> correct) = 0;
 
   virtual void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,

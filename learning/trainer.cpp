@@ -127,7 +127,7 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     const PhaseTimer timer(seconds_, Phase::rule);
     const ConstMatrix logits = engine_->logits();
     const Matrix gradient = logit_gradient_.matrix(logits.rows, logits.cols);
-    backend_.cross_entropy(logits, images.labels.view(), samples, gradient, loss, correct);
+    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient, loss, correct);
     rule_->backward(*engine_, gradient);
   }
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
@@ -192,7 +192,7 @@ Evaluation Trainer::evaluate(const StoredImages& images, View<const std::uint32_
         in_order_.view().subview(first, std::min(batch_size_, images.count - first));
     run_batch(images, samples, pixel_order);
     const ConstMatrix logits = engine_->logits();
-    backend_.cross_entropy(logits, images.labels.view(), samples,
+    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F,
                            logit_gradient_.matrix(logits.rows, logits.cols), loss.view(), correct.view());
   }
   const auto count = static_cast<double>(images.count);

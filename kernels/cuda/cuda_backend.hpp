@@ -57,8 +57,8 @@ class CudaBackend final : public Backend {
   void do_filter_back(float decay, std::size_t steps, Matrix x) final;
   void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) final;
   void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                        View<const std::uint32_t> samples, Matrix logit_gradient, View<double> loss,
-                        View<std::uint32_t> correct) final;
+                        View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
+                        View<double> loss, View<std::uint32_t> correct) final;
   void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,

@@ -30,17 +30,18 @@ __device__ Logit largest_logit(const float* row, std::uint32_t classes) {
 /// One block for all samples, each warp one at a time: a batch has some hundred logits, and the sum of the
 /// losses has one order.
 __global__ void __launch_bounds__(most_threads)
-    softmax_losses(const float* __restrict__ logits, std::size_t samples_in_batch, std::uint32_t classes,
-                   const std::uint8_t* __restrict__ labels, const std::uint32_t* __restrict__ samples,
-                   float* __restrict__ gradients, double* loss, std::uint32_t* correct) {
+    softmax_losses(const float* __restrict__ logits, std::size_t rows, std::size_t batch,
+                   std::uint32_t classes, const std::uint8_t* __restrict__ labels,
+                   const std::uint32_t* __restrict__ samples, float weight, float* __restrict__ gradients,
+                   double* loss, std::uint32_t* correct) {
   const unsigned lane = lane_number();
-  const auto share = 1.0F / static_cast<float>(samples_in_batch);
+  const auto share = weight / static_cast<float>(rows);
   double losses = 0;
   std::uint32_t hits = 0;
-  for (std::size_t b = warp_number(); b < samples_in_batch; b += blockDim.x / warp_size) {
+  for (std::size_t b = warp_number(); b < rows; b += blockDim.x / warp_size) {
     const float* const row = logits + b * classes;
     float* const gradient = gradients + b * classes;
-    const std::uint32_t label = labels[samples[b]];
+    const std::uint32_t label = labels[samples[b % batch]];
     const Logit largest = largest_logit(row, classes);
     float sum = 0;
     bool has_nan = false;
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(most_threads)
   losses = block_sum(losses);
   hits = block_sum(hits);
   if (threadIdx.x == 0) {
-    *loss += losses;
+    *loss += losses * static_cast<double>(weight) * static_cast<double>(batch) / static_cast<double>(rows);
     *correct += hits;
   }
 }
@@ -70,11 +71,10 @@ __global__ void __launch_bounds__(most_threads)
 }  // namespace
 
 void CudaBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                                   View<const std::uint32_t> samples, Matrix logit_gradient,
+                                   View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
                                    View<double> loss, View<std::uint32_t> correct) {
-  if (logits.empty()) return;
-  launch(softmax_losses, 1, most_threads, 0, context_->stream, logits.address(), logits.rows,
-         static_cast<std::uint32_t>(logits.cols), labels.address(), samples.address(),
+  launch(softmax_losses, 1, most_threads, 0, context_->stream, logits.address(), logits.rows, samples.size(),
+         static_cast<std::uint32_t>(logits.cols), labels.address(), samples.address(), weight,
          logit_gradient.address(), loss.address(), correct.address());
 }
 

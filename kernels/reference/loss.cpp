@@ -5,12 +5,15 @@
 namespace orthospike {
 
 void ReferenceBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                                        View<const std::uint32_t> samples, Matrix logit_gradient,
-                                        View<double> loss, View<std::uint32_t> correct) {
+                                        View<const std::uint32_t> samples, float weight,
+                                        Matrix logit_gradient, View<double> loss,
+                                        View<std::uint32_t> correct) {
   const std::size_t classes = logits.cols;
+  const double share = static_cast<double>(weight) / static_cast<double>(logits.rows);
+  double losses = 0;
   for (std::size_t b = 0; b < logits.rows; ++b) {
     const float* row = logits.address() + b * classes;
-    const std::size_t label = labels.address()[samples.address()[b]];
+    const std::size_t label = labels.address()[samples.address()[b % samples.size()]];
     std::size_t largest = 0;
     bool valid = true;
     for (std::size_t c = 0; c < classes; ++c) {
@@ -22,11 +25,12 @@ void ReferenceBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint
     for (std::size_t c = 0; c < classes; ++c) {
       const double softmax = std::exp(static_cast<double>(row[c]) - row[largest]) / sum;
       logit_gradient.address()[b * classes + c] =
-          static_cast<float>((softmax - (c == label ? 1.0 : 0.0)) / static_cast<double>(logits.rows));
+          static_cast<float>((softmax - (c == label ? 1.0 : 0.0)) * share);
     }
-    loss.address()[0] += std::log(sum) + row[largest] - row[label];
+    losses += std::log(sum) + row[largest] - row[label];
     if (valid && largest == label) ++correct.address()[0];
   }
+  loss.address()[0] += losses * share * static_cast<double>(samples.size());
 }
 
 }  // namespace orthospike

@@ -7,6 +7,8 @@ namespace {
 
 struct Shape {
   std::size_t batch, classes;
+  std::size_t steps = 1;
+  float weight = 1.0F;
 };
 
 Outcome run(Backend& backend, const Shape& s, const std::vector<float>& logits,
@@ -14,12 +16,12 @@ Outcome run(Backend& backend, const Shape& s, const std::vector<float>& logits,
   const auto scores = uploaded(backend, logits);
   const auto all_labels = uploaded(backend, labels);
   const auto numbers = uploaded(backend, samples);
-  auto gradient = uploaded(backend, std::vector<float>(s.batch * s.classes, not_a_number));
+  auto gradient = uploaded(backend, std::vector<float>(s.steps * s.batch * s.classes, not_a_number));
   // Both go on from what is there.
   auto loss = uploaded(backend, std::vector<double>{3.0});
   auto correct = uploaded(backend, std::vector<std::uint32_t>{7});
-  backend.cross_entropy(scores.matrix(s.batch, s.classes), all_labels.view(), numbers.view(),
-                        gradient.matrix(s.batch, s.classes), loss.view(), correct.view());
+  backend.cross_entropy(scores.matrix(s.steps * s.batch, s.classes), all_labels.view(), numbers.view(),
+                        s.weight, gradient.matrix(s.steps * s.batch, s.classes), loss.view(), correct.view());
   return {{"gradient", about(downloaded(backend, gradient), 2e-6)},
           {"loss", about(downloaded(backend, loss), 1e-6)},
           {"correct", exactly(downloaded(backend, correct))}};
@@ -41,6 +43,29 @@ TEST_CASE("cross_entropy agrees with the reference", "[conformance][loss]") {
       check_conformance([&](Backend& backend) { return run(backend, s, logits, labels, samples); });
     }
   }
+}
+
+TEST_CASE("the loss of several steps is the mean of theirs, times its weight", "[conformance][loss]") {
+  const std::vector<std::uint8_t> labels = {3, 0, 2};
+  const std::vector<std::uint32_t> samples = {2, 0};
+  const std::vector<float> logits = random_values(3 * 2 * 5, 1);
+  const Shape steps{.batch = 2, .classes = 5, .steps = 3, .weight = 0.5F};
+  const auto all = [&](Backend& backend) { return run(backend, steps, logits, labels, samples); };
+  check_conformance(all);
+  on_each_backend([&](Backend& backend) {
+    const Outcome together = all(backend);
+    double loss = 3.0;
+    for (std::size_t t = 0; t < 3; ++t) {
+      const auto first = logits.begin() + static_cast<std::ptrdiff_t>(t * 10);
+      const Outcome step = run(backend, {2, 5}, {first, first + 10}, labels, samples);
+      loss += 0.5 / 3.0 * (step.at("loss").values[0] - 3.0);
+      for (std::size_t i = 0; i < 10; ++i) {
+        CHECK(together.at("gradient").values[t * 10 + i] ==
+              Approx(0.5 / 3.0 * step.at("gradient").values[i]).margin(1e-7));
+      }
+    }
+    CHECK(together.at("loss").values[0] == Approx(loss));
+  });
 }
 
 TEST_CASE("of equal logits the first counts as largest", "[conformance][loss]") {

@@ -117,7 +117,7 @@ TEST_CASE("logits, labels and sums that do not fit are refused", "[backend]") {
   Shapes s;
   const auto loss = [&](ConstMatrix logits, std::size_t samples, Matrix gradient, std::size_t losses,
                         std::size_t correct) {
-    s.backend->cross_entropy(logits, s.labels(9), s.integers(samples), gradient,
+    s.backend->cross_entropy(logits, s.labels(9), s.integers(samples), 1.0F, gradient,
                              s.losses.view().subview(0, losses), s.integers(correct));
   };
   CHECK_NOTHROW(loss(s.matrix(2, 3), 2, s.matrix(2, 3), 1, 1));

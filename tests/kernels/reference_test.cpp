@@ -153,7 +153,7 @@ TEST_CASE("reference cross_entropy", "[reference]") {
   Array<float> gradient = backend.allocate<float>(6);
   auto loss = uploaded(backend, std::vector<double>{1});
   auto correct = uploaded(backend, std::vector<std::uint32_t>{1});
-  backend.cross_entropy(logits.matrix(2, 3), labels.view(), samples.view(), gradient.matrix(2, 3),
+  backend.cross_entropy(logits.matrix(2, 3), labels.view(), samples.view(), 1.0F, gradient.matrix(2, 3),
                         loss.view(), correct.view());
   check_close(downloaded(backend, gradient),
               {1 / 16.0F, 2 / 16.0F, -3 / 16.0F, 1 / 6.0F, -2 / 6.0F, 1 / 6.0F});

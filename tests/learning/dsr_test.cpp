@@ -83,7 +83,7 @@ struct Trained {
     logit_gradient = backend.allocate<float>(logits.rows * logits.cols);
     loss = backend.allocate<double>(1);
     Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
-    backend.cross_entropy(logits, labels.view(), numbers.view(),
+    backend.cross_entropy(logits, labels.view(), numbers.view(), 1.0F,
                           logit_gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
     rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols));
   }
