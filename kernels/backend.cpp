@@ -201,4 +201,10 @@ void Backend::orthonormalise_rows(Matrix h, std::size_t first) {
   do_orthonormalise_rows(h, first);
 }
 
+void Backend::adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient) {
+  require(mean.size() == gradient.size() && square.size() == gradient.size(), "adam_step",
+          "moments and gradient differ in size");
+  do_adam_step(step, mean, square, gradient);
+}
+
 }  // namespace orthospike

@@ -107,6 +107,15 @@ struct HebbianStep {
   float clamp = 0;     ///< bound on the magnitude of each scaled correlation
 };
 
+/// One step of Adam (Kingma & Ba, ICLR 2015), the t-th of a parameter.
+struct AdamStep {
+  float beta1 = 0;              ///< part of the old first moment that is kept
+  float beta2 = 0;              ///< of the second
+  float epsilon = 0;            ///< added to the root of the second moment
+  float mean_correction = 0;    ///< 1 / (1 - beta1^t)
+  float square_correction = 0;  ///< 1 / (1 - beta2^t)
+};
+
 /// The numeric operations and the memory they work on; the only thing above which code knows no device.
 ///
 /// Calls enqueue work in order and may return before it is done; `synchronise` and `download` wait. Public
@@ -254,6 +263,11 @@ class Backend {
   /// untouched (classical Gram-Schmidt, twice). They must be linearly independent of them.
   void orthonormalise_rows(Matrix h, std::size_t first);
 
+  // Optimisers.
+  /// mean ← beta1 · mean + (1 - beta1) · gradient; square ← beta2 · square + (1 - beta2) · gradient²;
+  /// gradient ← mean_correction · mean / (√(square_correction · square) + epsilon). All are of one size.
+  void adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient);
+
   /// Multiply-adds of all dense operations so far (counted from shapes; event-driven delivery is not in it).
   double multiply_adds() const { return multiply_adds_; }
 
@@ -305,6 +319,9 @@ class Backend {
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,
                                Matrix velocity, Matrix h) = 0;
   virtual void do_orthonormalise_rows(Matrix h, std::size_t first) = 0;
+
+  virtual void do_adam_step(const AdamStep& step, View<float> mean, View<float> square,
+                            View<float> gradient) = 0;
 
  private:
   static void check_equal(const char* operation, std::size_t left, std::size_t right);

@@ -82,6 +82,7 @@ constexpr Bounds positive{0, unbounded, true};
 constexpr Bounds not_negative{0, unbounded, false};
 constexpr Bounds any_number{-unbounded, unbounded, false};
 constexpr Bounds fraction{0, 1, false};
+constexpr Bounds below_one{0, 0.9999F, false};
 
 template <class Access>
 ConfigKey real_key(std::string name, Bounds bounds, std::string unit, std::string meaning, Access access) {
@@ -302,13 +303,52 @@ const std::vector<ConfigKey>& config_keys() {
           "hebbian.clamp", positive, "-", "Bound on each entry of the Hebbian change before momentum.",
           [](auto& c) -> auto& { return c.hebbian.clamp; }),
       text_key(
-          "optimiser.name", "Optimiser: sgd.", [](auto& c) -> auto& { return c.optimiser.name; }),
+          "optimiser.name",
+          "Optimiser: sgd (with momentum when optimiser.momentum is above 0), adam, or adamw (adam whose "
+          "weight decay is apart from the gradient).",
+          [](auto& c) -> auto& { return c.optimiser.name; }),
       real_key(
-          "optimiser.learning_rate", not_negative, "-", "Learning rate of weights and thresholds.",
+          "optimiser.learning_rate", not_negative, "-",
+          "Learning rate of weights and thresholds; the usual one of adam and adamw is 0.001.",
           [](auto& c) -> auto& { return c.optimiser.learning_rate; }),
       real_key(
-          "optimiser.momentum", {0, 0.9999F, false}, "-", "Momentum of sgd.",
+          "optimiser.momentum", below_one, "-", "Part of the velocity that sgd keeps in each update.",
           [](auto& c) -> auto& { return c.optimiser.momentum; }),
+      real_key(
+          "optimiser.beta1", below_one, "-",
+          "Part of the mean gradient that adam and adamw keep in each update.",
+          [](auto& c) -> auto& { return c.optimiser.beta1; }),
+      real_key(
+          "optimiser.beta2", below_one, "-",
+          "Part of the mean squared gradient that adam and adamw keep in each update.",
+          [](auto& c) -> auto& { return c.optimiser.beta2; }),
+      real_key(
+          "optimiser.epsilon", positive, "-",
+          "Added by adam and adamw to the root of the mean squared gradient that divides a step.",
+          [](auto& c) -> auto& { return c.optimiser.epsilon; }),
+      real_key(
+          "optimiser.weight_decay", not_negative, "-",
+          "This times the weights is added to their gradient (sgd, adam) or to what adamw multiplies with "
+          "the "
+          "learning rate. A protection keeps from decay what it keeps from learning; thresholds do not "
+          "decay.",
+          [](auto& c) -> auto& { return c.optimiser.weight_decay; }),
+      text_key(
+          "optimiser.schedule",
+          "How the learning rate goes over a task, anew in each: constant, step (times step_factor every "
+          "step_epochs) or cosine (to zero at the end of the task).",
+          [](auto& c) -> auto& { return c.optimiser.schedule; }),
+      real_key(
+          "optimiser.step_factor", {0, 1, true}, "-", "Factor on the learning rate in the schedule step.",
+          [](auto& c) -> auto& { return c.optimiser.step_factor; }),
+      integer_key(
+          "optimiser.step_epochs", 1, any, "epochs", "Epochs from step to step of the schedule step.",
+          [](auto& c) -> auto& { return c.optimiser.step_epochs; }),
+      real_key(
+          "optimiser.warm_up_epochs", not_negative, "epochs",
+          "The learning rate rises in a line over so many epochs (or a fraction) at the start of each task, "
+          "with any schedule.",
+          [](auto& c) -> auto& { return c.optimiser.warm_up_epochs; }),
       integer_key(
           "metrics.quality_samples", 0, 100000, "samples",
           "Training samples of each task whose activity is kept to measure subspaces and leaks; 0 measures "
@@ -342,6 +382,16 @@ Config read_config(const std::filesystem::path& file, const std::vector<std::str
     throw ConfigError(fmt::format("command line: {}", error.what()));
   }
   return config;
+}
+
+void refuse_unread(const Config& config, const std::string& reader, const std::vector<std::string>& keys) {
+  for (const std::string& name : keys) {
+    const ConfigKey& key = *find_key(name);
+    if (key.get(config) != key.get(Config{})) {
+      throw ConfigError(
+          fmt::format("{}: {} does not read it; leave it at {}", name, reader, key.get(Config{})));
+    }
+  }
 }
 
 std::string config_text(const Config& config) {

@@ -74,6 +74,14 @@ struct Config {
     std::string name = "sgd";
     float learning_rate = 0.1F;
     float momentum = 0.0F;
+    float beta1 = 0.9F;
+    float beta2 = 0.999F;
+    float epsilon = 1e-8F;
+    float weight_decay = 0.0F;
+    std::string schedule = "constant";
+    float step_factor = 0.1F;
+    std::size_t step_epochs = 1;
+    float warm_up_epochs = 0.0F;
   } optimiser;
   struct {
     std::size_t quality_samples = 1000;
@@ -99,6 +107,10 @@ const std::vector<ConfigKey>& config_keys();
 /// value out of range, a key given twice or a word that is no option; EnvironmentError when the file cannot
 /// be read.
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments);
+
+/// Throws ConfigError for the first of `keys` that has another value than its default: `reader`, a choice of
+/// the config in words, would ignore it.
+void refuse_unread(const Config& config, const std::string& reader, const std::vector<std::string>& keys);
 
 /// The whole config as an INI file, defaults written out; read_config gives the same config back.
 std::string config_text(const Config& config);

@@ -98,7 +98,7 @@ class Experiment {
   }
 
   TaskCosts train(std::size_t task) {
-    trainer_.begin_task(task - 1);
+    trainer_.begin_task(task - 1, {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
     monitor_.begin_task();
     const double multiply_adds = backend_->multiply_adds();
     const ClockEngine::Work before = trainer_.engine().work();
@@ -115,10 +115,14 @@ class Experiment {
     return costs;
   }
 
+  std::size_t updates_per_epoch() const {
+    return (train_.count + trainer_.batch_size() - 1) / trainer_.batch_size();
+  }
+
   /// Returns the number of updates.
   std::uint32_t train_epoch(std::size_t task, std::size_t epoch) {
     const std::size_t batch_size = trainer_.batch_size();
-    const std::size_t batches = (train_.count + batch_size - 1) / batch_size;
+    const std::size_t batches = updates_per_epoch();
     const auto stream = static_cast<std::uint32_t>((task - 1) * config_.tasks.epochs + epoch - 1);
     const std::vector<std::uint32_t> order =
         shuffled_order(train_.count, {config_.experiment.seed, RandomPurpose::sample_order, stream});

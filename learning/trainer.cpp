@@ -46,6 +46,31 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
   return settings;
 }
 
+OptimiserSettings optimiser_settings(const Config& config) {
+  const auto& optimiser = config.optimiser;
+  if (optimiser.name == "sgd")
+    refuse_unread(config, "sgd", {"optimiser.beta1", "optimiser.beta2", "optimiser.epsilon"});
+  if (optimiser.name == "adam" || optimiser.name == "adamw")
+    refuse_unread(config, optimiser.name, {"optimiser.momentum"});
+  return {.momentum = optimiser.momentum,
+          .beta1 = optimiser.beta1,
+          .beta2 = optimiser.beta2,
+          .epsilon = optimiser.epsilon,
+          .weight_decay = optimiser.weight_decay};
+}
+
+ScheduleSettings schedule_settings(const Config& config) {
+  const auto& optimiser = config.optimiser;
+  if (optimiser.schedule == "constant" || optimiser.schedule == "cosine") {
+    refuse_unread(config, "the schedule " + optimiser.schedule,
+                  {"optimiser.step_factor", "optimiser.step_epochs"});
+  }
+  return {.name = optimiser.schedule,
+          .step_factor = optimiser.step_factor,
+          .step_epochs = optimiser.step_epochs,
+          .warm_up_epochs = optimiser.warm_up_epochs};
+}
+
 StoredImages::StoredImages(Backend& backend, const ImageSet& images, std::size_t samples)
     : count(samples == 0 ? images.count : std::min(samples, images.count)),
       pixels(backend.allocate<std::uint8_t>(count * images.pixels_per_image())),
@@ -61,7 +86,9 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       deviation_(config.data.deviation),
       lowest_threshold_(config.neuron.lowest_threshold),
       batch_size_(config.training.batch_size),
-      network_(backend) {
+      network_(backend),
+      learning_rate_(config.optimiser.learning_rate),
+      schedule_(schedule_settings(config)) {
   std::size_t last = network_.add_population(
       {.name = "input", .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
   std::vector<std::size_t> sizes = config.network.hidden;
@@ -88,14 +115,17 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   protection_ = protections().make(config.protection.name, network_,
                                    protection_settings(config, network_.projections().size()));
   // Parameters: the weights of each projection, then the threshold of each population.
-  optimiser_ = optimisers().make(
-      config.optimiser.name, backend, network_.projections().size() + network_.populations().size(),
-      {.learning_rate = config.optimiser.learning_rate, .momentum = config.optimiser.momentum});
+  optimiser_ = optimisers().make(config.optimiser.name, backend,
+                                 network_.projections().size() + network_.populations().size(),
+                                 optimiser_settings(config));
   logit_gradient_ = backend.allocate<float>(batch_size_ * classes);
+  threshold_direction_ = backend.allocate<float>(1);
 }
 
-void Trainer::begin_task(std::size_t task) {
+void Trainer::begin_task(std::size_t task, const TaskLength& length) {
   train_thresholds_ = task == 0;
+  task_length_ = length;
+  updates_ = 0;
   protection_->begin_task(task);
   optimiser_->begin_task();
 }
@@ -130,6 +160,7 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient, loss, correct);
     rule_->backward(*engine_, gradient);
   }
+  rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     update_weights(p);
     const PhaseTimer timer(seconds_, Phase::extract);
@@ -138,32 +169,48 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
   if (train_thresholds_) update_thresholds();
 }
 
-/// The projection of the traces costs 2·N·M·n, that of the summed gradient 2·targets·M·n: the smaller is
-/// taken.
+/// The projection of the traces costs 2·N·M·n, that of the summed gradient or the direction 2·targets·M·n:
+/// the smaller is taken where the optimiser allows both.
 void Trainer::update_weights(std::size_t p) {
   Projection& projection = network_.projections()[p];
   const WeightGradient gradient = rule_->weight_gradient(p);
   PresynapticOperator* const projector = protection_->presynaptic_operator(p);
-  if (projector == nullptr || gradient.trace.rows <= projection.fan_out) {
-    ConstMatrix trace = gradient.trace;
-    if (projector != nullptr) {
-      const PhaseTimer timer(seconds_, Phase::protect);
-      trace = projector->apply_to_traces(trace);
-    }
-    const PhaseTimer timer(seconds_, Phase::update);
-    optimiser_->step(p, projection.matrix(), trace, gradient.post);
+  LinearSteps* const linear = optimiser_->linear_steps();
+  if (linear != nullptr && (projector == nullptr || gradient.trace.rows <= projection.fan_out)) {
+    update_by_traces(*linear, p);
     return;
   }
   const std::size_t size = projection.fan_in * projection.fan_out;
-  if (weight_gradient_.size() < size) weight_gradient_ = backend_.allocate<float>(size);
-  const Matrix summed = weight_gradient_.matrix(projection.fan_in, projection.fan_out);
-  {
+  if (direction_.size() < size) direction_ = backend_.allocate<float>(size);
+  const Matrix direction = direction_.matrix(projection.fan_in, projection.fan_out);
+  const auto project = [&] {
     const PhaseTimer timer(seconds_, Phase::protect);
-    backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no, 0.0F, summed);
-    projector->apply_to_gradient(summed);
+    if (projector != nullptr) projector->apply_to_gradient(direction);
+  };
+  {
+    const PhaseTimer timer(seconds_, Phase::update);
+    backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no, 0.0F, direction);
+  }
+  if (linear != nullptr) project();
+  {
+    const PhaseTimer timer(seconds_, Phase::update);
+    optimiser_->find_direction(p, projection.weights.view(), direction.values);
+  }
+  // Weight decay and a scale for each weight would bring back what was projected out before.
+  if (linear == nullptr) project();
+  const PhaseTimer timer(seconds_, Phase::update);
+  backend_.add(-rate_, direction.values, 1.0F, projection.weights.view());
+}
+
+void Trainer::update_by_traces(LinearSteps& steps, std::size_t p) {
+  const WeightGradient gradient = rule_->weight_gradient(p);
+  ConstMatrix trace = gradient.trace;
+  if (PresynapticOperator* const projector = protection_->presynaptic_operator(p); projector != nullptr) {
+    const PhaseTimer timer(seconds_, Phase::protect);
+    trace = projector->apply_to_traces(trace);
   }
   const PhaseTimer timer(seconds_, Phase::update);
-  optimiser_->step(p, projection.weights.view(), summed.values);
+  steps.step(p, rate_, trace, gradient.post, network_.projections()[p].matrix());
 }
 
 void Trainer::update_thresholds() {
@@ -172,7 +219,9 @@ void Trainer::update_thresholds() {
     const View<const float> gradient = rule_->threshold_gradient(i);
     if (gradient.empty()) continue;
     const View<float> threshold = network_.populations()[i].neuron->threshold();
-    optimiser_->step(network_.projections().size() + i, threshold, gradient);
+    backend_.copy(gradient, threshold_direction_.view());
+    optimiser_->find_direction(network_.projections().size() + i, {}, threshold_direction_.view());
+    backend_.add(-rate_, View<const float>(threshold_direction_.view()), 1.0F, threshold);
     backend_.raise_to(lowest_threshold_, threshold);
   }
 }

@@ -8,6 +8,7 @@
 #include "datasets/image_set.hpp"
 #include "learning/config.hpp"
 #include "learning/optimisers/optimiser.hpp"
+#include "learning/optimisers/schedule.hpp"
 #include "learning/protections/protection.hpp"
 #include "learning/rules/rule.hpp"
 #include "sim/clock_engine.hpp"
@@ -57,8 +58,9 @@ class Trainer {
   /// Builds all parts by their config names; throws ConfigError for what does not fit together.
   Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes);
 
-  /// task counts from 0. From the second task on thresholds stay as they are.
-  void begin_task(std::size_t task);
+  /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task
+  /// on thresholds stay as they are.
+  void begin_task(std::size_t task, const TaskLength& length);
   /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
   void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                    View<const std::uint32_t> pixel_order, View<double> loss, View<std::uint32_t> correct);
@@ -77,6 +79,7 @@ class Trainer {
 
  private:
   void update_weights(std::size_t projection);
+  void update_by_traces(LinearSteps& steps, std::size_t projection);
   void update_thresholds();
 
   Backend& backend_;
@@ -90,15 +93,23 @@ class Trainer {
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
+  float learning_rate_;
+  Schedule schedule_;
+  TaskLength task_length_;
+  std::size_t updates_ = 0;  ///< of this task so far
+  float rate_ = 0;           ///< learning rate of this update
   bool train_thresholds_ = true;
   Array<float> logit_gradient_;
-  Array<float> weight_gradient_;   ///< [largest projection], for projecting the gradient
-  Array<std::uint32_t> in_order_;  ///< sample numbers 0, 1, 2 … for evaluation
+  Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
+  Array<float> threshold_direction_;  ///< [1]
+  Array<std::uint32_t> in_order_;     ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };
 
 /// The settings of each part as the config states them; throws ConfigError.
 ProtectionSettings protection_settings(const Config& config, std::size_t projections);
 NeuronSettings neuron_settings(const Config& config);
+OptimiserSettings optimiser_settings(const Config& config);
+ScheduleSettings schedule_settings(const Config& config);
 
 }  // namespace orthospike

@@ -64,6 +64,7 @@ class CudaBackend final : public Backend {
   void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
                        Matrix h) final;
   void do_orthonormalise_rows(Matrix h, std::size_t first) final;
+  void do_adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient) final;
 
   /// Memory for intermediate results of one operation, kept from call to call.
   Matrix scratch(std::size_t rows, std::size_t cols);

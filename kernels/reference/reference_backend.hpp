@@ -45,6 +45,7 @@ class ReferenceBackend final : public HostBackend {
   void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
                        Matrix h) final;
   void do_orthonormalise_rows(Matrix h, std::size_t first) final;
+  void do_adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient) final;
 };
 
 }  // namespace orthospike

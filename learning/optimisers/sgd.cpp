@@ -15,25 +15,24 @@ View<float> Sgd::velocity(std::size_t parameter, std::size_t size) {
   return velocity.view();
 }
 
-void Sgd::step(std::size_t parameter, Matrix weights, ConstMatrix trace, ConstMatrix post) {
+void Sgd::find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) {
+  if (settings_.weight_decay != 0.0F && !weights.empty())
+    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+  if (settings_.momentum == 0.0F) return;
+  const View<float> v = velocity(parameter, gradient.size());
+  backend_.add(1.0F, gradient, settings_.momentum, v);
+  backend_.copy(View<const float>(v), gradient);
+}
+
+void Sgd::step(std::size_t parameter, float rate, ConstMatrix trace, ConstMatrix post, Matrix weights) {
   if (settings_.momentum == 0.0F) {
-    backend_.multiply(-settings_.learning_rate, trace, Transpose::yes, post, Transpose::no, 1.0F, weights);
+    backend_.multiply(-rate, trace, Transpose::yes, post, Transpose::no, 1.0F, weights);
     return;
   }
   const View<float> v = velocity(parameter, weights.values.size());
   backend_.multiply(1.0F, trace, Transpose::yes, post, Transpose::no, settings_.momentum,
                     {v, weights.rows, weights.cols});
-  backend_.add(-settings_.learning_rate, v, 1.0F, weights.values);
-}
-
-void Sgd::step(std::size_t parameter, View<float> values, View<const float> gradient) {
-  if (settings_.momentum == 0.0F) {
-    backend_.add(-settings_.learning_rate, gradient, 1.0F, values);
-    return;
-  }
-  const View<float> v = velocity(parameter, values.size());
-  backend_.add(1.0F, gradient, settings_.momentum, v);
-  backend_.add(-settings_.learning_rate, v, 1.0F, values);
+  backend_.add(-rate, v, 1.0F, weights.values);
 }
 
 }  // namespace orthospike

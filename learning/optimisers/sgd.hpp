@@ -6,18 +6,18 @@
 
 namespace orthospike {
 
-/// Stochastic gradient descent, with momentum μ if it is not 0: velocity ← μ · velocity + gradient;
-/// w ← w - learning_rate · velocity.
-/// Steps are linear in the gradients, so what a protection has projected out stays out.
-class Sgd final : public Optimiser {
+/// Stochastic gradient descent, with momentum μ if it is not 0 and weight decay λ: g ← gradient + λ · w;
+/// velocity ← μ · velocity + g; the direction is the velocity. Linear in the gradients when λ is 0.
+class Sgd final : public Optimiser, private LinearSteps {
  public:
   Sgd(Backend& backend, std::size_t parameters, const OptimiserSettings& settings);
 
   void begin_task() override;
-  void step(std::size_t parameter, Matrix weights, ConstMatrix trace, ConstMatrix post) override;
-  void step(std::size_t parameter, View<float> values, View<const float> gradient) override;
+  void find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) override;
+  LinearSteps* linear_steps() override { return settings_.weight_decay == 0.0F ? this : nullptr; }
 
  private:
+  void step(std::size_t parameter, float rate, ConstMatrix trace, ConstMatrix post, Matrix weights) override;
   View<float> velocity(std::size_t parameter, std::size_t size);
 
   Backend& backend_;

@@ -86,7 +86,7 @@ int benchmark(int argc, char** argv) {
         train.count, {config.experiment.seed, RandomPurpose::sample_order, static_cast<std::uint32_t>(k)});
     backend->upload(std::span<const std::uint32_t>(shuffled), samples.view());
 
-    trainer.begin_task(k);
+    trainer.begin_task(k, {.epochs = 1, .updates_per_epoch = train.count / batch_size});
     const double multiply_adds = backend->multiply_adds();
     const double additions = trainer.engine().work().synaptic_operations;
     std::vector<double> seconds;

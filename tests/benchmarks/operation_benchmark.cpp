@@ -149,6 +149,13 @@ void benchmark(Backend& backend) {
            });
   run.time("orthonormalise_rows, 200x800", 200 * hidden, 2.0 * 200 * 200 * hidden,
            [&] { backend.orthonormalise_rows(subspace, 0); });
+
+  Array<float> mean = uniform(backend, hidden * hidden, 0, 0),
+               square = uniform(backend, hidden * hidden, 0, 0);
+  const AdamStep adam{
+      .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F, .mean_correction = 1.0F, .square_correction = 1.0F};
+  run.time("adam_step, 800x800", 6 * weights, 0,
+           [&] { backend.adam_step(adam, mean.view(), square.view(), w.view()); });
 }
 
 }  // namespace

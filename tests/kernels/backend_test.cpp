@@ -155,6 +155,12 @@ TEST_CASE("subspaces that do not fit are refused", "[backend]") {
   CHECK_THROWS_AS(s.backend->orthonormalise_rows(s.matrix(2, 3), 3), std::invalid_argument);
 }
 
+TEST_CASE("moments that do not fit are refused", "[backend]") {
+  Shapes s;
+  CHECK_THROWS_AS(s.backend->adam_step({}, s.floats(2), s.floats(3), s.floats(3)), std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->adam_step({}, s.floats(3), s.floats(2), s.floats(3)), std::invalid_argument);
+}
+
 TEST_CASE("multiply-adds are counted from shapes", "[backend]") {
   on_each_backend([](Backend& backend) {
     Array<float> a = backend.allocate<float>(21), b = backend.allocate<float>(35);

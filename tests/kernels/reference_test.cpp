@@ -206,6 +206,19 @@ TEST_CASE("reference orthonormalise_rows", "[reference]") {
   check_close(downloaded(backend, h), {0.6F, 0.8F, 0, 0.8F, -0.6F, 0, 0, 0, -1});
 }
 
+TEST_CASE("reference adam_step", "[reference]") {
+  ReferenceBackend backend;
+  const AdamStep step{
+      .beta1 = 0.75F, .beta2 = 0.5F, .epsilon = 0.5F, .mean_correction = 4.0F, .square_correction = 2.0F};
+  auto mean = uploaded(backend, Floats{0, 4});
+  auto square = uploaded(backend, Floats{0, 0.25F});
+  auto gradient = uploaded(backend, Floats{4, -0.5F});
+  backend.adam_step(step, mean.view(), square.view(), gradient.view());
+  CHECK(downloaded(backend, mean) == Floats{1, 2.875F});
+  CHECK(downloaded(backend, square) == Floats{8, 0.25F});
+  check_close(downloaded(backend, gradient), {4 / 4.5F, 11.5F / (std::sqrt(0.5F) + 0.5F)});
+}
+
 TEST_CASE("reference fill_uniform and fill_normal", "[reference]") {
   ReferenceBackend backend;
   const RandomKey zero{0, RandomPurpose{0}, 0};  // first words 6627e8d5 e169c58d bc57ac4c 9b00dbd8

@@ -124,6 +124,15 @@ TEST_CASE("what is not a setting is refused") {
   CHECK_THROWS_AS(read_config("/", {}), ConfigError);
 }
 
+TEST_CASE("a key that what was chosen does not read is refused unless it is left at its default") {
+  Config config;
+  CHECK_NOTHROW(refuse_unread(config, "sgd", {"optimiser.beta1", "optimiser.epsilon"}));
+  config.optimiser.epsilon = 1e-6F;
+  CHECK_NOTHROW(refuse_unread(config, "sgd", {"optimiser.beta1"}));
+  CHECK_THROWS_WITH(refuse_unread(config, "sgd", {"optimiser.beta1", "optimiser.epsilon"}),
+                    "optimiser.epsilon: sgd does not read it; leave it at 1e-08");
+}
+
 TEST_CASE("ranks: one or all projections an entry, the last entry holds on") {
   using Ranks = std::vector<std::vector<std::size_t>>;
   CHECK(parse_ranks("8,9; 7", 4, 2) == Ranks{{8, 9}, {7, 7}, {7, 7}, {7, 7}});

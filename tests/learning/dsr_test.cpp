@@ -1,38 +1,15 @@
 #include "learning/rules/dsr.hpp"
 
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "learning/feedback/backprop.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/golden/golden.hpp"
 
 namespace orthospike::testing {
 namespace {
-
-struct GoldenArray {
-  std::size_t rows = 0;
-  std::size_t cols = 0;
-  std::vector<double> values;
-
-  std::vector<float> floats() const { return {values.begin(), values.end()}; }
-};
-
-/// The arrays of tests/golden/make_dsr.py, which describes the format.
-std::map<std::string, GoldenArray> read_golden() {
-  std::ifstream stream(ORTHOSPIKE_SOURCE "/tests/golden/dsr.txt");
-  std::map<std::string, GoldenArray> arrays;
-  std::string name;
-  while (stream >> name) {
-    GoldenArray& array = arrays[name];
-    stream >> array.rows >> array.cols;
-    array.values.resize(array.rows * array.cols);
-    for (double& value : array.values) stream >> value;
-    if (!stream) throw std::runtime_error("golden file is cut off in " + name);
-  }
-  return arrays;
-}
 
 struct Trained {
   Trained(Backend& b, const std::map<std::string, GoldenArray>& arrays)
@@ -127,7 +104,7 @@ const std::vector<std::uint32_t> whole_batch = {0, 1, 2, 3, 4, 5};
 }  // namespace
 
 TEST_CASE("gradients are those of the published form over all time steps", "[dsr]") {
-  const auto golden = read_golden();
+  const auto golden = read_golden("dsr.txt");
   REQUIRE(golden.size() == 13);
   on_each_backend([&](Backend& backend) {
     Trained trained(backend, golden);
@@ -153,7 +130,7 @@ TEST_CASE("gradients are those of the published form over all time steps", "[dsr
 TEST_CASE("gradients of parts of a batch add up to those of the whole", "[dsr]") {
   // The loss is a mean: parts count by their share of the samples. A batch leaves nothing behind for the
   // next.
-  const auto golden = read_golden();
+  const auto golden = read_golden("dsr.txt");
   on_each_backend([&](Backend& backend) {
     Trained trained(backend, golden);
     trained.run(whole_batch);
@@ -178,7 +155,7 @@ TEST_CASE("gradients of parts of a batch add up to those of the whole", "[dsr]")
 }
 
 TEST_CASE("the subspace learns from averages over time", "[dsr]") {
-  const auto golden = read_golden();
+  const auto golden = read_golden("dsr.txt");
   const auto backend = make_backend("cpu", 1);
   Trained trained(*backend, golden);
   trained.run(whole_batch);

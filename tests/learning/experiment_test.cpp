@@ -150,14 +150,14 @@ TEST_CASE("after the first task thresholds stay as they are") {
   };
 
   const auto initial = thresholds();
-  trainer.begin_task(0);
+  trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 5});
   train();
   trainer.end_task();
   const auto learned = thresholds();
   CHECK(learned != initial);
   const std::vector<float> frozen_rows = backend->download(trainer.protection().subspace(1)->rows().values);
 
-  trainer.begin_task(1);
+  trainer.begin_task(1, {.epochs = 1, .updates_per_epoch = 5});
   train();
   CHECK(thresholds() == learned);
   const std::vector<float> rows = backend->download(trainer.protection().subspace(1)->rows().values);
@@ -190,9 +190,9 @@ TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
 }
 
 TEST_CASE("unknown names are refused before anything is written") {
-  for (const std::string name :
-       {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "optimiser.name", "neuron.model",
-        "run.device", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
+  for (const std::string name : {"rule.name", "feedback.name", "protection.name", "hlop.extractor",
+                                 "optimiser.name", "optimiser.schedule", "neuron.model", "run.device",
+                                 "network.delivery", "tasks.sequence", "hlop.ranks"}) {
     INFO(name);
     Config config = digits();
     std::ranges::find(config_keys(), name, &ConfigKey::name)->set(config, "x");
@@ -200,6 +200,33 @@ TEST_CASE("unknown names are refused before anything is written") {
     CHECK_THROWS_AS(run(config, folder), ConfigError);
     CHECK(std::filesystem::is_empty(folder.path()));
   }
+}
+
+TEST_CASE("keys that the chosen optimiser or schedule does not read are refused") {
+  const auto refused = [](const std::vector<std::string>& arguments) {
+    const Config config = read_config("", arguments);
+    try {
+      optimiser_settings(config);
+      schedule_settings(config);
+    } catch (const ConfigError&) {
+      return true;
+    }
+    return false;
+  };
+  for (const std::string adam : {"adam", "adamw"}) {
+    CHECK(refused({"--optimiser.name=" + adam, "--optimiser.momentum=0.9"}));
+    CHECK_FALSE(refused({"--optimiser.name=" + adam, "--optimiser.beta1=0.8", "--optimiser.beta2=0.9",
+                         "--optimiser.epsilon=1e-6", "--optimiser.weight_decay=0.1"}));
+  }
+  for (const std::string key : {"beta1", "beta2", "epsilon"}) CHECK(refused({"--optimiser." + key + "=0.5"}));
+  CHECK_FALSE(refused({"--optimiser.momentum=0.9", "--optimiser.weight_decay=0.1"}));
+  for (const std::string schedule : {"constant", "cosine"}) {
+    CHECK(refused({"--optimiser.schedule=" + schedule, "--optimiser.step_factor=0.5"}));
+    CHECK(refused({"--optimiser.schedule=" + schedule, "--optimiser.step_epochs=2"}));
+    CHECK_FALSE(refused({"--optimiser.schedule=" + schedule, "--optimiser.warm_up_epochs=0.5"}));
+  }
+  CHECK_FALSE(refused({"--optimiser.schedule=step", "--optimiser.step_factor=0.5",
+                       "--optimiser.step_epochs=2", "--optimiser.warm_up_epochs=0.5"}));
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "learning/optimisers/sgd.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -112,17 +111,17 @@ Change update_in_second_task(Backend& backend, std::size_t projection, Update up
   auto weights = uploaded(backend, before);
   const auto trace = uploaded(backend, random_values(batch * n, 4));
   const auto post = uploaded(backend, random_values(batch * targets, 5));
-  Sgd sgd(backend, 1, {.learning_rate = 0.1F, .momentum = 0.0F});
   if (update == Update::through_gradient) {
     auto gradient = backend.allocate<float>(n * targets);
     backend.multiply(1.0F, trace.matrix(batch, n), Transpose::yes, post.matrix(batch, targets), Transpose::no,
                      0.0F, gradient.matrix(n, targets));
     protect->apply_to_gradient(gradient.matrix(n, targets));
-    sgd.step(0, weights.view(), gradient.view());
+    backend.add(-0.1F, gradient.view(), 1.0F, weights.view());
   } else {
     ConstMatrix used = trace.matrix(batch, n);
     if (update == Update::through_traces) used = protect->apply_to_traces(used);
-    sgd.step(0, weights.matrix(n, targets), used, post.matrix(batch, targets));
+    backend.multiply(-0.1F, used, Transpose::yes, post.matrix(batch, targets), Transpose::no, 1.0F,
+                     weights.matrix(n, targets));
   }
 
   const auto old_currents = [&](const Array<float>& w) {

@@ -8,6 +8,7 @@ namespace orthospike::testing {
 namespace {
 
 constexpr std::size_t rows = 9, sources = 35, targets = 67;
+constexpr float rate = 0.1F;
 
 /// One step along a gradient, given whole or as traces and postsynaptic factors.
 struct Gradient {
@@ -23,8 +24,18 @@ struct Gradient {
 };
 
 void step_by_factors(Sgd& sgd, std::size_t parameter, Array<float>& weights, const Gradient& gradient) {
-  sgd.step(parameter, weights.matrix(sources, targets), gradient.trace.matrix(rows, sources),
-           gradient.post.matrix(rows, targets));
+  REQUIRE(sgd.linear_steps() != nullptr);
+  sgd.linear_steps()->step(parameter, rate, gradient.trace.matrix(rows, sources),
+                           gradient.post.matrix(rows, targets), weights.matrix(sources, targets));
+}
+
+/// The direction that sgd makes of a gradient at some weights.
+std::vector<float> direction(Backend& backend, Sgd& sgd, std::size_t parameter,
+                             const std::vector<float>& weights, const std::vector<float>& gradient) {
+  const auto at = uploaded(backend, weights);
+  auto values = uploaded(backend, gradient);
+  sgd.find_direction(parameter, at.view(), values.view());
+  return downloaded(backend, values);
 }
 
 std::vector<double> doubles(Backend& backend, const Array<float>& array) {
@@ -34,50 +45,50 @@ std::vector<double> doubles(Backend& backend, const Array<float>& array) {
 
 }  // namespace
 
-TEST_CASE("steps without momentum go down the gradient", "[sgd]") {
+TEST_CASE("without momentum the direction is the gradient", "[sgd]") {
   on_each_backend([](Backend& backend) {
-    Sgd sgd(backend, 1, {.learning_rate = 0.5F, .momentum = 0.0F});
-    auto values = uploaded(backend, std::vector<float>{1, 2, 3});
-    const auto gradient = uploaded(backend, std::vector<float>{2, 0, -4});
-    sgd.step(0, values.view(), gradient.view());
-    CHECK(downloaded(backend, values) == std::vector<float>{0, 2, 5});
-    sgd.step(0, values.view(), gradient.view());
-    CHECK(downloaded(backend, values) == std::vector<float>{-1, 2, 7});
+    Sgd sgd(backend, 1, {});
+    for (int update = 0; update < 2; ++update) {
+      CHECK(direction(backend, sgd, 0, {1, 2, 3}, {2, 0, -4}) == std::vector<float>{2, 0, -4});
+    }
   });
 }
 
-TEST_CASE("steps with momentum follow the velocity", "[sgd]") {
+TEST_CASE("with momentum the direction is the velocity", "[sgd]") {
   on_each_backend([](Backend& backend) {
-    Sgd sgd(backend, 2, {.learning_rate = 0.5F, .momentum = 0.75F});
-    auto values = uploaded(backend, std::vector<float>{0, 0});
-    const auto gradient = uploaded(backend, std::vector<float>{2, -4});
-    sgd.step(0, values.view(), gradient.view());  // velocity 2, -4
-    CHECK(downloaded(backend, values) == std::vector<float>{-1, 2});
-    sgd.step(0, values.view(), gradient.view());  // velocity 3.5, -7
-    CHECK(downloaded(backend, values) == std::vector<float>{-2.75F, 5.5F});
-    const auto none = uploaded(backend, std::vector<float>{0, 0});
-    sgd.step(0, values.view(), none.view());  // velocity 2.625, -5.25
-    CHECK(downloaded(backend, values) == std::vector<float>{-4.0625F, 8.125F});
-
+    Sgd sgd(backend, 2, {.momentum = 0.75F});
+    CHECK(direction(backend, sgd, 0, {1, 1}, {2, -4}) == std::vector<float>{2, -4});
+    CHECK(direction(backend, sgd, 0, {1, 1}, {2, -4}) == std::vector<float>{3.5F, -7});
+    CHECK(direction(backend, sgd, 0, {1, 1}, {0, 0}) == std::vector<float>{2.625F, -5.25F});
     // The other parameter has a velocity of its own.
-    auto other = uploaded(backend, std::vector<float>{0, 0});
-    sgd.step(1, other.view(), none.view());
-    CHECK(downloaded(backend, other) == std::vector<float>{0, 0});
+    CHECK(direction(backend, sgd, 1, {1, 1}, {0, 0}) == std::vector<float>{0, 0});
   });
 }
 
-TEST_CASE("steps by factors and by their product agree", "[sgd]") {
+TEST_CASE("weight decay is a gradient towards zero", "[sgd]") {
+  on_each_backend([](Backend& backend) {
+    Sgd plain(backend, 1, {.weight_decay = 0.5F});
+    CHECK(plain.linear_steps() == nullptr);
+    CHECK(direction(backend, plain, 0, {4, -6}, {1, 0}) == std::vector<float>{3, -3});
+    Sgd with_momentum(backend, 1, {.momentum = 0.75F, .weight_decay = 0.5F});
+    CHECK(direction(backend, with_momentum, 0, {4, -6}, {1, 0}) == std::vector<float>{3, -3});
+    CHECK(direction(backend, with_momentum, 0, {0, 2}, {0, 0}) == std::vector<float>{2.25F, -1.25F});
+  });
+}
+
+TEST_CASE("steps by factors and along the direction of their product agree", "[sgd]") {
   on_each_backend([](Backend& backend) {
     for (const float momentum : {0.0F, 0.9F}) {
       INFO("momentum " << momentum);
-      Sgd by_factors(backend, 1, {.learning_rate = 0.1F, .momentum = momentum});
-      Sgd by_product(backend, 1, {.learning_rate = 0.1F, .momentum = momentum});
+      Sgd by_factors(backend, 1, {.momentum = momentum});
+      Sgd by_product(backend, 1, {.momentum = momentum});
       auto factored = uploaded(backend, random_values(sources * targets, 1));
       auto dense = uploaded(backend, random_values(sources * targets, 1));
       for (std::uint32_t batch = 0; batch < 3; ++batch) {
-        const Gradient gradient(backend, 10 + 2 * batch);
+        Gradient gradient(backend, 10 + 2 * batch);
         step_by_factors(by_factors, 0, factored, gradient);
-        by_product.step(0, dense.view(), gradient.summed.view());
+        by_product.find_direction(0, dense.view(), gradient.summed.view());
+        backend.add(-rate, gradient.summed.view(), 1.0F, dense.view());
         CHECK(difference(doubles(backend, dense), doubles(backend, factored)) < 1e-6);
       }
       CHECK(downloaded(backend, factored) != random_values(sources * targets, 1));
@@ -87,25 +98,19 @@ TEST_CASE("steps by factors and by their product agree", "[sgd]") {
 
 TEST_CASE("a task begins without velocity", "[sgd]") {
   on_each_backend([](Backend& backend) {
-    Sgd sgd(backend, 2, {.learning_rate = 0.1F, .momentum = 0.9F});
+    Sgd sgd(backend, 1, {.momentum = 0.9F});
     sgd.begin_task();
     const Gradient earlier(backend, 1), now(backend, 3);
-    auto weights = uploaded(backend, std::vector<float>(sources * targets, 0.0F));
-    auto values = uploaded(backend, std::vector<float>{0});
-    const auto slope = uploaded(backend, std::vector<float>{1});
+    auto weights = backend.allocate<float>(sources * targets);
     step_by_factors(sgd, 0, weights, earlier);
-    sgd.step(1, values.view(), slope.view());
     sgd.begin_task();
     backend.clear(weights.view());
-    backend.clear(values.view());
     step_by_factors(sgd, 0, weights, now);
-    sgd.step(1, values.view(), slope.view());
 
-    Sgd fresh(backend, 2, {.learning_rate = 0.1F, .momentum = 0.9F});
-    auto expected = uploaded(backend, std::vector<float>(sources * targets, 0.0F));
+    Sgd fresh(backend, 1, {.momentum = 0.9F});
+    auto expected = backend.allocate<float>(sources * targets);
     step_by_factors(fresh, 0, expected, now);
     CHECK(downloaded(backend, weights) == downloaded(backend, expected));
-    CHECK(downloaded(backend, values) == std::vector<float>{-0.1F});
   });
 }
 

@@ -1,0 +1,45 @@
+#include "learning/optimisers/adam.hpp"
+
+#include <cmath>
+
+namespace orthospike {
+
+namespace {
+
+/// 1 / (1 - beta^updates): a mean of so many values that began at zero is too small by this.
+float bias_correction(float beta, std::size_t updates) {
+  return static_cast<float>(1.0 / (1.0 - std::pow(static_cast<double>(beta), updates)));
+}
+
+}  // namespace
+
+Adam::Adam(Backend& backend, std::size_t parameters, const OptimiserSettings& settings, Decay decay)
+    : backend_(backend), settings_(settings), decay_(decay), moments_(parameters) {}
+
+void Adam::begin_task() {
+  for (Moments& moments : moments_) {
+    backend_.clear(moments.mean.view());
+    backend_.clear(moments.square.view());
+    moments.updates = 0;
+  }
+}
+
+void Adam::find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) {
+  Moments& moments = moments_[parameter];
+  if (moments.mean.size() == 0) {
+    moments.mean = backend_.allocate<float>(gradient.size());
+    moments.square = backend_.allocate<float>(gradient.size());
+  }
+  ++moments.updates;
+  const bool decays = settings_.weight_decay != 0.0F && !weights.empty();
+  if (decays && decay_ == Decay::of_gradient) backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+  backend_.adam_step({.beta1 = settings_.beta1,
+                      .beta2 = settings_.beta2,
+                      .epsilon = settings_.epsilon,
+                      .mean_correction = bias_correction(settings_.beta1, moments.updates),
+                      .square_correction = bias_correction(settings_.beta2, moments.updates)},
+                     moments.mean.view(), moments.square.view(), gradient);
+  if (decays && decay_ == Decay::of_direction) backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+}
+
+}  // namespace orthospike
