@@ -87,8 +87,8 @@ struct SpikeView {
   std::size_t neurons = 0;
 
   operator SpikeView<const T>() const { return {counts, indices, rows, neurons}; }
-  SpikeView first_rows(std::size_t count) const {
-    return {counts.subview(0, count), indices.subview(0, count * neurons), count, neurons};
+  SpikeView row_range(std::size_t first, std::size_t count) const {
+    return {counts.subview(first, count), indices.subview(first * neurons, count * neurons), count, neurons};
   }
 };
 

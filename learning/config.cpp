@@ -245,8 +245,18 @@ const std::vector<ConfigKey>& config_keys() {
           "network.dense_crossover", fraction, "-",
           "Share of active neurons above which automatic delivery takes the dense product.",
           [](auto& c) -> auto& { return c.network.dense_crossover; }),
+      flag_key(
+          "network.recurrent", "Give each hidden population a projection onto itself.",
+          [](auto& c) -> auto& { return c.network.recurrent; }),
+      real_key(
+          "network.readout_tau", not_negative, "unit of dt",
+          "Time constant of a leaky read-out; 0 for one that follows its current. Logits are its mean over "
+          "time.",
+          [](auto& c) -> auto& { return c.network.readout_tau; }),
       text_key(
-          "neuron.model", "Neuron model of the hidden populations: lif_dsr.",
+          "neuron.model",
+          "Neuron model of the hidden populations: lif_dsr (of the rule dsr), lif (decay 1 - dt/tau), if (no "
+          "leak) or alif (lif whose threshold adapts).",
           [](auto& c) -> auto& { return c.neuron.model; }),
       integer_key(
           "neuron.steps", 1, 100000, "steps", "Time steps T of one sample.",
@@ -269,9 +279,47 @@ const std::vector<ConfigKey>& config_keys() {
           "A spike starts at this part of the threshold (alpha of DSR).",
           [](auto& c) -> auto& { return c.neuron.firing_fraction; }),
       text_key(
-          "rule.name", "Training rule: dsr.", [](auto& c) -> auto& { return c.rule.name; }),
+          "neuron.reset",
+          "What a spike does to the potential of lif, if and alif: soft (takes the threshold off) or hard "
+          "(to "
+          "0).",
+          [](auto& c) -> auto& { return c.neuron.reset; }),
+      real_key(
+          "neuron.synapse_tau", not_negative, "unit of dt",
+          "Time constant of synaptic currents of lif, if and alif; 0 puts spikes on the membrane at once.",
+          [](auto& c) -> auto& { return c.neuron.synapse_tau; }),
+      real_key(
+          "neuron.adaptation", not_negative, "potential", "By how much a spike raises the threshold of alif.",
+          [](auto& c) -> auto& { return c.neuron.adaptation; }),
+      real_key(
+          "neuron.adaptation_tau", positive, "unit of dt", "Time constant at which that decays.",
+          [](auto& c) -> auto& { return c.neuron.adaptation_tau; }),
       text_key(
-          "feedback.name", "How errors travel back: backprop.",
+          "rule.name",
+          "Training rule: dsr (spike representation), bptt (surrogate derivatives through time), ottt "
+          "(online "
+          "through time) or eprop (eligibility traces).",
+          [](auto& c) -> auto& { return c.rule.name; }),
+      text_key(
+          "rule.surrogate",
+          "Derivative of a spike in all rules but dsr: sigmoid, arctan, fast_sigmoid or triangle.",
+          [](auto& c) -> auto& { return c.rule.surrogate; }),
+      real_key(
+          "rule.slope", positive, "1/potential", "Slope of the surrogate at the threshold.",
+          [](auto& c) -> auto& { return c.rule.slope; }),
+      flag_key(
+          "rule.detached_reset", "Leave the reset out of the derivative of bptt.",
+          [](auto& c) -> auto& { return c.rule.detached_reset; }),
+      text_key(
+          "rule.update",
+          "When weights change: after the whole sequence of steps, or after every step (ottt only).",
+          [](auto& c) -> auto& { return c.rule.update; }),
+      text_key(
+          "feedback.name",
+          "How errors travel back: backprop, feedback_alignment (fixed random weights), sign_symmetric "
+          "(signs "
+          "of the weights) or direct_feedback_alignment (random weights from the read-out to each "
+          "population).",
           [](auto& c) -> auto& { return c.feedback.name; }),
       text_key(
           "protection.name", "Protection of earlier tasks: none or hlop.",

@@ -40,6 +40,8 @@ struct Config {
     std::vector<std::size_t> hidden = {800, 800};
     std::string delivery = "auto";
     float dense_crossover = 0.17F;
+    bool recurrent = false;
+    float readout_tau = 0.0F;
   } network;
   struct {
     std::string model = "lif_dsr";
@@ -49,9 +51,17 @@ struct Config {
     float threshold = 0.3F;
     float lowest_threshold = 0.0005F;
     float firing_fraction = 0.3F;
+    std::string reset = "soft";
+    float synapse_tau = 0.0F;
+    float adaptation = 0.1F;
+    float adaptation_tau = 20.0F;
   } neuron;
   struct {
     std::string name = "dsr";
+    std::string surrogate = "sigmoid";
+    float slope = 4.0F;
+    bool detached_reset = true;
+    std::string update = "sequence";
   } rule;
   struct {
     std::string name = "backprop";

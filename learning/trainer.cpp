@@ -18,20 +18,72 @@ Delivery delivery_form(const std::string& name) {
   throw ConfigError(fmt::format("network.delivery: '{}' is not one of auto, events, dense", name));
 }
 
+Surrogate surrogate(const std::string& name) {
+  if (name == "sigmoid") return Surrogate::sigmoid;
+  if (name == "arctan") return Surrogate::arctan;
+  if (name == "fast_sigmoid") return Surrogate::fast_sigmoid;
+  if (name == "triangle") return Surrogate::triangle;
+  throw ConfigError(
+      fmt::format("rule.surrogate: '{}' is not one of sigmoid, arctan, fast_sigmoid, triangle", name));
+}
+
+/// What is left of the read-out after a step.
+float readout_leak(const Config& config) {
+  const float tau = config.network.readout_tau;
+  if (tau == 0.0F) return 0.0F;
+  if (tau < config.neuron.dt) {
+    throw ConfigError(
+        fmt::format("network.readout_tau: {} is shorter than neuron.dt, {}", tau, config.neuron.dt));
+  }
+  return 1.0F - config.neuron.dt / tau;
+}
+
+std::size_t steps_per_update(const Config& config, const Rule& rule) {
+  if (config.rule.update == "sequence") return config.neuron.steps;
+  if (config.rule.update != "step")
+    throw ConfigError(fmt::format("rule.update: '{}' is not one of sequence, step", config.rule.update));
+  if (!rule.is_online())
+    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only",
+                                  config.rule.name));
+  return 1;
+}
+
 }  // namespace
 
 NeuronSettings neuron_settings(const Config& config) {
+  if (config.neuron.reset != "soft" && config.neuron.reset != "hard")
+    throw ConfigError(fmt::format("neuron.reset: '{}' is not one of soft, hard", config.neuron.reset));
+  if (config.neuron.model == "lif_dsr")
+    refuse_unread(config, "lif_dsr neurons", {"neuron.reset", "neuron.synapse_tau"});
+  if (config.neuron.model != "alif")
+    refuse_unread(config, config.neuron.model + " neurons", {"neuron.adaptation", "neuron.adaptation_tau"});
   return {.steps = config.neuron.steps,
           .dt = config.neuron.dt,
           .tau = config.neuron.tau,
           .threshold = config.neuron.threshold,
-          .firing_fraction = config.neuron.firing_fraction};
+          .firing_fraction = config.neuron.firing_fraction,
+          .hard_reset = config.neuron.reset == "hard",
+          .synapse_tau = config.neuron.synapse_tau,
+          .adaptation = config.neuron.adaptation,
+          .adaptation_tau = config.neuron.adaptation_tau};
 }
 
-ProtectionSettings protection_settings(const Config& config, std::size_t projections) {
+RuleSettings rule_settings(const Config& config) {
+  if (config.rule.name == "dsr") {
+    refuse_unread(config, "the rule dsr",
+                  {"rule.surrogate", "rule.slope", "rule.detached_reset", "network.readout_tau"});
+  }
+  return {.max_batch = config.training.batch_size,
+          .steps = config.neuron.steps,
+          .surrogate = surrogate(config.rule.surrogate),
+          .slope = config.rule.slope,
+          .detached_reset = config.rule.detached_reset};
+}
+
+ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
   ProtectionSettings settings{
       .seed = config.experiment.seed,
-      .max_batch = config.training.batch_size,
+      .max_rows = max_rows,
       .hlop = {.extractor = config.hlop.extractor,
                .learning = {},
                .ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections),
@@ -100,25 +152,34 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
                                  .neuron = neuron_models().make(config.neuron.model, backend, neuron_)});
     network_.add_projection(
         fmt::format("{}_to_hidden{}", i == 0 ? "input" : fmt::format("hidden{}", i), i + 1), last, next);
+    if (config.network.recurrent)
+      network_.add_projection(fmt::format("hidden{0}_to_hidden{0}", i + 1), next, next);
     last = next;
   }
-  const std::size_t readout = network_.add_population(
-      {.name = "readout", .size = classes, .kind = Population::Kind::readout, .neuron = nullptr});
+  const std::size_t readout = network_.add_population({.name = "readout",
+                                                       .size = classes,
+                                                       .kind = Population::Kind::readout,
+                                                       .neuron = nullptr,
+                                                       .leak = readout_leak(config)});
   network_.add_projection(fmt::format("hidden{}_to_readout", sizes.size()), last, readout);
   network_.initialise_weights(config.experiment.seed);
 
-  engine_ = std::make_unique<ClockEngine>(network_, neuron_, batch_size_,
+  engine_ = std::make_unique<ClockEngine>(network_, neuron_.steps, batch_size_,
                                           DeliverySettings{.form = delivery_form(config.network.delivery),
                                                            .crossover = config.network.dense_crossover});
-  feedback_ = error_feedbacks().make(config.feedback.name, network_);
-  rule_ = rules().make(config.rule.name, network_, *feedback_, batch_size_);
-  protection_ = protections().make(config.protection.name, network_,
-                                   protection_settings(config, network_.projections().size()));
+  feedback_ = error_feedbacks().make(config.feedback.name, network_, config.experiment.seed);
+  rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config));
+  steps_per_update_ = steps_per_update(config, *rule_);
+  protection_ =
+      protections().make(config.protection.name, network_,
+                         protection_settings(config, network_.projections().size(), rule_->max_rows()));
   // Parameters: the weights of each projection, then the threshold of each population.
   optimiser_ = optimisers().make(config.optimiser.name, backend,
                                  network_.projections().size() + network_.populations().size(),
                                  optimiser_settings(config));
-  logit_gradient_ = backend.allocate<float>(batch_size_ * classes);
+  logit_gradient_ = backend.allocate<float>(neuron_.steps * batch_size_ * classes);
+  unused_loss_ = backend.allocate<double>(1);
+  unused_correct_ = backend.allocate<std::uint32_t>(1);
   threshold_direction_ = backend.allocate<float>(1);
 }
 
@@ -149,24 +210,46 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     backend_.encode_images(images.pixels.view(), samples, pixel_order, mean_, deviation_,
                            engine_->input(samples.size()));
   }
-  {
-    const PhaseTimer timer(seconds_, Phase::forward);
-    engine_->run();
-  }
-  {
-    const PhaseTimer timer(seconds_, Phase::rule);
-    const ConstMatrix logits = engine_->logits();
-    const Matrix gradient = logit_gradient_.matrix(logits.rows, logits.cols);
-    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient, loss, correct);
-    rule_->backward(*engine_, gradient);
-  }
   rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
-  for (std::size_t p = 0; p < network_.projections().size(); ++p) {
-    update_weights(p);
-    const PhaseTimer timer(seconds_, Phase::extract);
-    protection_->observe(p, rule_->weight_gradient(p).activity);
+  for (std::size_t first = 0; first < neuron_.steps; first += steps_per_update_) {
+    {
+      const PhaseTimer timer(seconds_, Phase::forward);
+      engine_->run_steps(first, steps_per_update_, rule_->recording());
+    }
+    {
+      const PhaseTimer timer(seconds_, Phase::rule);
+      teach(images, samples, loss, correct);
+    }
+    for (std::size_t p = 0; p < network_.projections().size(); ++p) {
+      update_weights(p);
+      const PhaseTimer timer(seconds_, Phase::extract);
+      protection_->observe(p, rule_->weight_gradient(p).activity);
+    }
   }
   if (train_thresholds_) update_thresholds();
+}
+
+void Trainer::teach(const StoredImages& images, View<const std::uint32_t> samples, View<double> loss,
+                    View<std::uint32_t> correct) {
+  const auto gradient_for = [&](ConstMatrix logits) {
+    return logit_gradient_.matrix(logits.rows, logits.cols);
+  };
+  const ConstMatrix logits = engine_->logits();
+  if (!rule_->has_step_losses()) {
+    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits), loss, correct);
+    rule_->backward(*engine_, gradient_for(logits));
+    return;
+  }
+  // The answer is that of the mean logits, known after the last step.
+  if (engine_->first_step() + engine_->step_count() == engine_->steps()) {
+    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits),
+                           unused_loss_.view(), correct);
+  }
+  const ConstMatrix each = engine_->step_logits();
+  const float share = static_cast<float>(engine_->step_count()) / static_cast<float>(engine_->steps());
+  backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
+                         unused_correct_.view());
+  rule_->backward(*engine_, gradient_for(each));
 }
 
 /// The projection of the traces costs 2·N·M·n, that of the summed gradient or the direction 2·targets·M·n:

@@ -78,6 +78,9 @@ class Trainer {
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
+  /// Loss and gradients of the engine's last run.
+  void teach(const StoredImages& images, View<const std::uint32_t> samples, View<double> loss,
+             View<std::uint32_t> correct);
   void update_weights(std::size_t projection);
   void update_by_traces(LinearSteps& steps, std::size_t projection);
   void update_thresholds();
@@ -99,7 +102,10 @@ class Trainer {
   std::size_t updates_ = 0;  ///< of this task so far
   float rate_ = 0;           ///< learning rate of this update
   bool train_thresholds_ = true;
-  Array<float> logit_gradient_;
+  std::size_t steps_per_update_ = 0;
+  Array<float> logit_gradient_;          ///< [steps·batch × classes]
+  Array<double> unused_loss_;            ///< [1]
+  Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
   Array<float> threshold_direction_;  ///< [1]
   Array<std::uint32_t> in_order_;     ///< sample numbers 0, 1, 2 … for evaluation
@@ -107,8 +113,9 @@ class Trainer {
 };
 
 /// The settings of each part as the config states them; throws ConfigError.
-ProtectionSettings protection_settings(const Config& config, std::size_t projections);
+ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows);
 NeuronSettings neuron_settings(const Config& config);
+RuleSettings rule_settings(const Config& config);
 OptimiserSettings optimiser_settings(const Config& config);
 ScheduleSettings schedule_settings(const Config& config);
 

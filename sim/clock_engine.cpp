@@ -5,69 +5,156 @@
 
 namespace orthospike {
 
-ClockEngine::ClockEngine(Network& network, const NeuronSettings& neuron, std::size_t max_batch,
+namespace {
+
+std::size_t index_of(const Network& network, Population::Kind kind) {
+  const auto found = std::ranges::find(network.populations(), kind, &Population::kind);
+  return static_cast<std::size_t>(found - network.populations().begin());
+}
+
+}  // namespace
+
+ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_batch,
                          const DeliverySettings& delivery)
-    : network_(network), steps_(neuron.steps), dt_(neuron.dt), max_batch_(max_batch), delivery_(delivery) {
+    : network_(network), steps_(steps), max_batch_(max_batch), delivery_(delivery) {
   network.check_complete();
+  input_ = index_of(network, Population::Kind::input);
+  readout_ = index_of(network, Population::Kind::readout);
   Backend& backend = network.backend();
   std::size_t widest = 0;
-  for (const Population& population : network.populations()) {
+  std::size_t widest_recurrent = 0;
+  for (std::size_t i = 0; i < network.populations().size(); ++i) {
+    const Population& population = network.populations()[i];
     const std::size_t size = max_batch * population.size;
     Storage& storage = *storage_.emplace_back(std::make_unique<Storage>());
-    if (population.kind == Population::Kind::spiking) {
-      storage.counts = backend.allocate<std::uint32_t>(steps_ * max_batch);
-      storage.indices = backend.allocate<std::uint32_t>(steps_ * size);
-      storage.mean_output = backend.allocate<float>(size);
-      storage.membrane = backend.allocate<float>(size);
-      storage.spike_total = backend.allocate<std::uint64_t>(1);
-      widest = std::max(widest, population.size);
+    if (population.kind == Population::Kind::input) storage.mean_output = backend.allocate<float>(size);
+    if (population.kind != Population::Kind::spiking) continue;
+    storage.counts = backend.allocate<std::uint32_t>(steps_ * max_batch);
+    storage.indices = backend.allocate<std::uint32_t>(steps_ * size);
+    storage.mean_output = backend.allocate<float>(size);
+    storage.membrane = backend.allocate<float>(size);
+    storage.spike_total = backend.allocate<std::uint64_t>(1);
+    if (population.neuron->has_weighted_averages()) {
+      storage.average_current = backend.allocate<float>(size);
+      storage.average_output = backend.allocate<float>(size);
+    } else {
+      storage.synapse = backend.allocate<float>(size);
+      storage.adaptation = backend.allocate<float>(size);
     }
-    if (population.kind != Population::Kind::input) storage.average_current = backend.allocate<float>(size);
-    if (population.kind != Population::Kind::readout) storage.average_output = backend.allocate<float>(size);
+    widest = std::max(widest, population.size);
+    if (network.recurrent_projection(i) != nullptr)
+      widest_recurrent = std::max(widest_recurrent, population.size);
   }
   currents_ = backend.allocate<float>(steps_ * max_batch * widest);
+  recurrent_currents_ = backend.allocate<float>(max_batch * widest_recurrent);
+  logits_ = backend.allocate<float>(max_batch * classes());
+  readout_state_ = backend.allocate<float>(max_batch * classes());
 }
 
 Matrix ClockEngine::input(std::size_t batch) {
   if (batch == 0 || batch > max_batch_)
     throw std::invalid_argument("batch size is 0 or above the engine's largest");
   batch_ = batch;
-  const auto& populations = network_.populations();
-  const auto found = std::ranges::find(populations, Population::Kind::input, &Population::kind);
-  return storage_[static_cast<std::size_t>(found - populations.begin())]->average_output.matrix(batch,
-                                                                                                found->size);
+  return storage_[input_]->mean_output.matrix(batch, network_.populations()[input_].size);
 }
 
-void ClockEngine::run() {
+void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recording& recording) {
+  if (count == 0 || first + count > steps_) throw std::invalid_argument("steps beyond the last");
+  first_ = first;
+  count_ = count;
+  if (first == 0) samples_ += static_cast<double>(batch_);
   Backend& backend = network_.backend();
-  samples_ += static_cast<double>(batch_);
   for (const Projection& projection : network_.projections()) {
-    const Population& source = network_.populations()[projection.source];
-    const Population& target = network_.populations()[projection.target];
-    const ConstActivity from = activity(projection.source);
-    const Activity to = buffers(projection.target);
-
-    if (target.kind == Population::Kind::readout) {
-      backend.multiply(1.0F, from.average_output, Transpose::no, projection.matrix(), Transpose::no, 0.0F,
-                       to.average_current);
+    if (projection.is_recurrent()) continue;  // done with its population's feed-forward one
+    if (projection.target == readout_) {
+      run_readout(projection, recording.step_logits);
       continue;
     }
-    Matrix currents;
-    if (source.kind == Population::Kind::input) {
-      currents = currents_.matrix(batch_, target.size);
-      backend.multiply(1.0F, from.average_output, Transpose::no, projection.matrix(), Transpose::no, 0.0F,
-                       currents);
+    const Population& target = network_.populations()[projection.target];
+    Storage& storage = *storage_[projection.target];
+    if (recording.margins && storage.margin.size() == 0)
+      storage.margin = backend.allocate<float>(steps_ * max_batch_ * target.size);
+    const ConstMatrix arriving = currents(projection, currents_);
+    Activity to = buffers(projection.target);
+    if (!recording.margins) to.margin = {};
+    if (const Projection* recurrent = network_.recurrent_projection(projection.target)) {
+      run_recurrent(*recurrent, arriving, recording.margins);
     } else {
-      currents = currents_.matrix(steps_ * batch_, target.size);
-      backend.deliver(from.spikes, projection.matrix(), source.neuron->threshold(), dt_, delivery_.form,
-                      delivery_.crossover, currents);
+      target.neuron->run(backend, first, count, arriving, to);
     }
-    target.neuron->run(backend, currents, to);
-    backend.count_spikes(to.spikes.counts, storage_[projection.target]->spike_total.view());
+    backend.count_spikes(to.spikes.counts, storage.spike_total.view());
   }
 }
 
-Activity ClockEngine::buffers(std::size_t population) const {
+ConstMatrix ClockEngine::currents(const Projection& projection, Array<float>& room) {
+  Backend& backend = network_.backend();
+  const ConstActivity from = activity(projection.source);
+  if (projection.source == input_) {
+    const Matrix result = room.matrix(batch_, projection.fan_out);
+    backend.multiply(1.0F, from.mean_output, Transpose::no, projection.matrix(), Transpose::no, 0.0F, result);
+    return result;
+  }
+  const Matrix result = room.matrix(count_ * batch_, projection.fan_out);
+  const auto height = network_.populations()[projection.source].neuron->spike_height();
+  backend.deliver(from.spikes, projection.matrix(), height.numerator, height.denominator, delivery_.form,
+                  delivery_.crossover, result);
+  return result;
+}
+
+void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, bool margins) {
+  Backend& backend = network_.backend();
+  const Population& population = network_.populations()[recurrent.target];
+  const auto height = population.neuron->spike_height();
+  const bool constant = feed_forward.rows == batch_;
+  for (std::size_t step = first_; step < first_ + count_; ++step) {
+    ConstMatrix currents = constant ? feed_forward : feed_forward.row_range((step - first_) * batch_, batch_);
+    if (step > 0) {
+      const Matrix sum = recurrent_currents_.matrix(batch_, population.size);
+      backend.deliver(buffers(recurrent.target, step - 1, 1).spikes, recurrent.matrix(), height.numerator,
+                      height.denominator, delivery_.form, delivery_.crossover, sum);
+      backend.add(1.0F, currents.values, 1.0F, sum.values);
+      currents = sum;
+    }
+    Activity to = buffers(recurrent.target, step, 1);
+    if (!margins) to.margin = {};
+    population.neuron->run(backend, step, 1, currents, to);
+  }
+  // Each step left its own mean; currents are no longer needed.
+  const Activity all = buffers(recurrent.target);
+  const Matrix spikes = currents_.matrix(count_ * batch_, population.size);
+  backend.expand_spikes(all.spikes, spikes);
+  backend.sum_steps(1.0F / static_cast<float>(count_), 0.0F, count_, spikes, all.mean_output);
+}
+
+void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
+  Backend& backend = network_.backend();
+  const Matrix logits = logits_.matrix(batch_, projection.fan_out);
+  const float leak = network_.populations()[readout_].leak;
+  const float share = static_cast<float>(count_) / static_cast<float>(steps_);
+  const float before = first_ == 0 ? 0.0F : 1.0F;
+  if (leak == 0.0F && !step_logits) {
+    backend.multiply(share, activity(projection.source).average_output, Transpose::no, projection.matrix(),
+                     Transpose::no, before, logits);
+    return;
+  }
+  if (step_logits_.size() == 0)
+    step_logits_ = backend.allocate<float>(steps_ * max_batch_ * projection.fan_out);
+  ConstMatrix from_spikes = currents(projection, step_logits_);
+  const Matrix steps = step_logits_.matrix(from_spikes.rows, from_spikes.cols);
+  const Matrix state = readout_state_.matrix(batch_, projection.fan_out);
+  if (first_ == 0) backend.clear(state.values);
+  backend.filter(leak, count_, steps, state);
+  if (first_ == 0) {
+    backend.sum_steps(1.0F / static_cast<float>(steps_), 0.0F, count_, steps, logits);
+    return;
+  }
+  for (std::size_t step = 0; step < count_; ++step) {
+    backend.add(1.0F / static_cast<float>(steps_), ConstMatrix(steps).row_range(step * batch_, batch_).values,
+                1.0F, logits.values);
+  }
+}
+
+Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::size_t count) const {
   const std::size_t size = network_.populations()[population].size;
   Storage& storage = *storage_[population];
   const auto matrix = [&](Array<float>& array) {
@@ -77,25 +164,22 @@ Activity ClockEngine::buffers(std::size_t population) const {
                     .average_current = matrix(storage.average_current),
                     .average_output = matrix(storage.average_output),
                     .mean_output = matrix(storage.mean_output),
-                    .membrane = matrix(storage.membrane)};
+                    .membrane = matrix(storage.membrane),
+                    .synapse = matrix(storage.synapse),
+                    .adaptation = matrix(storage.adaptation),
+                    .margin = {}};
+  if (storage.average_output.size() == 0) activity.average_output = activity.mean_output;
   if (storage.counts.size() > 0) {
     const Spikes all{storage.counts.view(), storage.indices.view(), steps_ * max_batch_, size};
-    activity.spikes = all.first_rows(steps_ * batch_);
+    activity.spikes = all.row_range(first * batch_, count * batch_);
   }
-  if (network_.populations()[population].kind == Population::Kind::input) {
-    activity.mean_output = activity.average_output;
-  }
+  if (storage.margin.size() > 0)
+    activity.margin = storage.margin.matrix(steps_ * batch_, size).row_range(first * batch_, count * batch_);
   return activity;
 }
 
 ConstActivity ClockEngine::activity(std::size_t population) const {
   return buffers(population);
-}
-
-ConstMatrix ClockEngine::logits() const {
-  const auto& populations = network_.populations();
-  const auto found = std::ranges::find(populations, Population::Kind::readout, &Population::kind);
-  return activity(static_cast<std::size_t>(found - populations.begin())).average_current;
 }
 
 ClockEngine::Work ClockEngine::work() const {
@@ -108,10 +192,8 @@ ClockEngine::Work ClockEngine::work() const {
     work.spikes += static_cast<double>(spikes);
     for (const Projection& projection : network_.projections()) {
       // A read-out gets the average of its input: one dense product, counted by the back end.
-      if (projection.source == i &&
-          network_.populations()[projection.target].kind == Population::Kind::spiking) {
+      if (projection.source == i && projection.target != readout_)
         work.synaptic_operations += static_cast<double>(spikes) * static_cast<double>(projection.fan_out);
-      }
     }
   }
   return work;

@@ -13,37 +13,51 @@ struct DeliverySettings {
   float crossover = 0.17F;  ///< share of active neurons above which a dense product is cheaper
 };
 
+/// What a run keeps beside what it always does, for those who learn from it.
+struct Recording {
+  bool margins = false;      ///< Activity::margin
+  bool step_logits = false;  ///< the read-out after each step
+};
+
 /// Runs a network with a fixed time step on batches of samples that start from rest.
 ///
 /// Projections are feed-forward, so each population runs all its steps before the next begins: weights are
 /// read from memory once a batch, the current of a static input is computed once, and a read-out needs one
-/// product with the average of its input.
+/// product with the average of its input. Only a population with a recurrent projection goes step by step.
 class ClockEngine {
  public:
   /// Holds the activity of up to max_batch samples of `steps` steps. The network must be complete and outlive
   /// this.
-  ClockEngine(Network& network, const NeuronSettings& neuron, std::size_t max_batch,
-              const DeliverySettings& delivery);
+  ClockEngine(Network& network, std::size_t steps, std::size_t max_batch, const DeliverySettings& delivery);
 
   /// The place for the input currents of the next batch, [batch × input neurons]. Throws
   /// std::invalid_argument when batch is 0 or above max_batch.
   Matrix input(std::size_t batch);
-  /// Runs the batch whose currents lie in `input`.
-  void run();
+  /// Runs all steps of the batch whose currents lie in `input`.
+  void run(const Recording& recording = {}) { run_steps(0, steps_, recording); }
+  /// Runs steps first … first + count - 1; those before must have been run. Throws std::invalid_argument
+  /// beyond the last step.
+  void run_steps(std::size_t first, std::size_t count, const Recording& recording);
 
-  /// What a population did in the last batch. Of an input population, the average and mean outputs are the
-  /// input.
+  /// What a population did in the steps of the last call of run or run_steps. Of an input population, the
+  /// average and mean outputs are the input.
   ConstActivity activity(std::size_t population) const;
-  /// [batch × classes]
-  ConstMatrix logits() const;
+  /// [batch × classes] mean over all steps so far.
+  ConstMatrix logits() const { return logits_.matrix(batch_, classes()); }
+  /// [count·batch × classes] the read-out after each step of the last run, if it recorded them or leaks.
+  ConstMatrix step_logits() const { return step_logits_.matrix(count_ * batch_, classes()); }
 
   const Network& network() const { return network_; }
   Network& network() { return network_; }
   std::size_t batch() const { return batch_; }
   std::size_t steps() const { return steps_; }
+  std::size_t max_batch() const { return max_batch_; }
+  /// Of the last run.
+  std::size_t first_step() const { return first_; }
+  std::size_t step_count() const { return count_; }
 
-  /// Spikes and synaptic operations (additions of a weight to a current) since the engine was made, over all
-  /// samples run. Waits for the back end.
+  /// Spikes and synaptic operations (additions of a weight to a current of a spiking neuron) since the engine
+  /// was made, over all samples run. Waits for the back end.
   struct Work {
     double spikes = 0;
     double synaptic_operations = 0;
@@ -52,24 +66,37 @@ class ClockEngine {
   Work work() const;
 
  private:
-  /// Views for the current batch.
-  Activity buffers(std::size_t population) const;
+  /// Views for steps first … first + count - 1 of the current batch.
+  Activity buffers(std::size_t population, std::size_t first, std::size_t count) const;
+  Activity buffers(std::size_t population) const { return buffers(population, first_, count_); }
+  /// Currents that `projection` brings its target, [batch or count·batch × targets], in `room`.
+  ConstMatrix currents(const Projection& projection, Array<float>& room);
+  void run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, bool margins);
+  void run_readout(const Projection& projection, bool step_logits);
+  std::size_t classes() const { return network_.populations()[readout_].size; }
 
   struct Storage {
     Array<std::uint32_t> counts, indices;
-    Array<float> average_current, average_output, mean_output, membrane;
+    Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
     Array<std::uint64_t> spike_total;
   };
 
   Network& network_;
   std::size_t steps_;
-  float dt_;
   std::size_t max_batch_;
   DeliverySettings delivery_;
+  std::size_t input_ = 0;    ///< index of the population
+  std::size_t readout_ = 0;  ///< index of the population
   std::size_t batch_ = 0;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
   Array<float> currents_;                          ///< [steps·max_batch × widest target of spikes]
+  Array<float> recurrent_currents_;                ///< [max_batch × widest recurrent population]
+  Array<float> logits_;
+  Array<float> step_logits_;    ///< [steps·max_batch × classes], when it was needed
+  Array<float> readout_state_;  ///< [max_batch × classes]
 };
 
 }  // namespace orthospike

@@ -29,12 +29,15 @@ std::size_t Network::add_population(Population population) {
 std::size_t Network::add_projection(std::string name, std::size_t source, std::size_t target) {
   require(source < populations_.size() && target < populations_.size(),
           fmt::format("projection '{}' joins a population that does not exist", name));
-  require(source < target, fmt::format("projection '{}' is not feed-forward", name));
+  require(source <= target, fmt::format("projection '{}' leads back to an earlier population", name));
   require(populations_[source].kind != Population::Kind::readout,
           fmt::format("projection '{}' starts at a read-out", name));
   require(populations_[target].kind != Population::Kind::input,
           fmt::format("projection '{}' ends at an input", name));
-  require(std::ranges::none_of(projections_, [&](const Projection& p) { return p.target == target; }),
+  require(std::ranges::none_of(projections_,
+                               [&](const Projection& p) {
+                                 return p.target == target && p.is_recurrent() == (source == target);
+                               }),
           fmt::format("population '{}' is the target of two projections", populations_[target].name));
   // Engines and rules visit projections in this order.
   require(populations_[source].kind == Population::Kind::input ||
@@ -63,6 +66,12 @@ void Network::check_complete() const {
                 std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == i; }),
             fmt::format("no projection reaches population '{}'", populations_[i].name));
   }
+}
+
+const Projection* Network::recurrent_projection(std::size_t population) const {
+  const auto found = std::ranges::find_if(
+      projections_, [&](const Projection& p) { return p.is_recurrent() && p.source == population; });
+  return found == projections_.end() ? nullptr : &*found;
 }
 
 void Network::initialise_weights(std::uint64_t seed) {

@@ -10,8 +10,8 @@
 
 namespace orthospike {
 
-/// Neurons of one kind. The input population carries the analog input current, the same in every step; a
-/// read-out does not spike, its output is the time average of its current.
+/// Neurons of one kind. The input population carries the analog input current, the same in every step. A
+/// read-out does not spike: y[t] = leak · y[t - 1] + current[t], and the logits are its mean over time.
 struct Population {
   enum class Kind { input, spiking, readout };
 
@@ -19,6 +19,7 @@ struct Population {
   std::size_t size = 0;
   Kind kind = Kind::spiking;
   std::unique_ptr<NeuronModel> neuron;  ///< of spiking populations, else null
+  float leak = 0;                       ///< of a read-out, what is left of it after a step
 };
 
 /// Dense connections from one population to another, without bias.
@@ -32,11 +33,13 @@ struct Projection {
   std::size_t fan_out = 0;
   Array<float> weights;
 
+  /// Onto the population itself: spikes arrive one step later.
+  bool is_recurrent() const { return source == target; }
   Matrix matrix() { return weights.matrix(fan_in, fan_out); }
   ConstMatrix matrix() const { return weights.matrix(fan_in, fan_out); }
 };
 
-/// Populations joined by feed-forward projections. Weights live in the back end's memory and start at zero.
+/// Populations joined by feed-forward projections, and spiking ones perhaps with themselves. Weights live in the back end's memory and start at zero.
 class Network {
  public:
   explicit Network(Backend& backend) : backend_(backend) {}
@@ -45,8 +48,8 @@ class Network {
   /// model where there should be none (or none where there should be one).
   std::size_t add_population(Population population);
   /// Index of the new projection. Throws std::invalid_argument when a population does not exist, the source
-  /// comes after the target, the target is an input or has a projection already, or the source is a
-  /// read-out or is reached by no earlier projection.
+  /// comes after the target, the target is an input or has a projection of that kind (feed-forward or
+  /// recurrent) already, or the source is a read-out or is reached by no earlier projection.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
   /// Throws std::invalid_argument unless there is one input, one read-out, and every other population is
   /// reached.
@@ -56,6 +59,8 @@ class Network {
   void initialise_weights(std::uint64_t seed);
 
   Backend& backend() const { return backend_; }
+  /// The recurrent projection of a population; null where it has none.
+  const Projection* recurrent_projection(std::size_t population) const;
   std::vector<Population>& populations() { return populations_; }
   const std::vector<Population>& populations() const { return populations_; }
   std::vector<Projection>& projections() { return projections_; }

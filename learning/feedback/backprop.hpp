@@ -4,15 +4,14 @@
 
 namespace orthospike {
 
-/// Errors travel back through the forward weights themselves: source_error = target_error · W.
+/// Errors travel back through the forward weights themselves.
 class Backprop final : public ErrorFeedback {
  public:
   explicit Backprop(const Network& network) : network_(network) {}
 
-  void propagate(std::size_t projection, ConstMatrix target_error, Matrix source_error) override {
-    network_.backend().multiply(1.0F, target_error, Transpose::no,
-                                network_.projections()[projection].matrix(), Transpose::yes, 0.0F,
-                                source_error);
+  ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix /*readout_error*/,
+                        View<float> room) override {
+    return error_through(network_.backend(), network_.projections()[projection].matrix(), target_error, room);
   }
 
  private:

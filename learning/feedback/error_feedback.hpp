@@ -5,16 +5,23 @@
 
 namespace orthospike {
 
-/// How errors travel back through a projection.
+/// How errors travel back through a network.
 class ErrorFeedback {
  public:
   virtual ~ErrorFeedback() = default;
 
-  /// source_error [N × source neurons] ← target_error [N × target neurons] through projection `projection`.
-  virtual void propagate(std::size_t projection, ConstMatrix target_error, Matrix source_error) = 0;
+  /// Errors of the source neurons of a projection, from those of its targets, [N × target neurons], or
+  /// straight from those of the read-out, [M × classes]. The result is [N or M × source neurons], in `room`.
+  virtual ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix readout_error,
+                                View<float> room) = 0;
+  /// Whether errors come straight from the read-out.
+  virtual bool is_direct() const { return false; }
 };
 
+/// error · weightsᵀ in `room`: what comes back through weights [source × target].
+ConstMatrix error_through(Backend& backend, ConstMatrix weights, ConstMatrix error, View<float> room);
+
 /// Error feedbacks by their config name (key feedback.name). The network outlives the feedback.
-Registry<ErrorFeedback, const Network&>& error_feedbacks();
+Registry<ErrorFeedback, const Network&, std::uint64_t /*seed*/>& error_feedbacks();
 
 }  // namespace orthospike

@@ -4,10 +4,10 @@
 
 namespace orthospike {
 
-Hlop::Part::Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_batch)
+Hlop::Part::Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_rows)
     : backend(backend),
       subspace(backend, presynaptic_size),
-      residual(backend.allocate<float>(max_batch * presynaptic_size)) {}
+      residual(backend.allocate<float>(max_rows * presynaptic_size)) {}
 
 ConstMatrix Hlop::Part::residual_of(ConstMatrix x) {
   if (subspace.old_rank() == 0) return x;
@@ -36,7 +36,7 @@ Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
     : settings_(settings.hlop), seed_(settings.seed) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
     parts_.push_back(
-        std::make_unique<Part>(network.backend(), network.projections()[p].fan_in, settings.max_batch));
+        std::make_unique<Part>(network.backend(), network.projections()[p].fan_in, settings.max_rows));
     parts_[p]->extractor = extractors().make(settings_.extractor, network.backend(), settings_.learning[p]);
   }
 }

@@ -21,7 +21,7 @@ class Hlop final : public Protection {
  private:
   /// The subspace of one projection and the operator I - h_oldᵀ h_old.
   struct Part final : PresynapticOperator {
-    Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_batch);
+    Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_rows);
 
     ConstMatrix apply_to_traces(ConstMatrix traces) override;
     void apply_to_gradient(Matrix gradient) override;

@@ -47,7 +47,7 @@ struct HlopSettings {
 
 struct ProtectionSettings {
   std::uint64_t seed = 0;
-  std::size_t max_batch = 0;
+  std::size_t max_rows = 0;  ///< of traces and activity
   HlopSettings hlop;
 };
 

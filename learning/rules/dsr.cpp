@@ -30,7 +30,10 @@ float readout_feedback_scale(const LifDsrModel& model) {
 }  // namespace
 
 Dsr::Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch)
-    : network_(network), feedback_(feedback), gradients_(network.projections().size()) {
+    : network_(network),
+      feedback_(feedback),
+      max_batch_(max_batch),
+      gradients_(network.projections().size()) {
   require_chain();
   for (const Population& population : network.populations()) {
     const bool spiking = population.kind == Population::Kind::spiking;
@@ -44,13 +47,15 @@ void Dsr::require_chain() const {
   for (const Projection& a : network_.projections()) {
     for (const Projection& b : network_.projections()) {
       if (&a != &b && a.source == b.source) {
-        throw ConfigError("rule.name: the rule dsr needs populations with one outgoing projection each");
+        throw ConfigError(
+            "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent "
+            "ones");
       }
     }
   }
 }
 
-void Dsr::backward(const ClockEngine& engine, ConstMatrix logit_gradient) {
+void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error) {
   Backend& backend = network_.backend();
   // Projections are listed in feed-forward order: by the time one is visited, its target's error is complete.
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
@@ -60,7 +65,7 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix logit_gradient) {
     const ConstActivity from = engine.activity(projection.source);
 
     const ConstMatrix post =
-        to_readout ? logit_gradient
+        to_readout ? readout_error
                    : ConstMatrix(errors_[projection.target].matrix(engine.batch(), projection.fan_out));
     gradients_[p] = {.post = post,
                      .trace = to_readout ? from.average_output : from.mean_output,
@@ -69,10 +74,10 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix logit_gradient) {
     if (source.kind != Population::Kind::spiking) continue;
     const LifDsrModel& model = lif_dsr(source);
     const Matrix error = errors_[projection.source].matrix(engine.batch(), source.size);
-    feedback_.propagate(p, post, error);
+    feedback_.propagate(p, post, readout_error, error.values);
     backend.lif_dsr_backward(model.constants(), model.threshold(),
-                             to_readout ? readout_feedback_scale(model) : 1.0F, from.average_current, error,
-                             threshold_gradients_[projection.source].view());
+                             to_readout || feedback_.is_direct() ? readout_feedback_scale(model) : 1.0F,
+                             from.average_current, error, threshold_gradients_[projection.source].view());
   }
 }
 

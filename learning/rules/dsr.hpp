@@ -20,7 +20,8 @@ class Dsr final : public Rule {
  public:
   Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch);
 
-  void backward(const ClockEngine& engine, ConstMatrix logit_gradient) override;
+  std::size_t max_rows() const override { return max_batch_; }
+  void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
   View<const float> threshold_gradient(std::size_t population) const override {
     return threshold_gradients_[population].view();
@@ -32,6 +33,7 @@ class Dsr final : public Rule {
 
   const Network& network_;
   ErrorFeedback& feedback_;
+  std::size_t max_batch_;
   std::vector<Array<float>> errors_;               ///< one a population
   std::vector<Array<float>> threshold_gradients_;  ///< one a population, empty for those that do not spike
   std::vector<WeightGradient> gradients_;          ///< one a projection

@@ -1,14 +1,26 @@
 #include "learning/rules/rule.hpp"
 
+#include "learning/rules/bptt.hpp"
 #include "learning/rules/dsr.hpp"
+#include "learning/rules/eprop.hpp"
+#include "learning/rules/ottt.hpp"
 
 namespace orthospike {
 
-Registry<Rule, const Network&, ErrorFeedback&, std::size_t>& rules() {
+Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&>& rules() {
   static auto registry = [] {
-    Registry<Rule, const Network&, ErrorFeedback&, std::size_t> known("rule.name");
-    known.add("dsr", [](const Network& network, ErrorFeedback& feedback, std::size_t max_batch) {
-      return std::make_unique<Dsr>(network, feedback, max_batch);
+    Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&> known("rule.name");
+    known.add("dsr", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Dsr>(network, feedback, settings.max_batch);
+    });
+    known.add("bptt", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Bptt>(network, feedback, settings);
+    });
+    known.add("ottt", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Ottt>(network, feedback, settings);
+    });
+    known.add("eprop", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Eprop>(network, feedback, settings);
     });
     return known;
   }();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "learning/feedback/error_feedback.hpp"
 #include "sim/clock_engine.hpp"
 #include "sim/registry.hpp"
@@ -15,23 +17,42 @@ struct WeightGradient {
       activity;  ///< [N' × source neurons] presynaptic activity that trains the subspace; may be `trace`
 };
 
-/// A training rule: turns the last batch's activity and the error at the read-out into gradients. It changes
-/// no weights, so that any protection can stand between.
+struct RuleSettings {
+  std::size_t max_batch = 0;
+  std::size_t steps = 0;  ///< time steps T of one sample
+  Surrogate surrogate = Surrogate::sigmoid;
+  float slope = 4;             ///< of the surrogate
+  bool detached_reset = true;  ///< no error through the spike that resets
+};
+
+/// A training rule: turns activity and the error at the read-out into gradients. It changes no weights, so
+/// that any protection can stand between.
 class Rule {
  public:
   virtual ~Rule() = default;
 
-  /// logit_gradient: [batch × classes], the gradient of the loss by the logits of the engine's last batch.
-  virtual void backward(const ClockEngine& engine, ConstMatrix logit_gradient) = 0;
+  /// What the engine has to keep for `backward`.
+  virtual Recording recording() const { return {}; }
+  /// Whether the loss is the mean of that of each step's logits, instead of that of their mean.
+  virtual bool has_step_losses() const { return false; }
+  /// Whether gradients of the steps of one run need nothing of later steps: weights may then change within
+  /// a sample.
+  virtual bool is_online() const { return false; }
+  /// Most rows N or N' of a gradient.
+  virtual std::size_t max_rows() const = 0;
+
+  /// From the engine's last run. readout_error: the gradient of the loss by its logits, [batch × classes], or,
+  /// with step losses, by those of each step, [steps·batch × classes].
+  virtual void backward(const ClockEngine& engine, ConstMatrix readout_error) = 0;
 
   /// Valid until the next batch.
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;
   /// [1] gradient by the threshold of a population, empty where the rule has none.
-  virtual View<const float> threshold_gradient(std::size_t population) const = 0;
+  virtual View<const float> threshold_gradient(std::size_t /*population*/) const { return {}; }
 };
 
 /// Rules by their config name (key rule.name). The network, the error feedback and the back end outlive the
 /// rule.
-Registry<Rule, const Network&, ErrorFeedback&, std::size_t /*max_batch*/>& rules();
+Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&>& rules();
 
 }  // namespace orthospike

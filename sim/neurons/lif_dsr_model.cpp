@@ -1,5 +1,7 @@
 #include "sim/neurons/lif_dsr_model.hpp"
 
+#include <stdexcept>
+
 namespace orthospike {
 
 LifDsrModel::LifDsrModel(Backend& backend, const NeuronSettings& settings)
@@ -12,7 +14,10 @@ LifDsrModel::LifDsrModel(Backend& backend, const NeuronSettings& settings)
   backend.upload(std::span<const float>(&settings.threshold, 1), threshold_.view());
 }
 
-void LifDsrModel::run(Backend& backend, ConstMatrix currents, const Activity& activity) const {
+void LifDsrModel::run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
+                      const Activity& activity) const {
+  if (first != 0 || count != steps_)
+    throw std::invalid_argument("lif_dsr neurons run all steps of a sample at once");
   backend.lif_dsr(constants_, threshold(), steps_, currents,
                   {.spikes = activity.spikes,
                    .average_current = activity.average_current,

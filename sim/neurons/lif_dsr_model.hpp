@@ -11,9 +11,13 @@ class LifDsrModel final : public NeuronModel {
  public:
   LifDsrModel(Backend& backend, const NeuronSettings& settings);
 
-  void run(Backend& backend, ConstMatrix currents, const Activity& activity) const override;
+  /// Throws std::invalid_argument for fewer than all steps: averages are over all of them.
+  void run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
+           const Activity& activity) const override;
+  bool has_weighted_averages() const override { return true; }
+  SpikeHeight spike_height() const override { return {threshold_.view(), constants_.dt}; }
   View<float> threshold() override { return threshold_.view(); }
-  View<const float> threshold() const override { return threshold_.view(); }
+  View<const float> threshold() const { return threshold_.view(); }
 
   const LifDsr& constants() const { return constants_; }
   std::size_t steps() const { return steps_; }

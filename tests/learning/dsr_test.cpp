@@ -38,7 +38,7 @@ struct Trained {
       const std::vector<float> values = weights.floats();
       backend.upload(std::span<const float>(values), network.projections()[p].weights.view());
     }
-    engine = std::make_unique<ClockEngine>(network, neuron, max_batch, DeliverySettings());
+    engine = std::make_unique<ClockEngine>(network, neuron.steps, max_batch, DeliverySettings());
     feedback = std::make_unique<Backprop>(network);
     rule = std::make_unique<Dsr>(network, *feedback, max_batch);
   }
@@ -171,9 +171,8 @@ TEST_CASE("the subspace learns from averages over time", "[dsr]") {
 
 TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
   struct OtherModel final : NeuronModel {
-    void run(Backend&, ConstMatrix, const Activity&) const override {}
-    View<float> threshold() override { return {}; }
-    View<const float> threshold() const override { return {}; }
+    void run(Backend&, std::size_t, std::size_t, ConstMatrix, const Activity&) const override {}
+    SpikeHeight spike_height() const override { return {{}, 1.0F}; }
   };
   const auto backend = make_backend("reference", 1);
   Network network(*backend);

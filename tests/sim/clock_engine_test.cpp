@@ -45,7 +45,7 @@ struct Simulation {
       const std::vector<float> values = weights(i);
       backend.upload(std::span<const float>(values), network.projections()[i].weights.view());
     }
-    engine = std::make_unique<ClockEngine>(network, settings, most, delivery);
+    engine = std::make_unique<ClockEngine>(network, settings.steps, most, delivery);
   }
 
   void run(const std::vector<float>& values) {
@@ -223,7 +223,7 @@ TEST_CASE("a batch of none or of too many is refused", "[clock_engine]") {
 TEST_CASE("an incomplete network is refused", "[clock_engine]") {
   const auto backend = make_backend("reference", 1);
   Network network(*backend);
-  CHECK_THROWS_AS(ClockEngine(network, settings, most, {}), std::invalid_argument);
+  CHECK_THROWS_AS(ClockEngine(network, settings.steps, most, {}), std::invalid_argument);
 }
 
 TEST_CASE("work counts spikes, synaptic operations and samples of all batches", "[clock_engine]") {
@@ -262,7 +262,7 @@ TEST_CASE("a network without spiking populations is one product", "[clock_engine
     network.add_projection("all", 0, 1);
     const std::vector<float> values = {1, 2, 3, 4};
     backend.upload(std::span<const float>(values), network.projections()[0].weights.view());
-    ClockEngine engine(network, settings, 1, {});
+    ClockEngine engine(network, settings.steps, 1, {});
     const std::vector<float> input = {10, 1};
     backend.upload(std::span<const float>(input), engine.input(1).values);
     engine.run();

@@ -1,0 +1,23 @@
+#include "learning/feedback/feedback_alignment.hpp"
+
+namespace orthospike {
+
+FeedbackAlignment::FeedbackAlignment(const Network& network, std::uint64_t seed) : network_(network) {
+  Backend& backend = network.backend();
+  for (const Projection& projection : network.projections()) {
+    Array<float>& weights = weights_.emplace_back(backend.allocate<float>(projection.weights.size()));
+    const float bound = 1.0F / std::sqrt(static_cast<float>(projection.fan_in));
+    backend.fill_uniform(
+        weights.view(), -bound, bound,
+        {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(weights_.size() - 1)});
+  }
+}
+
+ConstMatrix FeedbackAlignment::propagate(std::size_t projection, ConstMatrix target_error,
+                                         ConstMatrix /*readout_error*/, View<float> room) {
+  const Projection& forward = network_.projections()[projection];
+  return error_through(network_.backend(), weights_[projection].matrix(forward.fan_in, forward.fan_out),
+                       target_error, room);
+}
+
+}  // namespace orthospike

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "learning/feedback/error_feedback.hpp"
+
+namespace orthospike {
+
+/// Errors travel back through the signs of the forward weights, over √fan_in (Liao et al., 2016; Xiao et al.,
+/// ICLR 2024).
+class SignSymmetric final : public ErrorFeedback {
+ public:
+  explicit SignSymmetric(const Network& network) : network_(network) {}
+
+  ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix /*readout_error*/,
+                        View<float> room) override;
+
+ private:
+  const Network& network_;
+  Array<float> signs_;  ///< [largest projection]
+};
+
+}  // namespace orthospike

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "learning/rules/spike_gradient.hpp"
+
+namespace orthospike {
+
+/// Back-propagation through time with surrogate derivatives: the gradient of the loss of the mean logits,
+/// Σ_t δ[t] s[t]ᵀ, with δ from the last step to the first and s the spikes that arrive. Subspaces learn from
+/// the spikes of every step.
+class Bptt final : public SpikeGradient {
+ public:
+  Bptt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
+      : SpikeGradient(network, feedback, settings,
+                      {.name = "bptt",
+                       .through_time = true,
+                       .step_losses = false,
+                       .trace = Trace::spikes,
+                       .input_trace = Trace::spikes,
+                       .readout_trace = Trace::spikes,
+                       .spikes_in_activity = false}) {}
+};
+
+}  // namespace orthospike

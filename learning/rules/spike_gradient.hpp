@@ -1,0 +1,75 @@
+#pragma once
+
+#include <vector>
+
+#include "learning/rules/rule.hpp"
+#include "sim/neurons/lif_model.hpp"
+
+namespace orthospike {
+
+/// What the rules with surrogate derivatives share. Per projection, gradients are Σ_t δ[t] x[t]ᵀ, δ the error
+/// by a target's current and x a trace of the source's spikes; the rules differ in what travels back in time
+/// with δ and what is carried forward in x.
+///
+/// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
+/// by currents from Backend::lif_backward. The static input is the same in all steps, so that the gradient of
+/// its projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
+class SpikeGradient : public Rule {
+ public:
+  Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
+  bool has_step_losses() const override { return form_.step_losses; }
+  std::size_t max_rows() const override;
+
+  void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
+  WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
+
+ protected:
+  enum class Trace {
+    spikes,           ///< the spikes themselves
+    filtered_spikes,  ///< low-pass as the target's potential
+  };
+  struct Form {
+    const char* name;     ///< of the rule
+    bool through_time;    ///< errors travel back in time
+    bool step_losses;     ///< see Rule
+    Trace trace;          ///< of spikes between populations
+    Trace input_trace;    ///< of the static input
+    Trace readout_trace;  ///< of spikes to the read-out, low-pass as the spiking population's own potential
+    bool spikes_in_activity;  ///< subspaces learn from the spikes and the traces, not only the traces
+  };
+
+  /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.
+  SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings, Form form);
+
+ private:
+  struct PopulationErrors {
+    Array<float> by_spike;    ///< [steps·batch × neurons]
+    Array<float> by_current;  ///< [steps·batch × neurons]
+  };
+  struct ProjectionTraces {
+    Array<float> rows;          ///< [batch before the first step, then steps·batch, × neurons]
+    Array<float> spikes;        ///< [steps·batch × neurons] when the activity holds them beside traces
+    Array<float> last;          ///< [batch × neurons] trace after the last step
+    Array<float> last_synapse;  ///< [batch × neurons] its synaptic part
+    Array<float> summed_post;   ///< [batch × targets], of the static input
+  };
+
+  /// Error by the read-out's current of each step, [batch or steps·batch × classes].
+  ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
+  WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
+  /// [steps·batch × source neurons]; of a recurrent projection one step late.
+  ConstMatrix trace(const ClockEngine& engine, std::size_t projection, Trace kind, const Lif& filtered_by);
+  const Lif& lif(std::size_t population) const;
+
+  const Network& network_;
+  ErrorFeedback& feedback_;
+  RuleSettings settings_;
+  Form form_;
+  float readout_leak_ = 0;
+  std::vector<PopulationErrors> errors_;
+  std::vector<ProjectionTraces> traces_;
+  Array<float> readout_errors_;  ///< [steps·batch × classes]
+  std::vector<WeightGradient> gradients_;
+};
+
+}  // namespace orthospike
