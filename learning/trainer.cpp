@@ -80,18 +80,27 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   network_.add_projection(fmt::format("hidden{}_to_readout", sizes.size()), last, readout);
   network_.initialise_weights(config.experiment.seed);
 
-  engine_ = std::make_unique<ClockEngine>(network_, neuron_, batch_size_,
+  const ProtectionPlan plan = protection_plan(config.protection.name);
+  const std::size_t max_batch = plan.replay ? std::max(batch_size_, config.replay.batch_size) : batch_size_;
+  engine_ = std::make_unique<ClockEngine>(network_, neuron_, max_batch,
                                           DeliverySettings{.form = delivery_form(config.network.delivery),
                                                            .crossover = config.network.dense_crossover});
   feedback_ = error_feedbacks().make(config.feedback.name, network_);
-  rule_ = rules().make(config.rule.name, network_, *feedback_, batch_size_);
-  protection_ = protections().make(config.protection.name, network_,
+  rule_ = rules().make(config.rule.name, network_, *feedback_, max_batch);
+  protection_ = protections().make(plan.protection, network_,
                                    protection_settings(config, network_.projections().size()));
   // Parameters: the weights of each projection, then the threshold of each population.
-  optimiser_ = optimisers().make(
-      config.optimiser.name, backend, network_.projections().size() + network_.populations().size(),
-      {.learning_rate = config.optimiser.learning_rate, .momentum = config.optimiser.momentum});
-  logit_gradient_ = backend.allocate<float>(batch_size_ * classes);
+  const std::size_t parameters = network_.projections().size() + network_.populations().size();
+  OptimiserSettings optimiser{.learning_rate = config.optimiser.learning_rate,
+                              .momentum = config.optimiser.momentum};
+  optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser);
+  if (plan.replay) {
+    optimiser.learning_rate = config.replay.learning_rate;
+    replay_optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser);
+    for (const Projection& projection : network_.projections())
+      replay_gradients_.push_back(backend.allocate<float>(projection.weights.size()));
+  }
+  logit_gradient_ = backend.allocate<float>(max_batch * classes);
 }
 
 void Trainer::begin_task(std::size_t task) {
@@ -114,10 +123,56 @@ void Trainer::run_batch(const StoredImages& images, View<const std::uint32_t> sa
 void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                           View<const std::uint32_t> pixel_order, View<double> loss,
                           View<std::uint32_t> correct) {
+  const Share whole{samples.size(), pixel_order};
+  train_batch(images, samples, std::span(&whole, 1), loss, correct);
+}
+
+void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                          std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
+  compute_gradients(images, samples, shares, loss, correct);
+  for (std::size_t p = 0; p < network_.projections().size(); ++p) {
+    update_weights(p);
+    const PhaseTimer timer(seconds_, Phase::extract);
+    protection_->observe(p, rule_->weight_gradient(p).activity);
+  }
+  if (train_thresholds_) update_thresholds();
+}
+
+void Trainer::begin_replay() {
+  replay_optimiser_->begin_task();
+}
+
+void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                           std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
+  std::size_t shown = 0;
+  for (const Share& share : shares) {
+    compute_gradients(images, samples.subview(shown, share.samples), std::span(&share, 1), loss, correct);
+    const PhaseTimer timer(seconds_, Phase::update);
+    for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
+      const WeightGradient gradient = rule_->weight_gradient(p);
+      backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no,
+                        shown == 0 ? 0.0F : 1.0F,
+                        replay_gradients_[p].matrix(gradient.trace.cols, gradient.post.cols));
+    }
+    shown += share.samples;
+  }
+  const PhaseTimer timer(seconds_, Phase::update);
+  for (std::size_t p = 0; p < replay_gradients_.size(); ++p)
+    replay_optimiser_->step(p, network_.projections()[p].weights.view(), replay_gradients_[p].view());
+}
+
+void Trainer::compute_gradients(const StoredImages& images, View<const std::uint32_t> samples,
+                                std::span<const Share> shares, View<double> loss,
+                                View<std::uint32_t> correct) {
   {
     const PhaseTimer timer(seconds_, Phase::encode);
-    backend_.encode_images(images.pixels.view(), samples, pixel_order, mean_, deviation_,
-                           engine_->input(samples.size()));
+    const Matrix input = engine_->input(samples.size());
+    std::size_t shown = 0;
+    for (const auto& [count, pixel_order] : shares) {
+      backend_.encode_images(images.pixels.view(), samples.subview(shown, count), pixel_order, mean_,
+                             deviation_, input.row_range(shown, count));
+      shown += count;
+    }
   }
   {
     const PhaseTimer timer(seconds_, Phase::forward);
@@ -130,12 +185,6 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     backend_.cross_entropy(logits, images.labels.view(), samples, gradient, loss, correct);
     rule_->backward(*engine_, gradient);
   }
-  for (std::size_t p = 0; p < network_.projections().size(); ++p) {
-    update_weights(p);
-    const PhaseTimer timer(seconds_, Phase::extract);
-    protection_->observe(p, rule_->weight_gradient(p).activity);
-  }
-  if (train_thresholds_) update_thresholds();
 }
 
 /// The projection of the traces costs 2·N·M·n, that of the summed gradient 2·targets·M·n: the smaller is

@@ -51,6 +51,13 @@ struct Evaluation {
   double loss = 0;  ///< mean over samples
 };
 
+/// So many samples of a batch, shown in one order of pixels. The shares of a batch follow each other and add
+/// up to it.
+struct Share {
+  std::size_t samples = 0;
+  View<const std::uint32_t> pixel_order;
+};
+
 /// A network and everything that teaches it, one batch at a time.
 class Trainer {
  public:
@@ -62,7 +69,17 @@ class Trainer {
   /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
   void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                    View<const std::uint32_t> pixel_order, View<double> loss, View<std::uint32_t> correct);
+  /// The same with a batch that mixes tasks.
+  void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                   std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
   void end_task();
+
+  /// Starts replay's own optimiser afresh.
+  void begin_replay();
+  /// One update along the sum of the gradients of the shares' mean losses; each share is at most
+  /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
+  void replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                    std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
 
   Evaluation evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order);
   /// Forward pass only, for `engine().activity`.
@@ -76,6 +93,9 @@ class Trainer {
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
+  /// Shows the samples and asks the rule for their gradients.
+  void compute_gradients(const StoredImages& images, View<const std::uint32_t> samples,
+                         std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
   void update_weights(std::size_t projection);
   void update_thresholds();
 
@@ -90,10 +110,12 @@ class Trainer {
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
+  std::unique_ptr<Optimiser> replay_optimiser_;
   bool train_thresholds_ = true;
   Array<float> logit_gradient_;
-  Array<float> weight_gradient_;   ///< [largest projection], for projecting the gradient
-  Array<std::uint32_t> in_order_;  ///< sample numbers 0, 1, 2 … for evaluation
+  Array<float> weight_gradient_;                ///< [largest projection], for projecting the gradient
+  std::vector<Array<float>> replay_gradients_;  ///< summed over tasks, one a projection
+  Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };
 

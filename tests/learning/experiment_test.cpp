@@ -192,7 +192,7 @@ TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
 TEST_CASE("unknown names are refused before anything is written") {
   for (const std::string name :
        {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "optimiser.name", "neuron.model",
-        "run.device", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
+        "run.device", "replay.selection", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
     INFO(name);
     Config config = digits();
     std::ranges::find(config_keys(), name, &ConfigKey::name)->set(config, "x");
