@@ -120,15 +120,17 @@ class CommandLine(unittest.TestCase):
         self.assertIsNone(json.loads(result.stdout.splitlines()[-1])["bwt"])
 
     def test_replay_and_joint_training(self):
+        # All training samples: they are sorted by class, and on the first few all runs get the same accuracies.
+        quick = ["--tasks.count=2", "--tasks.epochs=1", SERIAL]
         out = self.folder / "replay"
-        result = orthospike("run", CONFIG, "--out", out, *QUICK, "--protection.name=hlop+replay")
+        result = orthospike("run", CONFIG, "--out", out, *quick, "--protection.name=hlop+replay")
         self.assertEqual(result.returncode, 0, result.stderr)
         joint = self.folder / "joint"
-        result = orthospike("run", CONFIG, "--out", joint, *QUICK, "--protection.name=joint")
+        result = orthospike("run", CONFIG, "--out", joint, *quick, "--protection.name=joint")
         summary = json.loads(result.stdout.splitlines()[-1])
         self.assertEqual((summary["bwt"], summary["forgetting"]), (None, None))
         self.assertGreater(summary["train_samples_per_second"], 0)
-        self.assertGreater(summary["acc"], 0)
+        self.assertGreater(summary["acc"], 0.8)
         for text in (result.stdout, orthospike("inspect", joint).stdout):
             self.assertNotRegex(text, "(?m)^after 1")
             self.assertRegex(text, r"(?m)^after 2 +\d+\.\d\d +\d+\.\d\d$")
@@ -139,6 +141,7 @@ class CommandLine(unittest.TestCase):
         reached = [float(word) for word in re.search(r"(?m)^after 2 .*$", result.stdout)[0].split()[2:]]
         match = re.search(r"(?m)^intransigence (\S+) %, by task: (\S+) (\S+)$", text)
         mean, *by_task = map(float, match.groups())
+        self.assertNotEqual(reached, learned)
         for task in range(2):
             self.assertAlmostEqual(by_task[task], reached[task] - learned[task], delta=0.011)
         self.assertAlmostEqual(mean, sum(by_task) / 2, delta=0.011)

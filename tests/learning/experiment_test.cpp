@@ -108,6 +108,31 @@ TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and wi
   }
 }
 
+TEST_CASE("a replay follows its settings") {
+  Config config = digits();
+  config.protection.name = "replay";
+  config.tasks.count = 2;
+  config.tasks.epochs = 1;
+  config.replay.samples_per_class = 7;
+  config.replay.epochs = 3;
+  config.replay.batch_size = 30;
+  const auto losses = [&](const std::string& selection, std::uint64_t updates, std::uint64_t samples) {
+    config.replay.selection = selection;
+    const TemporaryFolder folder;
+    const RunRecord record = run(config, folder);
+    CHECK(record.costs[1].training_batches == record.costs[0].training_batches + updates);
+    CHECK(record.costs[1].training_samples == record.costs[0].training_samples + samples);
+    const Hdf5File file = Hdf5File::open(folder.path() / RunFile::name);
+    CHECK(file.read<std::uint32_t>("/curves/epoch").back() == 4);  // one of training, three of replay
+    return file.read<double>("/curves/loss");
+  };
+  // 70 samples of each of two tasks, 30 of each an update.
+  const auto first = losses("first", 9, 420);
+  CHECK(losses("reservoir", 9, 420) != first);
+  config.replay.learning_rate = 0;
+  CHECK(losses("first", 9, 420) != first);
+}
+
 TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget") {
   const TemporaryFolder one, two;
   const RunRecord hlop = run(digits(), one);

@@ -44,6 +44,7 @@ struct Learner {
     config.protection.name = protection;
     config.optimiser.momentum = momentum;
     config.network.hidden = {24, 20};
+    config.neuron.threshold = 0.02F;  // low enough for neurons to saturate: only those change their threshold
     config.training.batch_size = 4;
     config.tasks.count = 3;
     config.hlop.ranks = "4,4,4";
@@ -176,6 +177,7 @@ TEST_CASE("a replay is not projected and leaves subspaces and thresholds alone",
       learner->trainer.begin_task(0);  // without projection yet: both learn the same
       learner->train({0, 1, 2, 3}, {learner->shown_forward(4)});
       learner->trainer.end_task();
+      learner->trainer.begin_task(1);
     }
     const auto rows = [&] {
       return backend.download(protecting.trainer.protection().subspace(1)->rows().values);
