@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace orthospike {
 
@@ -15,6 +17,8 @@ std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {
   for (std::size_t task = 1; task <= accuracy.tasks(); ++task)
     text += fmt::format("{:>8}", fmt::format("task {}", task));
   for (std::size_t after = 0; after <= last; ++after) {
+    const auto row = std::span(accuracy.values()).subspan(after * accuracy.tasks(), accuracy.tasks());
+    if (std::ranges::all_of(row, [](double share) { return std::isnan(share); })) continue;
     text += fmt::format("\n{:<10}", after == 0 ? "untrained" : fmt::format("after {}", after));
     for (std::size_t task = 1; task <= accuracy.tasks(); ++task) {
       text += fmt::format("{:>8}", percent(accuracy.at(after, task)));

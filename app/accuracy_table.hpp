@@ -6,7 +6,8 @@
 
 namespace orthospike {
 
-/// Rows 0 … last of the accuracy matrix in percent, with the summary of the last row below.
+/// Rows 0 … last of the accuracy matrix in percent, without those where nothing was evaluated, with the
+/// summary of the last row below.
 std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last);
 
 /// A share as percent with two decimals; "-" for NaN.

@@ -14,8 +14,9 @@ Usage:
   orthospike run CONFIG [--out DIR] [--section.key=value ...]
       Trains the task sequence of the INI file CONFIG and writes DIR/run.h5 (default: runs/ and the config's name).
       The last line printed is JSON with the results. A finished run is not run again.
-  orthospike inspect RUN
-      Prints what a run file, or the run file in folder RUN, holds.
+  orthospike inspect RUN [--joint JOINT_RUN]
+      Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
+      intransigence: how much better joint training learned each task.
   orthospike help config
       Lists every config key.
   orthospike --version

@@ -24,6 +24,7 @@ void print_subspaces(const RunRecord& record) {
   fmt::print("\n{:<5} {:<20} {:>5} {:>11} {:>12} {:>11} {:>11} {:>8}\n", "after", "projection", "rank",
              "‖HHᵀ-I‖", "explained %", "mean angle", "max angle", "leak");
   for (std::size_t task = 1; task <= record.reports.size(); ++task) {
+    if (record.costs[task - 1].training_batches == 0) continue;
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
       const ProjectionReport& report = record.reports[task - 1][p];
       fmt::print("{:<5} {:<20} {:>5} {:>9.4f} {:>12} {:>11.2f} {:>11.2f} {:>8.4f}\n", task,
@@ -39,6 +40,7 @@ void print_costs(const RunRecord& record) {
   PhaseSeconds total{};
   for (std::size_t k = 0; k < record.costs.size(); ++k) {
     const TaskCosts& costs = record.costs[k];
+    if (costs.training_batches == 0) continue;
     fmt::print("{:<5} {:>9} {:>12.3f} {:>14.4g} {:>12.4g} {:>14.4g}\n", k + 1, costs.training_batches,
                1e3 * costs.training_seconds() / costs.training_batches, costs.multiply_adds, costs.spikes,
                costs.synaptic_operations);
@@ -49,10 +51,26 @@ void print_costs(const RunRecord& record) {
   fmt::print("\npeak memory: {:.0f} MB\n", record.peak_memory / 1e6);
 }
 
+void print_intransigence(const RunRecord& record, const std::filesystem::path& place) {
+  const std::filesystem::path path = run_file_at(place);
+  const RunRecord joint = read_run_file(path);
+  if (joint.config.find("[protection]\nname = joint\n") == std::string::npos || joint.tasks_done == 0 ||
+      joint.accuracy.tasks() != record.accuracy.tasks()) {
+    throw ConfigError(fmt::format("--joint: {} is not joint training of {} tasks, done", path.string(),
+                                  record.accuracy.tasks()));
+  }
+  fmt::print("intransigence {} %, by task:", percent(record.accuracy.mean_intransigence(joint.accuracy)));
+  for (std::size_t task = 1; task <= record.accuracy.tasks(); ++task)
+    fmt::print(" {}", percent(record.accuracy.intransigence(joint.accuracy, task)));
+  fmt::print("\n");
+}
+
 }  // namespace
 
 int inspect_command(const std::vector<std::string>& arguments) {
-  if (arguments.size() != 1) throw ConfigError("inspect: expected one run file or folder");
+  const bool compared = arguments.size() == 3 && arguments[1] == "--joint";
+  if (arguments.size() != 1 && !compared)
+    throw ConfigError("inspect: expected one run file or folder, or RUN --joint JOINT_RUN");
   const std::filesystem::path path = run_file_at(arguments.front());
   const RunRecord record = read_run_file(path);
   fmt::print("{}\northospike {} ({}), started {}, seed {}, {} with {} threads\n{} of {} tasks{}\n\n",
@@ -60,6 +78,7 @@ int inspect_command(const std::vector<std::string>& arguments) {
              record.origin.seed, record.origin.device, record.origin.threads, record.tasks_done,
              record.accuracy.tasks(), record.finished ? "" : ", unfinished");
   fmt::print("{}", accuracy_table(record.accuracy, record.tasks_done));
+  if (compared) print_intransigence(record, arguments.back());
   print_subspaces(record);
   print_costs(record);
   fmt::print("\n{}", record.config);

@@ -15,6 +15,8 @@ enum class RandomPurpose : std::uint32_t {
   subspace = 3,
   pixel_order = 4,
   sample_order = 5,
+  replay_memory = 6,
+  replay_order = 7,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any

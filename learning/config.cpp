@@ -322,7 +322,10 @@ const std::vector<ConfigKey>& config_keys() {
           "population).",
           [](auto& c) -> auto& { return c.feedback.name; }),
       text_key(
-          "protection.name", "Protection of earlier tasks: none or hlop.",
+          "protection.name",
+          "Protection of earlier tasks: none, hlop, replay, hlop+replay (both), or joint (all tasks learned "
+          "at "
+          "once: the upper bound).",
           [](auto& c) -> auto& { return c.protection.name; }),
       text_key(
           "hlop.extractor", "How subspaces are learned: lateral_hebbian.",
@@ -350,6 +353,25 @@ const std::vector<ConfigKey>& config_keys() {
       real_key(
           "hebbian.clamp", positive, "-", "Bound on each entry of the Hebbian change before momentum.",
           [](auto& c) -> auto& { return c.hebbian.clamp; }),
+      integer_key(
+          "replay.samples_per_class", 1, any, "samples",
+          "Training samples of each class that are stored of each task; all when a class has fewer.",
+          [](auto& c) -> auto& { return c.replay.samples_per_class; }),
+      text_key(
+          "replay.selection",
+          "Which samples are stored: reservoir (at random) or first (those that come first in the data set).",
+          [](auto& c) -> auto& { return c.replay.selection; }),
+      integer_key(
+          "replay.epochs", 1, any, "epochs",
+          "Passes over the stored samples after each task from the second on.",
+          [](auto& c) -> auto& { return c.replay.epochs; }),
+      integer_key(
+          "replay.batch_size", 1, 65536, "samples", "Stored samples of each task in one update of a replay.",
+          [](auto& c) -> auto& { return c.replay.batch_size; }),
+      real_key(
+          "replay.learning_rate", not_negative, "-",
+          "Learning rate of weights in a replay, for the gradients of all tasks summed.",
+          [](auto& c) -> auto& { return c.replay.learning_rate; }),
       text_key(
           "optimiser.name",
           "Optimiser: sgd (with momentum when optimiser.momentum is above 0), adam, or adamw (adam whose "

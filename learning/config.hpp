@@ -81,6 +81,13 @@ struct Config {
     float clamp = 10.0F;
   } hebbian;
   struct {
+    std::size_t samples_per_class = 50;
+    std::string selection = "reservoir";
+    std::size_t epochs = 1;
+    std::size_t batch_size = 50;
+    float learning_rate = 0.01F;
+  } replay;
+  struct {
     std::string name = "sgd";
     float learning_rate = 0.1F;
     float momentum = 0.0F;

@@ -9,6 +9,7 @@
 #include "datasets/permuted_tasks.hpp"
 #include "kernels/error.hpp"
 #include "learning/monitor.hpp"
+#include "learning/replay.hpp"
 #include "learning/trainer.hpp"
 #include "learning/version.hpp"
 
@@ -20,7 +21,7 @@ namespace {
 constexpr std::size_t batches_between_reports = 50;
 
 void warn_of_capped_ranks(const Config& config, const Network& network, ExperimentObserver& observer) {
-  if (config.protection.name != "hlop") return;
+  if (protection_plan(config.protection.name).protection != "hlop") return;
   const auto ranks = parse_ranks(config.hlop.ranks, config.tasks.count, network.projections().size());
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
     std::size_t wanted = 0;
@@ -35,6 +36,19 @@ void warn_of_capped_ranks(const Config& config, const Network& network, Experime
   }
 }
 
+/// What one pass over samples shows, update by update.
+struct Pass {
+  std::vector<std::uint32_t> samples;
+  std::vector<std::vector<Share>> updates;  ///< of each, the shares of its samples
+  bool replay = false;
+};
+
+std::size_t size_of(const std::vector<Share>& update) {
+  std::size_t size = 0;
+  for (const Share& share : update) size += share.samples;
+  return size;
+}
+
 /// One run: what run_experiment's steps share.
 class Experiment {
  public:
@@ -42,9 +56,12 @@ class Experiment {
              ExperimentObserver& observer)
       : config_(config),
         observer_(observer),
+        plan_(protection_plan(config.protection.name)),
+        selection_(replay_selection(config.replay.selection)),
         backend_(make_backend(config.run.device, config.run.threads,
                               [&](const std::string& sentence) { observer.warn(sentence); })),
         train_(*backend_, data.train, config.tasks.train_samples),
+        train_labels_(std::span(data.train.labels).first(train_.count)),
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
         monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count), config.tasks.count),
@@ -67,11 +84,22 @@ class Experiment {
   RunRecord run() {
     warn_of_capped_ranks(config_, trainer_.network(), observer_);
     evaluate(0);
-    for (std::size_t task = 1; task <= config_.tasks.count; ++task) {
-      TaskCosts costs = train(task);
+    // Joint training is that of the last task: after it all are learned.
+    for (std::size_t task = plan_.joint ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
+      TaskCosts costs;
+      trainer_.begin_task(plan_.joint ? 0 : task - 1,
+                          {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+      monitor_.begin_task();
+      for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
+        train(task, epoch, training_pass(task, epoch), costs);
       const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
       trainer_.end_task();
+      if (plan_.replay) replay(task, costs);
       evaluate(task);
+      const auto samples = static_cast<double>(costs.training_samples);
+      costs.multiply_adds /= samples;
+      costs.spikes /= samples;
+      costs.synaptic_operations /= samples;
       costs.seconds = std::exchange(trainer_.seconds(), {});
       file_.write_task(task, reports, costs);
     }
@@ -97,58 +125,106 @@ class Experiment {
     observer_.evaluated(accuracy_, after);
   }
 
-  TaskCosts train(std::size_t task) {
-    trainer_.begin_task(task - 1, {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
-    monitor_.begin_task();
+  std::size_t updates_per_epoch() const {
+    const std::size_t samples = (plan_.joint ? config_.tasks.count : 1) * train_.count;
+    return (samples + trainer_.batch_size() - 1) / trainer_.batch_size();
+  }
+
+  /// All training samples in random order; in joint training those of every task, mixed.
+  Pass training_pass(std::size_t task, std::size_t epoch) {
+    const std::size_t first_task = plan_.joint ? 0 : task - 1;
+    const auto stream = static_cast<std::uint32_t>((task - 1) * config_.tasks.epochs + epoch - 1);
+    // Number i stands for sample i % count of task first_task + i / count.
+    Pass pass{.samples = shuffled_order((task - first_task) * train_.count,
+                                        {config_.experiment.seed, RandomPurpose::sample_order, stream}),
+              .updates = {}};
+    const auto task_of = [&](std::uint32_t i) { return first_task + i / train_.count; };
+    for (std::size_t first = 0; first < pass.samples.size(); first += trainer_.batch_size()) {
+      const auto batch = std::span(pass.samples)
+                             .subspan(first, std::min(trainer_.batch_size(), pass.samples.size() - first));
+      std::ranges::stable_sort(batch, {}, task_of);
+      std::vector<Share>& shares = pass.updates.emplace_back();
+      for (std::size_t begin = 0; begin < batch.size(); begin += shares.back().samples) {
+        const std::size_t shown = task_of(batch[begin]);
+        const auto size = static_cast<std::size_t>(std::ranges::count(batch, shown, task_of));
+        shares.push_back({size, pixel_orders_[shown].view()});
+      }
+      for (std::uint32_t& sample : batch) sample %= static_cast<std::uint32_t>(train_.count);
+    }
+    return pass;
+  }
+
+  /// Stores samples of the task and, from the second task on, shows those of all tasks so far.
+  void replay(std::size_t task, TaskCosts& costs) {
+    const auto stream = static_cast<std::uint32_t>(task - 1);
+    memory_.push_back(choose_for_replay(train_labels_, config_.replay.samples_per_class, selection_,
+                                        {config_.experiment.seed, RandomPurpose::replay_memory, stream}));
+    if (task == 1) return;
+    trainer_.begin_replay();
+    for (std::size_t epoch = 1; epoch <= config_.replay.epochs; ++epoch)
+      train(task, config_.tasks.epochs + epoch, replay_pass(task, epoch), costs);
+  }
+
+  /// Each update shows a mini-batch of each task. All tasks have the same labels, so all store as many.
+  Pass replay_pass(std::size_t task, std::size_t epoch) {
+    const auto stream = static_cast<std::uint32_t>((task - 1) * config_.replay.epochs + epoch - 1);
+    const std::vector<std::uint32_t> order = shuffled_order(
+        memory_.front().size(), {config_.experiment.seed, RandomPurpose::replay_order, stream});
+    Pass pass{.samples = {}, .updates = {}, .replay = true};
+    for (std::size_t first = 0; first < order.size(); first += config_.replay.batch_size) {
+      const auto places =
+          std::span(order).subspan(first, std::min(config_.replay.batch_size, order.size() - first));
+      std::vector<Share>& shares = pass.updates.emplace_back();
+      for (std::size_t shown = 0; shown < task; ++shown) {
+        for (const std::uint32_t place : places) pass.samples.push_back(memory_[shown][place]);
+        shares.push_back({places.size(), pixel_orders_[shown].view()});
+      }
+    }
+    return pass;
+  }
+
+  /// Makes the updates of a pass. Adds what they took to the costs, multiply-adds, spikes and synaptic
+  /// operations as sums over samples.
+  void train(std::size_t task, std::size_t epoch, const Pass& pass, TaskCosts& costs) {
     const double multiply_adds = backend_->multiply_adds();
     const ClockEngine::Work before = trainer_.engine().work();
-    TaskCosts costs;
-    for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
-      costs.training_batches += train_epoch(task, epoch);
-
-    const ClockEngine::Work after = trainer_.engine().work();
-    const double samples = after.samples - before.samples;
-    costs.training_samples = static_cast<std::uint64_t>(samples);
-    costs.multiply_adds = (backend_->multiply_adds() - multiply_adds) / samples;
-    costs.spikes = (after.spikes - before.spikes) / samples;
-    costs.synaptic_operations = (after.synaptic_operations - before.synaptic_operations) / samples;
-    return costs;
-  }
-
-  std::size_t updates_per_epoch() const {
-    return (train_.count + trainer_.batch_size() - 1) / trainer_.batch_size();
-  }
-
-  /// Returns the number of updates.
-  std::uint32_t train_epoch(std::size_t task, std::size_t epoch) {
-    const std::size_t batch_size = trainer_.batch_size();
-    const std::size_t batches = updates_per_epoch();
-    const auto stream = static_cast<std::uint32_t>((task - 1) * config_.tasks.epochs + epoch - 1);
-    const std::vector<std::uint32_t> order =
-        shuffled_order(train_.count, {config_.experiment.seed, RandomPurpose::sample_order, stream});
-    Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(order.size());
-    backend_->upload(std::span<const std::uint32_t>(order), samples.view());
+    const std::size_t batches = pass.updates.size();
+    Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(pass.samples.size());
+    backend_->upload(std::span(pass.samples), samples.view());
     Array<double> losses = backend_->allocate<double>(batches);
     Array<std::uint32_t> correct = backend_->allocate<std::uint32_t>(batches);
 
     std::vector<double> mean_losses;
     std::vector<double> accuracies;
+    std::size_t shown = 0;
     for (std::size_t batch = 0; batch < batches; ++batch) {
-      const std::size_t first = batch * batch_size;
-      trainer_.train_batch(train_, samples.view().subview(first, std::min(batch_size, train_.count - first)),
-                           pixel_orders_[task - 1].view(), losses.view().subview(batch, 1),
-                           correct.view().subview(batch, 1));
+      const std::vector<Share>& shares = pass.updates[batch];
+      const View<const std::uint32_t> shown_now = samples.view().subview(shown, size_of(shares));
+      const View<double> loss = losses.view().subview(batch, 1);
+      const View<std::uint32_t> right = correct.view().subview(batch, 1);
+      if (pass.replay) {
+        trainer_.replay_batch(train_, shown_now, shares, loss, right);
+      } else {
+        trainer_.train_batch(train_, shown_now, shares, loss, right);
+      }
+      shown += shown_now.size();
       if ((batch + 1) % batches_between_reports == 0 || batch + 1 == batches) {
-        report(task, epoch, batch + 1, batches, losses, correct, mean_losses, accuracies);
+        report(task, epoch, pass, batch + 1, losses, correct, mean_losses, accuracies);
       }
     }
     file_.append_curves(static_cast<std::uint32_t>(task), static_cast<std::uint32_t>(epoch), mean_losses,
                         accuracies);
-    return static_cast<std::uint32_t>(batches);
+    const ClockEngine::Work after = trainer_.engine().work();
+    costs.training_batches += static_cast<std::uint32_t>(batches);
+    costs.training_samples += static_cast<std::uint64_t>(after.samples - before.samples);
+    costs.multiply_adds += backend_->multiply_adds() - multiply_adds;
+    costs.spikes += after.spikes - before.spikes;
+    costs.synaptic_operations += after.synaptic_operations - before.synaptic_operations;
   }
 
-  /// Adds the curves' points from where they end up to batch `done`, and tells the observer of them.
-  void report(std::size_t task, std::size_t epoch, std::size_t done, std::size_t batches,
+  /// Adds the curves' points from where they end up to update `done` of the pass, and tells the observer of
+  /// them.
+  void report(std::size_t task, std::size_t epoch, const Pass& pass, std::size_t done,
               const Array<double>& losses, const Array<std::uint32_t>& correct,
               std::vector<double>& mean_losses, std::vector<double>& accuracies) {
     const std::size_t from = mean_losses.size();
@@ -158,8 +234,7 @@ class Experiment {
     double right = 0;
     double samples = 0;
     for (std::size_t i = 0; i < sums.size(); ++i) {
-      const std::size_t first = (from + i) * trainer_.batch_size();
-      const auto size = static_cast<double>(std::min(trainer_.batch_size(), train_.count - first));
+      const auto size = static_cast<double>(size_of(pass.updates[from + i]));
       mean_losses.push_back(sums[i] / size);
       accuracies.push_back(counts[i] / size);
       loss += sums[i];
@@ -168,23 +243,26 @@ class Experiment {
     }
     if (!std::isfinite(loss)) {
       throw EnvironmentError(fmt::format(
-          "the loss is not finite in task {}, epoch {}, before batch {}: training diverged; lower "
-          "optimiser.learning_rate",
-          task, epoch, done));
+          "the loss is not finite in task {}, epoch {}, before batch {}: training diverged; lower {}", task,
+          epoch, done, pass.replay ? "replay.learning_rate" : "optimiser.learning_rate"));
     }
-    observer_.training(task, epoch, done, batches, loss / samples, right / samples);
+    observer_.training(task, epoch, done, pass.updates.size(), loss / samples, right / samples);
   }
 
   const Config& config_;
   ExperimentObserver& observer_;
+  ProtectionPlan plan_;
+  ReplaySelection selection_;
   std::unique_ptr<Backend> backend_;
   StoredImages train_;
+  std::span<const std::uint8_t> train_labels_;
   StoredImages test_;
   Trainer trainer_;
   Monitor monitor_;
   AccuracyMatrix accuracy_;
   RunFile file_;
   std::vector<Array<std::uint32_t>> pixel_orders_;  ///< one a task
+  std::vector<std::vector<std::uint32_t>> memory_;  ///< of each task so far, the samples to replay
 };
 
 }  // namespace

@@ -50,4 +50,12 @@ double AccuracyMatrix::learning_accuracy(std::size_t k) const {
   return mean(1, k, [&](std::size_t j) { return at(j, j); });
 }
 
+double AccuracyMatrix::intransigence(const AccuracyMatrix& joint, std::size_t task) const {
+  return joint.at(joint.tasks(), task) - at(task, task);
+}
+
+double AccuracyMatrix::mean_intransigence(const AccuracyMatrix& joint) const {
+  return mean(1, tasks_, [&](std::size_t j) { return intransigence(joint, j); });
+}
+
 }  // namespace orthospike

@@ -25,6 +25,10 @@ class AccuracyMatrix {
   double forgetting(std::size_t k, std::size_t task) const;
   double mean_forgetting(std::size_t k) const;
   double learning_accuracy(std::size_t k) const;
+  /// Of one task: its accuracy in `joint`, where all tasks were learned at once, minus R[task][task]
+  /// (Chaudhry et al., ECCV 2018).
+  double intransigence(const AccuracyMatrix& joint, std::size_t task) const;
+  double mean_intransigence(const AccuracyMatrix& joint) const;
 
  private:
   std::size_t tasks_;

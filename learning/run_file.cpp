@@ -82,9 +82,9 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   add_measure(file_, "/subspace/largest_angle", by_projection,
               "largest principal angle between the rows of H and as many leading eigenvectors of Xᵀ X",
               "degree");
-  add_measure(
-      file_, "/subspace/leak", by_projection,
-      "‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: the task's whole change, x_old: kept activity of earlier tasks");
+  add_measure(file_, "/subspace/leak", by_projection,
+              "‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: the task's whole change before replay, x_old: kept activity "
+              "of earlier tasks");
   for (const char* object :
        {"rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"}) {
     file_.add_attribute(fmt::format("/subspace/{}", object), "projections", projections);
@@ -250,6 +250,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
                                                            .multiply_adds = multiply_adds[k],
                                                            .spikes = spikes[k],
                                                            .synaptic_operations = synaptic_operations[k]});
+    if (costs.training_batches == 0) continue;
     std::copy_n(seconds.begin() + static_cast<std::ptrdiff_t>(k * phase_names.size()), phase_names.size(),
                 costs.seconds.begin());
     record.peak_memory = std::max(record.peak_memory, peak_memory[k]);

@@ -19,7 +19,8 @@ struct RunOrigin {
   std::uint64_t threads = 0;
 };
 
-/// What the training of one task took. Multiply-adds, spikes and synaptic operations are of one sample.
+/// What the training of one task took, replay included. Multiply-adds, spikes and synaptic operations are of
+/// one sample. Joint training is that of the last task; the others have no updates.
 struct TaskCosts {
   PhaseSeconds seconds{};
   std::uint32_t training_batches = 0;

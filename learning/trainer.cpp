@@ -68,12 +68,12 @@ NeuronSettings neuron_settings(const Config& config) {
           .adaptation_tau = config.neuron.adaptation_tau};
 }
 
-RuleSettings rule_settings(const Config& config) {
+RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
   if (config.rule.name == "dsr") {
     refuse_unread(config, "the rule dsr",
                   {"rule.surrogate", "rule.slope", "rule.detached_reset", "network.readout_tau"});
   }
-  return {.max_batch = config.training.batch_size,
+  return {.max_batch = max_batch,
           .steps = config.neuron.steps,
           .surrogate = surrogate(config.rule.surrogate),
           .slope = config.rule.slope,
@@ -140,6 +140,7 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       batch_size_(config.training.batch_size),
       network_(backend),
       learning_rate_(config.optimiser.learning_rate),
+      replay_learning_rate_(config.replay.learning_rate),
       schedule_(schedule_settings(config)) {
   std::size_t last = network_.add_population(
       {.name = "input", .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
@@ -164,20 +165,27 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   network_.add_projection(fmt::format("hidden{}_to_readout", sizes.size()), last, readout);
   network_.initialise_weights(config.experiment.seed);
 
-  engine_ = std::make_unique<ClockEngine>(network_, neuron_.steps, batch_size_,
+  const ProtectionPlan plan = protection_plan(config.protection.name);
+  const std::size_t max_batch = plan.replay ? std::max(batch_size_, config.replay.batch_size) : batch_size_;
+  engine_ = std::make_unique<ClockEngine>(network_, neuron_.steps, max_batch,
                                           DeliverySettings{.form = delivery_form(config.network.delivery),
                                                            .crossover = config.network.dense_crossover});
   feedback_ = error_feedbacks().make(config.feedback.name, network_, config.experiment.seed);
-  rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config));
+  rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config, max_batch));
   steps_per_update_ = steps_per_update(config, *rule_);
   protection_ =
-      protections().make(config.protection.name, network_,
+      protections().make(plan.protection, network_,
                          protection_settings(config, network_.projections().size(), rule_->max_rows()));
   // Parameters: the weights of each projection, then the threshold of each population.
-  optimiser_ = optimisers().make(config.optimiser.name, backend,
-                                 network_.projections().size() + network_.populations().size(),
-                                 optimiser_settings(config));
-  logit_gradient_ = backend.allocate<float>(neuron_.steps * batch_size_ * classes);
+  const std::size_t parameters = network_.projections().size() + network_.populations().size();
+  optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
+  if (plan.replay) {
+    replay_optimiser_ =
+        optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
+    for (const Projection& projection : network_.projections())
+      replay_gradients_.push_back(backend.allocate<float>(projection.weights.size()));
+  }
+  logit_gradient_ = backend.allocate<float>(neuron_.steps * max_batch * classes);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
   threshold_direction_ = backend.allocate<float>(1);
@@ -205,21 +213,16 @@ void Trainer::run_batch(const StoredImages& images, View<const std::uint32_t> sa
 void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                           View<const std::uint32_t> pixel_order, View<double> loss,
                           View<std::uint32_t> correct) {
-  {
-    const PhaseTimer timer(seconds_, Phase::encode);
-    backend_.encode_images(images.pixels.view(), samples, pixel_order, mean_, deviation_,
-                           engine_->input(samples.size()));
-  }
+  const Share whole{samples.size(), pixel_order};
+  train_batch(images, samples, std::span(&whole, 1), loss, correct);
+}
+
+void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                          std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
+  encode(images, samples, shares);
   rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
   for (std::size_t first = 0; first < neuron_.steps; first += steps_per_update_) {
-    {
-      const PhaseTimer timer(seconds_, Phase::forward);
-      engine_->run_steps(first, steps_per_update_, rule_->recording());
-    }
-    {
-      const PhaseTimer timer(seconds_, Phase::rule);
-      teach(images, samples, loss, correct);
-    }
+    compute_gradients(images, samples, first, steps_per_update_, loss, correct);
     for (std::size_t p = 0; p < network_.projections().size(); ++p) {
       update_weights(p);
       const PhaseTimer timer(seconds_, Phase::extract);
@@ -229,8 +232,54 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
   if (train_thresholds_) update_thresholds();
 }
 
-void Trainer::teach(const StoredImages& images, View<const std::uint32_t> samples, View<double> loss,
-                    View<std::uint32_t> correct) {
+void Trainer::begin_replay() {
+  replay_optimiser_->begin_task();
+}
+
+void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                           std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
+  std::size_t shown = 0;
+  for (const Share& share : shares) {
+    const View<const std::uint32_t> of_task = samples.subview(shown, share.samples);
+    encode(images, of_task, std::span(&share, 1));
+    compute_gradients(images, of_task, 0, neuron_.steps, loss, correct);
+    const PhaseTimer timer(seconds_, Phase::update);
+    for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
+      const WeightGradient gradient = rule_->weight_gradient(p);
+      backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no,
+                        shown == 0 ? 0.0F : 1.0F,
+                        replay_gradients_[p].matrix(gradient.trace.cols, gradient.post.cols));
+    }
+    shown += share.samples;
+  }
+  const PhaseTimer timer(seconds_, Phase::update);
+  for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
+    const View<float> weights = network_.projections()[p].weights.view();
+    replay_optimiser_->find_direction(p, weights, replay_gradients_[p].view());
+    backend_.add(-replay_learning_rate_, View<const float>(replay_gradients_[p].view()), 1.0F, weights);
+  }
+}
+
+void Trainer::encode(const StoredImages& images, View<const std::uint32_t> samples,
+                     std::span<const Share> shares) {
+  const PhaseTimer timer(seconds_, Phase::encode);
+  const Matrix input = engine_->input(samples.size());
+  std::size_t shown = 0;
+  for (const auto& [count, pixel_order] : shares) {
+    backend_.encode_images(images.pixels.view(), samples.subview(shown, count), pixel_order, mean_,
+                           deviation_, input.row_range(shown, count));
+    shown += count;
+  }
+}
+
+void Trainer::compute_gradients(const StoredImages& images, View<const std::uint32_t> samples,
+                                std::size_t first, std::size_t count, View<double> loss,
+                                View<std::uint32_t> correct) {
+  {
+    const PhaseTimer timer(seconds_, Phase::forward);
+    engine_->run_steps(first, count, rule_->recording());
+  }
+  const PhaseTimer timer(seconds_, Phase::rule);
   const auto gradient_for = [&](ConstMatrix logits) {
     return logit_gradient_.matrix(logits.rows, logits.cols);
   };
@@ -241,12 +290,12 @@ void Trainer::teach(const StoredImages& images, View<const std::uint32_t> sample
     return;
   }
   // The answer is that of the mean logits, known after the last step.
-  if (engine_->first_step() + engine_->step_count() == engine_->steps()) {
+  if (first + count == neuron_.steps) {
     backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits),
                            unused_loss_.view(), correct);
   }
   const ConstMatrix each = engine_->step_logits();
-  const float share = static_cast<float>(engine_->step_count()) / static_cast<float>(engine_->steps());
+  const float share = static_cast<float>(count) / static_cast<float>(neuron_.steps);
   backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
                          unused_correct_.view());
   rule_->backward(*engine_, gradient_for(each));

@@ -52,6 +52,13 @@ struct Evaluation {
   double loss = 0;  ///< mean over samples
 };
 
+/// So many samples of a batch, shown in one order of pixels. The shares of a batch follow each other and add
+/// up to it.
+struct Share {
+  std::size_t samples = 0;
+  View<const std::uint32_t> pixel_order;
+};
+
 /// A network and everything that teaches it, one batch at a time.
 class Trainer {
  public:
@@ -64,7 +71,17 @@ class Trainer {
   /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
   void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                    View<const std::uint32_t> pixel_order, View<double> loss, View<std::uint32_t> correct);
+  /// The same with a batch that mixes tasks.
+  void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                   std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
   void end_task();
+
+  /// Starts replay's own optimiser afresh.
+  void begin_replay();
+  /// One update along the sum of the gradients of the shares' mean losses; each share is at most
+  /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
+  void replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
+                    std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
 
   Evaluation evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order);
   /// Forward pass only, for `engine().activity`.
@@ -78,9 +95,10 @@ class Trainer {
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
-  /// Loss and gradients of the engine's last run.
-  void teach(const StoredImages& images, View<const std::uint32_t> samples, View<double> loss,
-             View<std::uint32_t> correct);
+  void encode(const StoredImages& images, View<const std::uint32_t> samples, std::span<const Share> shares);
+  /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
+  void compute_gradients(const StoredImages& images, View<const std::uint32_t> samples, std::size_t first,
+                         std::size_t count, View<double> loss, View<std::uint32_t> correct);
   void update_weights(std::size_t projection);
   void update_by_traces(LinearSteps& steps, std::size_t projection);
   void update_thresholds();
@@ -96,7 +114,9 @@ class Trainer {
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
+  std::unique_ptr<Optimiser> replay_optimiser_;
   float learning_rate_;
+  float replay_learning_rate_;
   Schedule schedule_;
   TaskLength task_length_;
   std::size_t updates_ = 0;  ///< of this task so far
@@ -107,15 +127,16 @@ class Trainer {
   Array<double> unused_loss_;            ///< [1]
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
-  Array<float> threshold_direction_;  ///< [1]
-  Array<std::uint32_t> in_order_;     ///< sample numbers 0, 1, 2 … for evaluation
+  Array<float> threshold_direction_;            ///< [1]
+  std::vector<Array<float>> replay_gradients_;  ///< summed over tasks, one a projection
+  Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };
 
 /// The settings of each part as the config states them; throws ConfigError.
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows);
 NeuronSettings neuron_settings(const Config& config);
-RuleSettings rule_settings(const Config& config);
+RuleSettings rule_settings(const Config& config, std::size_t max_batch);
 OptimiserSettings optimiser_settings(const Config& config);
 ScheduleSettings schedule_settings(const Config& config);
 

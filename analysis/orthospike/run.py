@@ -69,6 +69,16 @@ class Run:
         last = {name: values.get(self.tasks_done, np.nan) for name, values in measures.items()}
         return pd.Series(last, name=self.name)
 
+    def intransigence(self, joint: "Run") -> pd.Series:
+        """Of each task: its accuracy in `joint`, a run that learned the same tasks at once, minus its accuracy when this
+        run had just learned it. The mean is the run's intransigence."""
+        if joint.settings.get("protection.name") != "joint":
+            raise ValueError(f"{joint.path}: not a run of joint training")
+        if joint.tasks != self.tasks:
+            raise ValueError(f"{joint.path}: a run of {joint.tasks} tasks, not of {self.tasks}")
+        learned = np.diagonal(self.accuracy.loc[1:])
+        return (joint.accuracy.loc[joint.tasks] - learned).rename("intransigence")
+
     def __repr__(self) -> str:
         state = "" if self.finished else ", unfinished"
         return f"<Run '{self.name}': {self.tasks_done} of {self.tasks} tasks{state}>"

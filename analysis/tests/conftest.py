@@ -1,8 +1,10 @@
 import subprocess
 import sys
 
+import h5py
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import synthetic_run
 
@@ -17,6 +19,23 @@ def finished_file(tmp_path):
 @pytest.fixture
 def run(finished_file):
     return open_run(finished_file)
+
+
+@pytest.fixture
+def joint_run(tmp_path):
+    """Joint training of the same three tasks: of the measures after a task, only those after the last."""
+    path = synthetic_run.write(tmp_path / "joint.h5")
+    with h5py.File(path, "r+") as file:
+        del file["config"]
+        file["config"] = synthetic_run.CONFIG + "[protection]\nname = joint\n"
+        file["metrics/accuracy"][1:3] = np.nan
+        file["metrics/accuracy"][3] = [0.96, 0.94, 0.97]
+        file["metrics/average_accuracy"][:2] = np.nan
+        for name in ("backward_transfer", "forward_transfer", "learning_accuracy", "forgetting"):
+            file[f"metrics/{name}"][...] = np.nan
+        for name in ("multiply_adds", "spikes", "synaptic_operations", "peak_memory", "seconds"):
+            file[f"costs/{name}"][:2] = np.nan
+    return open_run(path)
 
 
 @pytest.fixture

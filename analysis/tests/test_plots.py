@@ -64,6 +64,14 @@ def test_a_run_that_has_nothing_to_forget_yet_can_be_plotted(tmp_path, tasks_don
     average_accuracy_curves({"begun": run}).figure.draw_without_rendering()
 
 
+def test_joint_training_can_be_plotted_beside_a_sequence(run, joint_run):
+    assert len(accuracy_heatmap(joint_run).texts) == 6
+    ax = forgetting_comparison({"sequence": run, "joint": joint_run})
+    assert [text.get_text() for text in ax.texts] == ["7.0", "10.0", "", ""]
+    ax.figure.draw_without_rendering()
+    average_accuracy_curves({"sequence": run, "joint": joint_run}).figure.draw_without_rendering()
+
+
 def test_plots_draw_where_they_are_told_and_change_no_settings(run):
     before = dict(mpl.rcParams)
     ax = plt.subplots()[1]

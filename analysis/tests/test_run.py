@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 
@@ -33,6 +34,27 @@ def test_summary_is_that_of_the_last_task(run):
     assert run.summary().to_dict() == pytest.approx(
         {"ACC": 2.5 / 3, "BWT": -0.075, "FWT": 0.05, "forgetting": 0.085, "learning accuracy": 2.65 / 3}
     )
+
+
+def test_intransigence_is_what_joint_training_learns_better(run, joint_run):
+    intransigence = run.intransigence(joint_run)
+    assert intransigence.to_dict() == pytest.approx({1: 0.96 - 0.90, 2: 0.94 - 0.80, 3: 0.97 - 0.95})
+    assert intransigence.mean() == pytest.approx(0.22 / 3)
+    summary = joint_run.summary()
+    assert list(summary.index[summary.isna()]) == ["BWT", "FWT", "forgetting", "learning accuracy"]
+    assert joint_run.finished
+
+
+def test_intransigence_of_a_run_that_has_not_learned_all_tasks_is_so_far_unknown(killed_file, joint_run):
+    assert list(open_run(killed_file).intransigence(joint_run).isna()) == [False, False, True]
+
+
+def test_intransigence_needs_joint_training_of_as_many_tasks(run, joint_run):
+    with pytest.raises(ValueError, match="run.h5: not a run of joint training$"):
+        joint_run.intransigence(run)
+    other = dataclasses.replace(run, tasks=2)
+    with pytest.raises(ValueError, match="joint.h5: a run of 3 tasks, not of 2$"):
+        other.intransigence(joint_run)
 
 
 def test_subspace_has_a_row_for_each_task_and_projection(run):

@@ -18,4 +18,17 @@ Registry<Protection, const Network&, const ProtectionSettings&>& protections() {
   return registry;
 }
 
+ProtectionPlan protection_plan(const std::string& name) {
+  if (name == "joint") return {.protection = "none", .joint = true};
+  std::vector<std::string> known;
+  for (const std::string& protection : protections().names()) {
+    const std::string replaying = protection == "none" ? "replay" : protection + "+replay";
+    if (name == protection || name == replaying)
+      return {.protection = protection, .replay = name == replaying};
+    known.insert(known.end(), {protection, replaying});
+  }
+  throw ConfigError(fmt::format("protection.name: unknown name '{}'; expected one of {}, joint", name,
+                                fmt::join(known, ", ")));
+}
+
 }  // namespace orthospike

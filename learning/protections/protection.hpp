@@ -51,7 +51,18 @@ struct ProtectionSettings {
   HlopSettings hlop;
 };
 
-/// Protections by their config name (key protection.name). The network outlives the protection.
+/// Protections by their name. The network outlives the protection.
 Registry<Protection, const Network&, const ProtectionSettings&>& protections();
+
+/// How tasks are kept: what stands between gradients and weights, and how samples are shown.
+struct ProtectionPlan {
+  std::string protection;  ///< a name of protections()
+  bool replay = false;     ///< stored samples of all tasks so far are shown again after each task
+  bool joint = false;      ///< all tasks are learned at once
+};
+
+/// The plan that protection.name stands for: a name P of protections(), "P+replay" ("replay" where P is none)
+/// or "joint". Throws ConfigError.
+ProtectionPlan protection_plan(const std::string& name);
 
 }  // namespace orthospike

@@ -70,6 +70,11 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("run", CONFIG, "--tasks.count=two"), 2, "tasks.count", "'two'")
         out = self.folder / "out"
         self.assert_refused(orthospike("run", CONFIG, "--rule.name=dsp", "--out", out), 2, "rule.name", "dsr")
+        self.assert_refused(orthospike("run", CONFIG, "--protection.name=none+replay", "--out", out), 2,
+                            "protection.name", "'none+replay'", "hlop+replay", "joint")
+        self.assert_refused(orthospike("run", CONFIG, "--replay.selection=last", "--out", out), 2,
+                            "replay.selection", "'last'", "reservoir")
+        self.assert_refused(orthospike("run", CONFIG, "--replay.batch_size=0"), 2, "replay.batch_size", "'0'")
         self.assertFalse((out / "run.h5").exists())
 
     def test_missing_device(self):
@@ -113,6 +118,36 @@ class CommandLine(unittest.TestCase):
     def test_a_single_task_has_no_transfer(self):
         result = orthospike("run", CONFIG, "--out", self.folder / "one", *QUICK[1:], "--tasks.count=1")
         self.assertIsNone(json.loads(result.stdout.splitlines()[-1])["bwt"])
+
+    def test_replay_and_joint_training(self):
+        # All training samples: they are sorted by class, and on the first few all runs get the same accuracies.
+        quick = ["--tasks.count=2", "--tasks.epochs=1", SERIAL]
+        out = self.folder / "replay"
+        result = orthospike("run", CONFIG, "--out", out, *quick, "--protection.name=hlop+replay")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        joint = self.folder / "joint"
+        result = orthospike("run", CONFIG, "--out", joint, *quick, "--protection.name=joint")
+        summary = json.loads(result.stdout.splitlines()[-1])
+        self.assertEqual((summary["bwt"], summary["forgetting"]), (None, None))
+        self.assertGreater(summary["train_samples_per_second"], 0)
+        self.assertGreater(summary["acc"], 0.8)
+        for text in (result.stdout, orthospike("inspect", joint).stdout):
+            self.assertNotRegex(text, "(?m)^after 1")
+            self.assertRegex(text, r"(?m)^after 2 +\d+\.\d\d +\d+\.\d\d$")
+            self.assertIn("BWT - %", text)
+
+        text = orthospike("inspect", out, "--joint", joint).stdout
+        learned = [float(re.search(rf"(?m)^after {task} .*$", text)[0].split()[1 + task]) for task in (1, 2)]
+        reached = [float(word) for word in re.search(r"(?m)^after 2 .*$", result.stdout)[0].split()[2:]]
+        match = re.search(r"(?m)^intransigence (\S+) %, by task: (\S+) (\S+)$", text)
+        mean, *by_task = map(float, match.groups())
+        self.assertNotEqual(reached, learned)
+        for task in range(2):
+            self.assertAlmostEqual(by_task[task], reached[task] - learned[task], delta=0.011)
+        self.assertAlmostEqual(mean, sum(by_task) / 2, delta=0.011)
+        self.assertNotIn("intransigence", orthospike("inspect", out).stdout)
+        self.assert_refused(orthospike("inspect", out, "--joint", out), 2, "--joint", str(out))
+        self.assert_refused(orthospike("inspect", out, "--joint"), 2, "--joint")
 
     def test_inspect(self):
         out, run = self.finished_run()

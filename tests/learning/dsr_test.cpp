@@ -182,7 +182,7 @@ TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
                           .neuron = std::make_unique<OtherModel>()});
   Backprop feedback(network);
   CHECK_THROWS_AS(Dsr(network, feedback, 1), ConfigError);
-  CHECK_THROWS_WITH(rules().make("dsr", network, feedback, 1),
+  CHECK_THROWS_WITH(rules().make("dsr", network, feedback, {.max_batch = 1}),
                     "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
 }
 

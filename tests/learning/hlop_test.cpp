@@ -39,7 +39,7 @@ struct Fixture {
     const ExtractorSettings learning{
         .learning_rate = 0.1F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
     return std::make_unique<Hlop>(network, ProtectionSettings{.seed = seed,
-                                                              .max_batch = batch,
+                                                              .max_rows = batch,
                                                               .hlop = {.extractor = "lateral_hebbian",
                                                                        .learning = {learning, learning},
                                                                        .ranks = ranks,

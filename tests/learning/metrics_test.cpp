@@ -35,6 +35,20 @@ TEST_CASE("measures after fewer tasks look at the rows so far only") {
   CHECK(accuracy.forgetting(2, 1) == Approx(-0.1));
 }
 
+TEST_CASE("intransigence compares what was learned with joint training") {
+  AccuracyMatrix joint(3);
+  for (std::size_t j = 1; j <= 3; ++j) joint.at(3, j) = 0.95;
+  const AccuracyMatrix accuracy = example();
+  CHECK(accuracy.intransigence(joint, 2) == Approx(0.95 - 0.7));
+  CHECK(accuracy.mean_intransigence(joint) == Approx(0.95 - (0.8 + 0.7 + 0.9) / 3));
+  CHECK(joint.average_accuracy(3) == Approx(0.95));
+  for (const double undefined :
+       {joint.backward_transfer(3), joint.forward_transfer(3), joint.mean_forgetting(3),
+        joint.learning_accuracy(3), joint.mean_intransigence(accuracy)}) {
+    CHECK(std::isnan(undefined));
+  }
+}
+
 TEST_CASE("what is not defined or not evaluated is NaN") {
   const AccuracyMatrix accuracy = example();
   CHECK(std::isnan(accuracy.backward_transfer(1)));
