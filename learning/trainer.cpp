@@ -34,6 +34,8 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
       .max_batch = config.training.batch_size,
       .hlop = {.extractor = config.hlop.extractor,
                .learning = {},
+               .lateral_neurons = config.hlop.lateral_neurons,
+               .lateral = {.scale = config.hlop.lateral_scale, .steps = config.hlop.lateral_steps},
                .ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections),
                .orthonormalise = config.hlop.orthonormalise}};
   const std::vector<float>& rates = config.hebbian.learning_rate;
@@ -139,12 +141,13 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
 }
 
 /// The projection of the traces costs 2·N·M·n, that of the summed gradient 2·targets·M·n: the smaller is
-/// taken.
+/// taken where the projection is linear, else that of the traces.
 void Trainer::update_weights(std::size_t p) {
   Projection& projection = network_.projections()[p];
   const WeightGradient gradient = rule_->weight_gradient(p);
   PresynapticOperator* const projector = protection_->presynaptic_operator(p);
-  if (projector == nullptr || gradient.trace.rows <= projection.fan_out) {
+  LinearPresynapticOperator* const linear = projector == nullptr ? nullptr : projector->linear();
+  if (linear == nullptr || gradient.trace.rows <= projection.fan_out) {
     ConstMatrix trace = gradient.trace;
     if (projector != nullptr) {
       const PhaseTimer timer(seconds_, Phase::protect);
@@ -160,7 +163,7 @@ void Trainer::update_weights(std::size_t p) {
   {
     const PhaseTimer timer(seconds_, Phase::protect);
     backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no, 0.0F, summed);
-    projector->apply_to_gradient(summed);
+    linear->apply_to_gradient(summed);
   }
   const PhaseTimer timer(seconds_, Phase::update);
   optimiser_->step(p, projection.weights.view(), summed.values);

@@ -83,6 +83,21 @@ TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten")
   }
 }
 
+TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do") {
+  const TemporaryFolder folder;
+  const RunRecord linear = run(digits(), folder);
+  for (const std::string neurons : {"quantised", "spiking"}) {
+    INFO(neurons);
+    const TemporaryFolder other;
+    Config config = digits();
+    config.hlop.lateral_neurons = neurons;
+    const RunRecord record = run(config, other);
+    CHECK(record.accuracy.backward_transfer(4) == Approx(linear.accuracy.backward_transfer(4)).margin(0.02));
+    CHECK(record.accuracy.average_accuracy(4) == Approx(linear.accuracy.average_accuracy(4)).margin(0.03));
+    CHECK_FALSE(same_results(record, linear));
+  }
+}
+
 TEST_CASE("the same seed gives the same bits with 1 and 2 threads, another seed others") {
   Config config = digits();
   config.tasks.count = 2;
@@ -191,8 +206,8 @@ TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
 
 TEST_CASE("unknown names are refused before anything is written") {
   for (const std::string name :
-       {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "optimiser.name", "neuron.model",
-        "run.device", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
+       {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "hlop.lateral_neurons",
+        "optimiser.name", "neuron.model", "run.device", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
     INFO(name);
     Config config = digits();
     std::ranges::find(config_keys(), name, &ConfigKey::name)->set(config, "x");
