@@ -170,15 +170,15 @@ TEST_CASE("what quantised and spiking responses leak falls with the lateral step
     for (const std::size_t projection : {0U, 1U}) {
       const Change plain = update_in_second_task(backend, projection, Update::unprotected);
       for (const std::string neurons : {"quantised", "spiking"}) {
-        // A quantum is 0.5, 0.05, 0.005; traces lie between -1 and 1.
+        // Quanta are 0.5, 0.1 and 0.02; traces lie between -1 and 1. Linear responses leak below 2e-6.
         double before = plain.of_old_currents;
-        for (const std::size_t steps : {40U, 400U, 4000U}) {
+        for (const std::size_t steps : {40U, 200U, 1000U}) {
           const Responses responses{.neurons = neurons, .settings = {.scale = 20, .steps = steps}};
           const Change change = update_in_second_task(backend, projection, Update::through_traces, responses);
           INFO(neurons << ", projection " << projection << ", " << steps << " steps: " << before << " to "
                        << change.of_old_currents);
           CHECK(change.of_old_currents < 0.5 * before);
-          CHECK(change.of_old_currents > 1e-5);
+          CHECK(change.of_old_currents > 5e-4);
           CHECK(change.of_weights > 0.7 * plain.of_weights);
           before = change.of_old_currents;
         }
