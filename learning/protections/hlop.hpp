@@ -26,7 +26,9 @@ class Hlop final : public Protection {
     ConstMatrix apply_to_traces(ConstMatrix traces) override;
     LinearPresynapticOperator* linear() override { return neurons.linear() ? this : nullptr; }
     void apply_to_gradient(Matrix gradient) override;
+    /// result ← x - q(x h_oldᵀ) h_old
     void remove_responses(ConstMatrix x, Matrix result);
+    /// A matrix in `response`, which grows as needed.
     Matrix responses(std::size_t rows, std::size_t cols);
     /// x without its part in the old rows. The same x in a row is computed once: often traces are the
     /// activity.
