@@ -181,6 +181,17 @@ void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {
   do_remove_subspace(h, x, residual);
 }
 
+void Backend::quantise(float scale, std::size_t levels, View<float> values) {
+  require(scale > 0 && levels > 0, "quantise", "scale or levels are not positive");
+  do_quantise(scale, levels, values);
+}
+
+void Backend::spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes) {
+  require(scale > 0 && steps > 0, "spike_signed", "scale or steps are not positive");
+  require(values.size() == spikes.size(), "spike_signed", "values and spikes differ in number");
+  do_spike_signed(scale, steps, values, spikes);
+}
+
 void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) {
   require(same_shape(correlation, velocity) && same_shape(correlation, h), "hebbian_step",
           "correlation, velocity and weights differ in shape");

@@ -253,6 +253,15 @@ class Backend {
   // Subspaces. A subspace is h [rank × n], one subspace neuron a row.
   /// residual ← x - (x hᵀ) h for x, residual [rows × n]; they may be the same matrix.
   void remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual);
+  /// values ← round(clamp(values, ±scale) / scale · levels) / levels · scale, rounding half to even: the
+  /// quantised response of Xiao et al., ICLR 2024. Keeps NaN. scale > 0, levels > 0.
+  void quantise(float scale, std::size_t levels, View<float> values);
+  /// Runs `steps` steps of signed spiking neurons, each driven by its current `values`, the same in every
+  /// step. From u = 0: u ← u + current; where |u| ≥ scale / 2 the neuron emits one spike of the sign of u,
+  /// and u ← u ∓ scale. values ← (positive - negative spikes) / steps · scale, NaN where u ends as NaN;
+  /// spikes [values] ← spikes of both signs. scale > 0, steps > 0. Potentials are floats, added in order on
+  /// every back end, so that spikes agree.
+  void spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes);
   /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate ·
   /// velocity. All are [rank × n].
   void hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h);
@@ -314,6 +323,9 @@ class Backend {
                                 View<double> loss, View<std::uint32_t> correct) = 0;
 
   virtual void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) = 0;
+  virtual void do_quantise(float scale, std::size_t levels, View<float> values) = 0;
+  virtual void do_spike_signed(float scale, std::size_t steps, View<float> values,
+                               View<std::uint32_t> spikes) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                Matrix h) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,

@@ -336,6 +336,19 @@ const std::vector<ConfigKey>& config_keys() {
           "one "
           "each separated by ','; the last entry holds for later tasks. Capped at the presynaptic size.",
           [](auto& c) -> auto& { return c.hlop.ranks; }),
+      text_key(
+          "hlop.lateral_neurons",
+          "How subspace neurons respond to presynaptic traces: linear, quantised (as T_l spiking steps can "
+          "express) or spiking.",
+          [](auto& c) -> auto& { return c.hlop.lateral_neurons; }),
+      real_key(
+          "hlop.lateral_scale", positive, "-",
+          "Largest response of a quantised or spiking subspace neuron: it spikes in every lateral step.",
+          [](auto& c) -> auto& { return c.hlop.lateral_scale; }),
+      integer_key(
+          "hlop.lateral_steps", 1, 100000, "steps",
+          "Lateral steps T_l of one sample; a spike carries lateral_scale / lateral_steps.",
+          [](auto& c) -> auto& { return c.hlop.lateral_steps; }),
       flag_key(
           "hlop.orthonormalise", "Make the learned rows of a subspace orthonormal at the end of each task.",
           [](auto& c) -> auto& { return c.hlop.orthonormalise; }),

@@ -72,6 +72,9 @@ struct Config {
   struct {
     std::string extractor = "lateral_hebbian";
     std::string ranks = "80,200,100; 70; 70; 50; 50; 50; 30; 30; 30; 10";
+    std::string lateral_neurons = "linear";
+    float lateral_scale = 20;
+    std::size_t lateral_steps = 40;
     bool orthonormalise = false;
   } hlop;
   struct {

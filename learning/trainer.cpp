@@ -81,11 +81,15 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
 }
 
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
+  if (config.hlop.lateral_neurons == "linear")
+    refuse_unread(config, "linear lateral neurons", {"hlop.lateral_scale", "hlop.lateral_steps"});
   ProtectionSettings settings{
       .seed = config.experiment.seed,
       .max_rows = max_rows,
       .hlop = {.extractor = config.hlop.extractor,
                .learning = {},
+               .lateral_neurons = config.hlop.lateral_neurons,
+               .lateral = {.scale = config.hlop.lateral_scale, .steps = config.hlop.lateral_steps},
                .ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections),
                .orthonormalise = config.hlop.orthonormalise}};
   const std::vector<float>& rates = config.hebbian.learning_rate;
@@ -179,6 +183,13 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   // Parameters: the weights of each projection, then the threshold of each population.
   const std::size_t parameters = network_.projections().size() + network_.populations().size();
   optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
+  if (optimiser_->linear_steps() == nullptr && !protection_->is_linear()) {
+    throw ConfigError(
+        fmt::format("hlop.lateral_neurons: responses of {} neurons cannot be taken out of the steps of "
+                    "optimiser.name {}, which are far below one of their quanta; use linear neurons or sgd "
+                    "without weight decay",
+                    config.hlop.lateral_neurons, config.optimiser.name));
+  }
   if (plan.replay) {
     replay_optimiser_ =
         optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
@@ -307,8 +318,9 @@ void Trainer::update_weights(std::size_t p) {
   Projection& projection = network_.projections()[p];
   const WeightGradient gradient = rule_->weight_gradient(p);
   PresynapticOperator* const projector = protection_->presynaptic_operator(p);
+  LinearPresynapticOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  if (linear != nullptr && (projector == nullptr || gradient.trace.rows <= projection.fan_out)) {
+  if (linear != nullptr && (of_sums == nullptr || gradient.trace.rows <= projection.fan_out)) {
     update_by_traces(*linear, p);
     return;
   }
@@ -317,7 +329,7 @@ void Trainer::update_weights(std::size_t p) {
   const Matrix direction = direction_.matrix(projection.fan_in, projection.fan_out);
   const auto project = [&] {
     const PhaseTimer timer(seconds_, Phase::protect);
-    if (projector != nullptr) projector->apply_to_gradient(direction);
+    if (of_sums != nullptr) of_sums->apply_to_gradient(direction);
   };
   {
     const PhaseTimer timer(seconds_, Phase::update);

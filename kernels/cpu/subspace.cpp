@@ -42,6 +42,59 @@ void follow_correlation(const HebbianStep& step, const float* correlation, float
   }
 }
 
+/// One vector of Backend::quantise. Clamping keeps NaN, as std::clamp does.
+template <class D>
+void quantise_lanes(D tag, float scale, float levels, float* values) {
+  const auto bound = hn::Set(tag, scale);
+  const auto top = hn::Set(tag, levels);
+  const auto value = hn::LoadU(tag, values);
+  const auto bounded = hn::IfThenElse(hn::Gt(value, bound), bound,
+                                      hn::IfThenElse(hn::Lt(value, hn::Neg(bound)), hn::Neg(bound), value));
+  const auto level = hn::Round(hn::Mul(hn::Div(bounded, bound), top));
+  hn::StoreU(hn::Mul(hn::Div(level, top), bound), tag, values);
+}
+
+void quantise_values(float scale, float levels, float* values, std::size_t size) {
+  const hn::ScalableTag<float> tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  std::size_t i = 0;
+  for (; i + lanes <= size; i += lanes) quantise_lanes(tag, scale, levels, values + i);
+  for (; i < size; ++i) quantise_lanes(hn::CappedTag<float, 1>(), scale, levels, values + i);
+}
+
+/// All steps of one vector of neurons (Backend::spike_signed). Spikes are counted in floats, exact up to 2^24
+/// steps.
+template <class D>
+void spike_lanes(D tag, float scale, std::size_t steps, float* values, std::uint32_t* spikes) {
+  const auto current = hn::LoadU(tag, values);
+  const auto reset = hn::Set(tag, scale);
+  const auto firing = hn::Set(tag, scale / 2);
+  const auto one = hn::Set(tag, 1.0F);
+  auto u = hn::Zero(tag);
+  auto balance = hn::Zero(tag);
+  auto emitted = hn::Zero(tag);
+  for (std::size_t t = 0; t < steps; ++t) {
+    u = hn::Add(u, current);
+    const auto fires = hn::Ge(hn::Abs(u), firing);
+    balance = hn::Add(balance, hn::IfThenElseZero(fires, hn::CopySign(one, u)));
+    emitted = hn::Add(emitted, hn::IfThenElseZero(fires, one));
+    u = hn::Sub(u, hn::IfThenElseZero(fires, hn::CopySign(reset, u)));
+  }
+  const auto response = hn::Mul(hn::Div(balance, hn::Set(tag, static_cast<float>(steps))), reset);
+  hn::StoreU(hn::IfThenElse(hn::IsNaN(u), u, response), tag, values);
+  const hn::Rebind<std::int32_t, D> integers;
+  const hn::Rebind<std::uint32_t, D> counts;
+  hn::StoreU(hn::BitCast(counts, hn::ConvertTo(integers, emitted)), counts, spikes);
+}
+
+void spike_values(float scale, std::size_t steps, float* values, std::uint32_t* spikes, std::size_t size) {
+  const hn::ScalableTag<float> tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  std::size_t i = 0;
+  for (; i + lanes <= size; i += lanes) spike_lanes(tag, scale, steps, values + i, spikes + i);
+  for (; i < size; ++i) spike_lanes(hn::CappedTag<float, 1>(), scale, steps, values + i, spikes + i);
+}
+
 }  // namespace orthospike::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -51,6 +104,8 @@ namespace orthospike {
 namespace {
 
 HWY_EXPORT(follow_correlation);
+HWY_EXPORT(quantise_values);
+HWY_EXPORT(spike_values);
 
 void follow(const HebbianStep& step, const float* correlation, const Matrix& velocity, const Matrix& h,
             std::size_t first, std::size_t last) {
@@ -69,6 +124,23 @@ void CpuBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residua
   const Matrix response = scratch(x.rows, h.rows);
   do_multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, response, response);
   do_multiply(-1.0F, response, Transpose::no, h, Transpose::no, 1.0F, x, residual);
+}
+
+void CpuBackend::do_quantise(float scale, std::size_t levels, View<float> values) {
+  for_each_range(values.size(), elementwise_piece, threads_,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   HWY_DYNAMIC_DISPATCH(quantise_values)
+                   (scale, static_cast<float>(levels), values.address() + first, last - first);
+                 });
+}
+
+void CpuBackend::do_spike_signed(float scale, std::size_t steps, View<float> values,
+                                 View<std::uint32_t> spikes) {
+  const std::size_t piece = std::max<std::size_t>(1, elementwise_piece / steps);
+  for_each_range(values.size(), piece, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+    HWY_DYNAMIC_DISPATCH(spike_values)
+    (scale, steps, values.address() + first, spikes.address() + first, last - first);
+  });
 }
 
 void CpuBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,

@@ -60,6 +60,8 @@ class CudaBackend final : public Backend {
                         View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
                         View<double> loss, View<std::uint32_t> correct) final;
   void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
+  void do_quantise(float scale, std::size_t levels, View<float> values) final;
+  void do_spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
                        Matrix h) final;

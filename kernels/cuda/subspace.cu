@@ -1,3 +1,5 @@
+#include <thrust/for_each.h>
+
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/reduce.cuh"
 
@@ -18,6 +20,36 @@ __global__ void __launch_bounds__(update_threads)
   const float v = step.momentum * velocity[i] + (1.0F - step.momentum) * change;
   velocity[i] = v;
   h[i] += step.learning_rate * v;
+}
+
+/// Clamping keeps NaN, as std::clamp does.
+struct Quantise {
+  float scale;
+  float levels;
+  __host__ __device__ void operator()(float& value) const {
+    const float bounded = value < -scale ? -scale : value > scale ? scale : value;
+    value = rintf(bounded / scale * levels) / levels * scale;
+  }
+};
+
+/// All steps of one neuron a thread.
+__global__ void __launch_bounds__(update_threads)
+    signed_spikes(float scale, std::uint32_t steps, float* values, std::uint32_t* spikes, std::size_t size) {
+  const std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= size) return;
+  const float current = values[i];
+  float u = 0;
+  float balance = 0;
+  std::uint32_t emitted = 0;
+  for (std::uint32_t t = 0; t < steps; ++t) {
+    u += current;
+    const bool fires = fabsf(u) >= scale / 2;
+    balance += fires ? copysignf(1.0F, u) : 0.0F;
+    u -= fires ? copysignf(scale, u) : 0.0F;
+    emitted += fires ? 1U : 0U;
+  }
+  values[i] = u != u ? u : balance / static_cast<float>(steps) * scale;
+  spikes[i] = emitted;
 }
 
 /// One block: row ← row / ‖row‖
@@ -41,6 +73,18 @@ void CudaBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residu
   const Matrix response = scratch(x.rows, h.rows);
   do_multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, response, response);
   do_multiply(-1.0F, response, Transpose::no, h, Transpose::no, 1.0F, x, residual);
+}
+
+void CudaBackend::do_quantise(float scale, std::size_t levels, View<float> values) {
+  thrust::for_each(thrust_policy(context_->stream), values.address(), values.address() + values.size(),
+                   Quantise{scale, static_cast<float>(levels)});
+}
+
+void CudaBackend::do_spike_signed(float scale, std::size_t steps, View<float> values,
+                                  View<std::uint32_t> spikes) {
+  if (values.empty()) return;
+  launch(signed_spikes, blocks_for(values.size(), update_threads), update_threads, 0, context_->stream, scale,
+         static_cast<std::uint32_t>(steps), values.address(), spikes.address(), values.size());
 }
 
 void CudaBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,

@@ -22,6 +22,33 @@ void ReferenceBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix r
   }
 }
 
+void ReferenceBackend::do_quantise(float scale, std::size_t levels, View<float> values) {
+  const auto top = static_cast<float>(levels);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    float& value = values.address()[i];
+    value = std::nearbyint(std::clamp(value, -scale, scale) / scale * top) / top * scale;
+  }
+}
+
+void ReferenceBackend::do_spike_signed(float scale, std::size_t steps, View<float> values,
+                                       View<std::uint32_t> spikes) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float current = values.address()[i];
+    float u = 0;
+    float balance = 0;
+    std::uint32_t emitted = 0;
+    for (std::size_t t = 0; t < steps; ++t) {
+      u += current;
+      if (!(std::abs(u) >= scale / 2)) continue;
+      balance += std::copysign(1.0F, u);
+      u -= std::copysign(scale, u);
+      ++emitted;
+    }
+    values.address()[i] = std::isnan(u) ? u : balance / static_cast<float>(steps) * scale;
+    spikes.address()[i] = emitted;
+  }
+}
+
 void ReferenceBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                        Matrix h) {
   for (std::size_t i = 0; i < h.values.size(); ++i) {

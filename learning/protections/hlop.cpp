@@ -4,8 +4,10 @@
 
 namespace orthospike {
 
-Hlop::Part::Part(Backend& backend, std::size_t presynaptic_size, std::size_t max_rows)
+Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size,
+                 std::size_t max_rows)
     : backend(backend),
+      neurons(neurons),
       subspace(backend, presynaptic_size),
       residual(backend.allocate<float>(max_rows * presynaptic_size)) {}
 
@@ -13,10 +15,27 @@ ConstMatrix Hlop::Part::residual_of(ConstMatrix x) {
   if (subspace.old_rank() == 0) return x;
   const Matrix result = residual.matrix(x.rows, x.cols);
   if (x.address() != residual_source.address() || x.rows != residual_source.rows) {
-    backend.remove_subspace(subspace.old_rows(), x, result);
+    remove_responses(x, result);
     residual_source = x;
   }
   return result;
+}
+
+void Hlop::Part::remove_responses(ConstMatrix x, Matrix result) {
+  const ConstMatrix h = subspace.old_rows();
+  if (neurons.linear()) {
+    backend.remove_subspace(h, x, result);
+    return;
+  }
+  const Matrix y = responses(x.rows, h.rows);
+  backend.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+  neurons.respond(y);
+  backend.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, x, result);
+}
+
+Matrix Hlop::Part::responses(std::size_t rows, std::size_t cols) {
+  if (response.size() < rows * cols) response = backend.allocate<float>(rows * cols);
+  return response.matrix(rows, cols);
 }
 
 ConstMatrix Hlop::Part::apply_to_traces(ConstMatrix traces) {
@@ -26,18 +45,20 @@ ConstMatrix Hlop::Part::apply_to_traces(ConstMatrix traces) {
 
 void Hlop::Part::apply_to_gradient(Matrix gradient) {
   const ConstMatrix h = subspace.old_rows();
-  if (response.size() < h.rows * gradient.cols) response = backend.allocate<float>(h.rows * gradient.cols);
-  const Matrix y = response.matrix(h.rows, gradient.cols);
+  const Matrix y = responses(h.rows, gradient.cols);
   backend.multiply(1.0F, h, Transpose::no, gradient, Transpose::no, 0.0F, y);
   backend.multiply(-1.0F, h, Transpose::yes, y, Transpose::no, 1.0F, gradient);
 }
 
 Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
-    : settings_(settings.hlop), seed_(settings.seed) {
+    : settings_(settings.hlop),
+      seed_(settings.seed),
+      neurons_(lateral_neurons().make(settings_.lateral_neurons, network.backend(), settings_.lateral)) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    parts_.push_back(
-        std::make_unique<Part>(network.backend(), network.projections()[p].fan_in, settings.max_rows));
-    parts_[p]->extractor = extractors().make(settings_.extractor, network.backend(), settings_.learning[p]);
+    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
+                                            settings.max_rows));
+    parts_[p]->extractor =
+        extractors().make(settings_.extractor, network.backend(), *neurons_, settings_.learning[p]);
   }
 }
 

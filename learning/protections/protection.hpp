@@ -7,16 +7,26 @@
 
 namespace orthospike {
 
-/// A symmetric linear operator P on the presynaptic space of a projection, applied to what would change its
-/// weights.
+/// A symmetric linear operator P on the presynaptic space of a projection.
+class LinearPresynapticOperator {
+ public:
+  virtual ~LinearPresynapticOperator() = default;
+
+  /// gradient ← P · gradient, [n × targets], in place: the same change of weights as through the traces.
+  virtual void apply_to_gradient(Matrix gradient) = 0;
+};
+
+/// An operator on the presynaptic space of a projection, applied to what would change its weights.
 class PresynapticOperator {
  public:
   virtual ~PresynapticOperator() = default;
 
-  /// traces [N × n] times P. The result is valid until the next call for the same projection.
+  /// The operator on each row of traces [N × n]. The result is valid until the next call for the same
+  /// projection.
   virtual ConstMatrix apply_to_traces(ConstMatrix traces) = 0;
-  /// gradient ← P · gradient, [n × targets], in place: the same change of weights as through the traces.
-  virtual void apply_to_gradient(Matrix gradient) = 0;
+  /// The same operator where it is linear and so can act on gradients; else null, and only traces can be
+  /// protected.
+  virtual LinearPresynapticOperator* linear() = 0;
 };
 
 /// Keeps what earlier tasks learned. Within a task, for each batch and projection: the operator is asked for
@@ -27,6 +37,8 @@ class Protection {
 
   /// task counts from 0.
   virtual void begin_task(std::size_t task) = 0;
+  /// Whether its operators are linear, so that sums of gradients and steps can be projected as well as traces.
+  virtual bool is_linear() const { return true; }
   /// Null where nothing is to be changed.
   virtual PresynapticOperator* presynaptic_operator(std::size_t projection) = 0;
   /// activity [N × n]: see WeightGradient.
@@ -40,6 +52,8 @@ class Protection {
 struct HlopSettings {
   std::string extractor;
   std::vector<ExtractorSettings> learning;  ///< one a projection
+  std::string lateral_neurons = "linear";
+  LateralSettings lateral;
   /// ranks[task][projection]: new rows of each task, not yet capped at the presynaptic size.
   std::vector<std::vector<std::size_t>> ranks;
   bool orthonormalise = false;  ///< make the learned rows orthonormal at the end of each task

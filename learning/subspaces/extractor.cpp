@@ -4,12 +4,13 @@
 
 namespace orthospike {
 
-Registry<Extractor, Backend&, const ExtractorSettings&>& extractors() {
+Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&>& extractors() {
   static auto registry = [] {
-    Registry<Extractor, Backend&, const ExtractorSettings&> known("hlop.extractor");
-    known.add("lateral_hebbian", [](Backend& backend, const ExtractorSettings& settings) {
-      return std::make_unique<LateralHebbian>(backend, settings);
-    });
+    Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&> known("hlop.extractor");
+    known.add("lateral_hebbian",
+              [](Backend& backend, LateralNeurons& neurons, const ExtractorSettings& settings) {
+                return std::make_unique<LateralHebbian>(backend, neurons, settings);
+              });
     return known;
   }();
   return registry;

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
 #include "sim/registry.hpp"
 
@@ -21,11 +22,11 @@ class Extractor {
 
   /// New rows were appended.
   virtual void begin_task(const Subspace& subspace) = 0;
-  /// One batch x [N × n]; old_residual = x - (x h_oldᵀ) h_old, the part the old rows do not explain.
+  /// One batch x [N × n]; old_residual = x - y_old h_old, the part the responses of old rows do not explain.
   virtual void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) = 0;
 };
 
-/// Extractors by their config name (key hlop.extractor).
-Registry<Extractor, Backend&, const ExtractorSettings&>& extractors();
+/// Extractors by their config name (key hlop.extractor). The neurons outlive the extractor.
+Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&>& extractors();
 
 }  // namespace orthospike

@@ -22,7 +22,7 @@ Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t
 void LateralHebbian::learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) {
   const Matrix h = subspace.new_rows();
   const bool has_old_rows = subspace.old_rank() > 0;
-  if (shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
+  if (neurons_.linear() && shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
     learn_by_shortcut(x, old_residual, has_old_rows, h);
   } else {
     learn_direct(x, old_residual, h);
@@ -34,6 +34,7 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
   const Matrix residual = buffer(residual_, x.rows, x.cols);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+    neurons_.respond(y);
     backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
     backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
   }

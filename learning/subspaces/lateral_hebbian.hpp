@@ -6,21 +6,22 @@ namespace orthospike {
 
 /// Principal subspace by lateral Hebbian and anti-Hebbian learning (Xiao et al., ICLR 2024; Oja's rule).
 ///
-/// Subspace neurons respond y = h x and feed back x⁻ = -hᵀ y; a Hebbian step on (y, x) and an anti-Hebbian
-/// one on (y, x⁻) together are y (x - hᵀ y)ᵀ. With linear responses, `iterations` times a batch on the same x:
+/// Subspace neurons respond y = q(h x) and feed back x⁻ = -hᵀ y; a Hebbian step on (y, x) and an anti-Hebbian
+/// one on (y, x⁻) together are y (x - hᵀ y)ᵀ. `iterations` times a batch on the same x:
 ///   d = clamp(y_newᵀ (x - y h) / N, ±clamp)
 ///   v ← momentum · v + (1 - momentum) · d
 ///   h_new ← h_new + learning_rate · v
 /// where y h covers old and new rows. Its old part is the same in all iterations: it comes in as old_residual.
 ///
-/// Two forms give the same d; `learn` takes the one with fewer multiply-adds:
+/// Two forms give the same d with linear responses, q(z) = z; `learn` takes the one with fewer multiply-adds,
+/// and always the direct one with others:
 ///   direct    d = yᵀ (old_residual - y h_new),                                     3·N·m·n an iteration
 ///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
 ///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
 class LateralHebbian final : public Extractor {
  public:
-  LateralHebbian(Backend& backend, const ExtractorSettings& settings)
-      : backend_(backend), settings_(settings) {}
+  LateralHebbian(Backend& backend, LateralNeurons& neurons, const ExtractorSettings& settings)
+      : backend_(backend), neurons_(neurons), settings_(settings) {}
 
   void begin_task(const Subspace& subspace) override;
   void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) override;
@@ -37,6 +38,7 @@ class LateralHebbian final : public Extractor {
   Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
 
   Backend& backend_;
+  LateralNeurons& neurons_;
   ExtractorSettings settings_;
   Array<float> velocity_;                         // [m × n]
   Array<float> response_, residual_;              // direct form: [N × m], [N × n]

@@ -141,6 +141,10 @@ void benchmark(Backend& backend) {
            [&] { backend.remove_subspace(subspace, x_matrix, y_matrix); });
   Array<float> velocity = uniform(backend, 200 * hidden, 0, 0);
   Array<float> response = uniform(backend, batch * 200, -1, 1);
+  Array<std::uint32_t> lateral_spikes = backend.allocate<std::uint32_t>(batch * 200);
+  run.time("quantise, 64x200", 2 * batch * 200, 0, [&] { backend.quantise(20.0F, 40, response.view()); });
+  run.time("spike_signed, 40 steps of 64x200", 3 * batch * 200, 0,
+           [&] { backend.spike_signed(20.0F, 40, response.view(), lateral_spikes.view()); });
   const HebbianStep step{.learning_rate = 1e-6F, .momentum = 0.9F, .scale = 1e-3F, .clamp = 1.0F};
   run.time("hebbian_step, 200 rows, 64x800", 4 * 200 * hidden + batch * (200 + hidden),
            batch * 200.0 * hidden, [&] {

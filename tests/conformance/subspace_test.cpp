@@ -42,6 +42,29 @@ TEST_CASE("remove_subspace agrees with the reference", "[conformance][subspace]"
   }
 }
 
+TEST_CASE("quantise and spike_signed agree with the reference bit for bit", "[conformance][subspace]") {
+  for (const std::size_t size : {0U, 1U, 131U, 40'003U}) {
+    for (const std::size_t steps : {1U, 40U, 1000U}) {
+      if (size * steps > 2'000'000) continue;
+      INFO(size << " values, " << steps << " steps");
+      check_conformance([&](Backend& backend) {
+        std::vector<float> currents = random_values(size, 1, -24.0F, 24.0F);  // some beyond the scale
+        const std::vector<float> special = {
+            not_a_number, 20.0F, -20.0F, 0.0F, 0.25F, -0.75F, 10.0F, std::numeric_limits<float>::infinity(),
+            -1e30F};
+        if (size > special.size()) std::copy(special.begin(), special.end(), currents.begin() + 1);
+        auto quantised = uploaded(backend, currents), responses = uploaded(backend, currents);
+        auto spikes = uploaded(backend, std::vector<std::uint32_t>(size, 7));
+        backend.quantise(20.0F, steps, quantised.view());
+        backend.spike_signed(20.0F, steps, responses.view(), spikes.view());
+        return Outcome{{"quantised", exactly(downloaded(backend, quantised))},
+                       {"responses", exactly(downloaded(backend, responses))},
+                       {"spikes", exactly(downloaded(backend, spikes))}};
+      });
+    }
+  }
+}
+
 TEST_CASE("hebbian_step agrees with the reference", "[conformance][subspace]") {
   for (const Shape& s : {Shape{0, 1, 1}, {0, 1, 131}, {0, 67, 1}, {0, 67, 131}, {0, 131, 301}, {0, 0, 131}}) {
     INFO("rank " << s.rank << ", " << s.inputs << " inputs");

@@ -103,12 +103,27 @@ TEST_CASE("values out of range are refused with key, value and what is expected"
   CHECK(contains(sentence, "tasks.count"));
   CHECK(contains(sentence, "'zero'"));
   CHECK(contains(sentence, "an integer from 1 to 10000"));
-  for (const char* argument :
-       {"--tasks.count=0", "--tasks.count=-1", "--tasks.count=1.5", "--tasks.count=1e3", "--tasks.count=",
-        "--tasks.count=99999999999999999999999", "--neuron.tau=0", "--neuron.tau=nan", "--neuron.tau=inf",
-        "--neuron.dt=-1", "--optimiser.momentum=1", "--network.hidden=", "--network.hidden=5,,6",
-        "--network.hidden=0", "--hebbian.learning_rate=0.1;0.2", "--hlop.orthonormalise=yes",
-        "--neuron.firing_fraction=1.5", "--replay.batch_size=0", "--replay.learning_rate=-1"}) {
+  for (const char* argument : {"--tasks.count=0",
+                               "--tasks.count=-1",
+                               "--tasks.count=1.5",
+                               "--tasks.count=1e3",
+                               "--tasks.count=",
+                               "--tasks.count=99999999999999999999999",
+                               "--neuron.tau=0",
+                               "--neuron.tau=nan",
+                               "--neuron.tau=inf",
+                               "--neuron.dt=-1",
+                               "--optimiser.momentum=1",
+                               "--network.hidden=",
+                               "--network.hidden=5,,6",
+                               "--network.hidden=0",
+                               "--hebbian.learning_rate=0.1;0.2",
+                               "--hlop.orthonormalise=yes",
+                               "--neuron.firing_fraction=1.5",
+                               "--replay.batch_size=0",
+                               "--replay.learning_rate=-1",
+                               "--hlop.lateral_scale=0",
+                               "--hlop.lateral_steps=0"}) {
     INFO(argument);
     CHECK_FALSE(refusal("", {argument}).empty());
   }

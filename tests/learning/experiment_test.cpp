@@ -174,6 +174,21 @@ TEST_CASE("replay and joint training give the same bits with 1 and 2 threads, ot
   }
 }
 
+TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do") {
+  const TemporaryFolder folder;
+  const RunRecord linear = run(digits(), folder);
+  for (const std::string neurons : {"quantised", "spiking"}) {
+    INFO(neurons);
+    const TemporaryFolder other;
+    Config config = digits();
+    config.hlop.lateral_neurons = neurons;
+    const RunRecord record = run(config, other);
+    CHECK(record.accuracy.backward_transfer(4) == Approx(linear.accuracy.backward_transfer(4)).margin(0.02));
+    CHECK(record.accuracy.average_accuracy(4) == Approx(linear.accuracy.average_accuracy(4)).margin(0.03));
+    CHECK_FALSE(same_results(record, linear));
+  }
+}
+
 TEST_CASE("the same seed gives the same bits with 1 and 2 threads, another seed others") {
   Config config = digits();
   config.tasks.count = 2;
@@ -229,8 +244,7 @@ TEST_CASE("after the first task thresholds stay as they are") {
     std::vector<float> values;
     for (const Population& population : std::as_const(trainer.network()).populations()) {
       if (population.neuron == nullptr) continue;
-      const NeuronModel& neuron = *population.neuron;
-      values.push_back(backend->download(neuron.threshold())[0]);
+      values.push_back(backend->download(View<const float>(population.neuron->threshold()))[0]);
     }
     return values;
   };
@@ -281,9 +295,10 @@ TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
 }
 
 TEST_CASE("unknown names are refused before anything is written") {
-  for (const std::string name : {"rule.name", "feedback.name", "protection.name", "hlop.extractor",
-                                 "optimiser.name", "optimiser.schedule", "neuron.model", "run.device",
-                                 "replay.selection", "network.delivery", "tasks.sequence", "hlop.ranks"}) {
+  for (const std::string name :
+       {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "hlop.lateral_neurons",
+        "optimiser.name", "optimiser.schedule", "neuron.model", "run.device", "replay.selection",
+        "network.delivery", "tasks.sequence", "hlop.ranks"}) {
     INFO(name);
     Config config = digits();
     std::ranges::find(config_keys(), name, &ConfigKey::name)->set(config, "x");

@@ -17,6 +17,11 @@ constexpr std::size_t kept_directions = 4;  // of the activity of the first task
 
 using Ranks = std::vector<std::vector<std::size_t>>;
 
+struct Responses {
+  std::string neurons = "linear";
+  LateralSettings settings = {};
+};
+
 /// The part of a network that a protection looks at.
 struct Fixture {
   explicit Fixture(Backend& b) : backend(b), network(b) {
@@ -34,7 +39,8 @@ struct Fixture {
     network.add_projection("second", 1, 2);
   }
 
-  std::unique_ptr<Hlop> hlop(const Ranks& ranks, bool orthonormalise, std::uint64_t seed = 1) {
+  std::unique_ptr<Hlop> hlop(const Ranks& ranks, bool orthonormalise, std::uint64_t seed = 1,
+                             const Responses& responses = {}) {
     // Faster than published, for fewer batches.
     const ExtractorSettings learning{
         .learning_rate = 0.1F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
@@ -42,6 +48,8 @@ struct Fixture {
                                                               .max_rows = batch,
                                                               .hlop = {.extractor = "lateral_hebbian",
                                                                        .learning = {learning, learning},
+                                                                       .lateral_neurons = responses.neurons,
+                                                                       .lateral = responses.settings,
                                                                        .ranks = ranks,
                                                                        .orthonormalise = orthonormalise}});
   }
@@ -94,10 +102,11 @@ struct Change {
   std::vector<float> weights;
 };
 
-Change update_in_second_task(Backend& backend, std::size_t projection, Update update) {
+Change update_in_second_task(Backend& backend, std::size_t projection, Update update,
+                             const Responses& responses = {}) {
   const std::size_t n = sizes[projection], targets = sizes[projection + 1];
   Fixture fixture(backend);
-  const auto hlop = fixture.hlop({{6, 6}, {6, 6}}, true);
+  const auto hlop = fixture.hlop({{6, 6}, {6, 6}}, true, 1, responses);
   const auto old_activity = uploaded(backend, activity_of_first_task(n));
   hlop->begin_task(0);
   CHECK(hlop->presynaptic_operator(projection) == nullptr);
@@ -115,7 +124,7 @@ Change update_in_second_task(Backend& backend, std::size_t projection, Update up
     auto gradient = backend.allocate<float>(n * targets);
     backend.multiply(1.0F, trace.matrix(batch, n), Transpose::yes, post.matrix(batch, targets), Transpose::no,
                      0.0F, gradient.matrix(n, targets));
-    protect->apply_to_gradient(gradient.matrix(n, targets));
+    protect->linear()->apply_to_gradient(gradient.matrix(n, targets));
     backend.add(-0.1F, gradient.view(), 1.0F, weights.view());
   } else {
     ConstMatrix used = trace.matrix(batch, n);
@@ -151,6 +160,89 @@ TEST_CASE("protected updates leave the currents of old activity as they were", "
       CHECK(traces.of_weights > 0.7 * plain.of_weights);
       CHECK(relative_change(traces.weights, gradient.weights) < 1e-6);
     }
+  });
+}
+
+TEST_CASE("what quantised and spiking responses leak falls with the lateral steps",
+          "[hlop][lateral_neurons]") {
+  on_each_backend([](Backend& backend) {
+    for (const std::size_t projection : {0U, 1U}) {
+      const Change plain = update_in_second_task(backend, projection, Update::unprotected);
+      for (const std::string neurons : {"quantised", "spiking"}) {
+        // Quanta are 0.5, 0.1 and 0.02; traces lie between -1 and 1. Linear responses leak below 2e-6.
+        double before = plain.of_old_currents;
+        for (const std::size_t steps : {40U, 200U, 1000U}) {
+          const Responses responses{.neurons = neurons, .settings = {.scale = 20, .steps = steps}};
+          const Change change = update_in_second_task(backend, projection, Update::through_traces, responses);
+          INFO(neurons << ", projection " << projection << ", " << steps << " steps: " << before << " to "
+                       << change.of_old_currents);
+          CHECK(change.of_old_currents < 0.5 * before);
+          CHECK(change.of_old_currents > 5e-4);
+          CHECK(change.of_weights > 0.7 * plain.of_weights);
+          before = change.of_old_currents;
+        }
+      }
+    }
+  });
+}
+
+template <class Operator>
+concept acts_on_gradients = requires(Operator& on, Matrix gradient) {
+  on.apply_to_gradient(gradient);
+};
+
+TEST_CASE("only linear responses can act on gradients", "[hlop][lateral_neurons]") {
+  STATIC_REQUIRE_FALSE(acts_on_gradients<PresynapticOperator>);
+  STATIC_REQUIRE(acts_on_gradients<LinearPresynapticOperator>);
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  for (const std::string neurons : {"linear", "quantised", "spiking"}) {
+    INFO(neurons);
+    const auto hlop = fixture.hlop({{2, 2}, {2, 2}}, true, 1, {.neurons = neurons});
+    hlop->begin_task(0);
+    hlop->end_task();
+    hlop->begin_task(1);
+    CHECK((hlop->presynaptic_operator(0)->linear() != nullptr) == (neurons == "linear"));
+  }
+}
+
+/// The circuit step by step, each spike delivered by itself.
+TEST_CASE("spiking neurons give the feedback of all their spikes", "[hlop][lateral_neurons]") {
+  constexpr std::size_t n = sizes[0], rank = 4, steps = 30;
+  constexpr double scale = 2;
+  on_each_backend([](Backend& backend) {
+    Fixture fixture(backend);
+    const auto hlop =
+        fixture.hlop({{rank, 1}, {1, 1}}, true, 1, {.neurons = "spiking", .settings = {2.0F, steps}});
+    const std::vector<float> traces = random_values(batch * n, 4, -3.0F, 3.0F);  // some responses beyond ±2
+    const auto x = uploaded(backend, traces);
+    hlop->begin_task(0);
+    hlop->end_task();
+    hlop->begin_task(1);
+    const std::vector<float> h = fixture.rows(*hlop, 0);
+
+    std::vector<double> expected(traces.begin(), traces.end());
+    std::size_t saturated = 0;
+    for (std::size_t row = 0; row < batch; ++row) {
+      for (std::size_t m = 0; m < rank; ++m) {
+        double current = 0, potential = 0;
+        for (std::size_t j = 0; j < n; ++j)
+          current += static_cast<double>(h[m * n + j]) * traces[row * n + j];
+        saturated += std::abs(current) > scale ? 1U : 0U;
+        for (std::size_t t = 0; t < steps; ++t) {
+          potential += current;
+          if (std::abs(potential) < scale / 2) continue;
+          const double sign = potential > 0 ? 1 : -1;
+          potential -= sign * scale;
+          for (std::size_t j = 0; j < n; ++j) expected[row * n + j] -= sign * scale / steps * h[m * n + j];
+        }
+      }
+    }
+    CHECK(saturated > 0);
+    CHECK(saturated < batch * rank);
+    const ConstMatrix residual = hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
+    const std::vector<float> actual = backend.download(residual.values);
+    CHECK(difference(expected, {actual.begin(), actual.end()}) < 1e-6);
   });
 }
 
@@ -272,7 +364,7 @@ TEST_CASE("a residual is computed once where traces are the activity", "[hlop]")
       apart->observe(0, activity);
       saved = backend.multiply_adds() - reused - (reused - start);
       CHECK(saved == 2.0 * batch * old * n);
-      by_gradient->presynaptic_operator(0)->apply_to_gradient(gradient.matrix(n, 2));
+      by_gradient->presynaptic_operator(0)->linear()->apply_to_gradient(gradient.matrix(n, 2));
       by_gradient->observe(0, activity);
     }
     const std::vector<float> expected = fixture.rows(*apart, 0);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
@@ -78,16 +80,30 @@ double sine_of_angles(Table h, const Table& basis) {
 constexpr ExtractorSettings published{
     .learning_rate = 0.01F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
 
+/// Quanta of 0.25.
+constexpr LateralSettings coarse{.scale = 2.0F, .steps = 8};
+
+double coarse_response(double current) {
+  return std::nearbyint(std::clamp(current, -2.0, 2.0) * 4) / 4;
+}
+
 /// The rule as it is written, over all rows, old ones first.
 class PlainRule {
  public:
-  PlainRule(Table h, std::size_t old, const ExtractorSettings& settings)
-      : h_(std::move(h)), old_(old), settings_(settings), velocity_(h_.values.size(), 0.0) {}
+  using Response = std::function<double(double)>;
+
+  PlainRule(Table h, std::size_t old, const ExtractorSettings& settings, Response response = std::identity())
+      : h_(std::move(h)),
+        old_(old),
+        settings_(settings),
+        response_(std::move(response)),
+        velocity_(h_.values.size(), 0.0) {}
 
   void learn(const Table& x) {
     const std::size_t n = h_.cols;
     for (std::size_t k = 0; k < settings_.iterations; ++k) {
-      const Table y = times_transposed(x, h_);
+      Table y = times_transposed(x, h_);
+      for (double& value : y.values) value = response_(value);
       Table residual = x;
       for (std::size_t row = 0; row < x.rows; ++row) {
         for (std::size_t i = 0; i < h_.rows; ++i) {
@@ -118,6 +134,7 @@ class PlainRule {
   Table h_;
   std::size_t old_;
   ExtractorSettings settings_;
+  Response response_;
   Doubles velocity_;
   bool clamped_ = false;
 };
@@ -125,8 +142,11 @@ class PlainRule {
 /// A subspace with `old` frozen rows and `fresh` new ones, whose extractor is ready to learn.
 struct Learner {
   Learner(Backend& b, std::size_t inputs, std::size_t old, std::size_t fresh,
-          const ExtractorSettings& settings = published)
-      : backend(b), subspace(b, inputs), extractor(b, settings) {
+          const ExtractorSettings& settings = published, const std::string& responses = "linear")
+      : backend(b),
+        subspace(b, inputs),
+        neurons(lateral_neurons().make(responses, b, coarse)),
+        extractor(b, *neurons, settings) {
     subspace.append(old, {1, RandomPurpose::subspace, 0});
     subspace.freeze();
     begin_task(fresh);
@@ -139,8 +159,14 @@ struct Learner {
 
   void learn(const Array<float>& x, std::size_t rows) {
     const std::size_t n = subspace.presynaptic_size();
-    Array<float> residual = backend.allocate<float>(rows * n);
-    backend.remove_subspace(subspace.old_rows(), x.matrix(rows, n), residual.matrix(rows, n));
+    const ConstMatrix old = subspace.old_rows();
+    Array<float> residual = backend.allocate<float>(rows * n),
+                 responses = backend.allocate<float>(rows * old.rows);
+    const Matrix y = responses.matrix(rows, old.rows);
+    backend.multiply(1.0F, x.matrix(rows, n), Transpose::no, old, Transpose::yes, 0.0F, y);
+    neurons->respond(y);
+    backend.multiply(-1.0F, y, Transpose::no, old, Transpose::no, 1.0F, x.matrix(rows, n),
+                     residual.matrix(rows, n));
     multiply_adds_before = backend.multiply_adds();
     extractor.learn(x.matrix(rows, n), residual.matrix(rows, n), subspace);
     multiply_adds = backend.multiply_adds() - multiply_adds_before;
@@ -150,6 +176,7 @@ struct Learner {
 
   Backend& backend;
   Subspace subspace;
+  std::unique_ptr<LateralNeurons> neurons;
   LateralHebbian extractor;
   double multiply_adds_before = 0;
   double multiply_adds = 0;  ///< of the last call of the extractor
@@ -211,6 +238,29 @@ TEST_CASE("both forms compute the rule as it is written", "[lateral_hebbian]") {
             CHECK(difference(plain.rows().values, learner.rows().values) < 1e-5);
           }
           CHECK(plain.clamped() == (clamp < 1));
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("nonlinear responses learn the rule as it is written", "[lateral_hebbian][lateral_neurons]") {
+  for (const std::string responses : {"quantised", "spiking"}) {
+    for (const std::size_t old : {0U, 5U}) {
+      for (const std::size_t samples : {few, many}) {
+        INFO(responses << ", " << old << " old rows, " << samples << " samples");
+        on_each_backend([&](Backend& backend) {
+          Learner learner(backend, inputs, old, fresh_rows, published, responses);
+          PlainRule rule(learner.rows(), old, published, coarse_response),
+              linear(learner.rows(), old, published);
+          for (std::uint32_t batch = 1; batch <= 3; ++batch) {
+            const auto x = uploaded(backend, random_values(samples * inputs, batch));
+            learner.learn(x, samples);
+            rule.learn(downloaded_table(backend, x.matrix(samples, inputs)));
+            linear.learn(downloaded_table(backend, x.matrix(samples, inputs)));
+          }
+          CHECK(difference(rule.rows().values, learner.rows().values) < 1e-5);
+          CHECK(difference(linear.rows().values, learner.rows().values) > 1e-4);
         });
       }
     }
@@ -392,9 +442,10 @@ TEST_CASE("new rows are made orthonormal without a change of what all rows span"
 
 TEST_CASE("the extractor is made by name", "[lateral_hebbian]") {
   const auto backend = make_backend("reference", 1);
-  CHECK(dynamic_cast<LateralHebbian*>(extractors().make("lateral_hebbian", *backend, published).get()) !=
-        nullptr);
-  CHECK_THROWS_AS(extractors().make("abacus", *backend, published), ConfigError);
+  LinearNeurons neurons;
+  CHECK(dynamic_cast<LateralHebbian*>(
+            extractors().make("lateral_hebbian", *backend, neurons, published).get()) != nullptr);
+  CHECK_THROWS_AS(extractors().make("abacus", *backend, neurons, published), ConfigError);
 }
 
 }  // namespace orthospike::testing

@@ -174,7 +174,8 @@ TEST_CASE("a replay is not projected and leaves subspaces and thresholds alone",
   on_each_backend([](Backend& backend) {
     Learner protecting(backend, "hlop+replay"), bare(backend, "replay");
     for (Learner* learner : {&protecting, &bare}) {
-      learner->trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 100});  // without projection yet: both learn the same
+      learner->trainer.begin_task(
+          0, {.epochs = 1, .updates_per_epoch = 100});  // without projection yet: both learn the same
       learner->train({0, 1, 2, 3}, {learner->shown_forward(4)});
       learner->trainer.end_task();
       learner->trainer.begin_task(1, {.epochs = 1, .updates_per_epoch = 100});

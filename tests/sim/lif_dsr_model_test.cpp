@@ -26,12 +26,15 @@ Result run(Backend& backend, const NeuronSettings& settings, std::size_t neurons
                average_output = backend.allocate<float>(neurons),
                mean_output = backend.allocate<float>(neurons), membrane = backend.allocate<float>(neurons);
   const auto input = uploaded(backend, currents);
-  model.run(backend, input.matrix(currents.size() / neurons, neurons),
+  model.run(backend, 0, settings.steps, input.matrix(currents.size() / neurons, neurons),
             {.spikes = spikes.view(),
              .average_current = average_current.matrix(1, neurons),
              .average_output = average_output.matrix(1, neurons),
              .mean_output = mean_output.matrix(1, neurons),
-             .membrane = membrane.matrix(1, neurons)});
+             .membrane = membrane.matrix(1, neurons),
+             .synapse = {},
+             .adaptation = {},
+             .margin = {}});
   return {downloaded_spikes(backend, spikes.view()), downloaded(backend, average_current),
           downloaded(backend, average_output), downloaded(backend, mean_output),
           downloaded(backend, membrane)};
@@ -202,7 +205,7 @@ TEST_CASE("the model holds its settings", "[lif_dsr]") {
   CHECK(backend->download(lif_dsr.threshold()) == std::vector<float>{0.25F});
   CHECK_THROWS_AS(neuron_models().make("abacus", *backend, settings), ConfigError);
   CHECK_THROWS_WITH(neuron_models().make("abacus", *backend, settings),
-                    "neuron.model: unknown name 'abacus'; expected one of lif_dsr");
+                    "neuron.model: unknown name 'abacus'; expected one of alif, if, lif, lif_dsr");
 }
 
 }  // namespace orthospike::testing

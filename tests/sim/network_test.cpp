@@ -92,8 +92,8 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   CHECK_THROWS_WITH(project(0, 5), "projection 'p' joins a population that does not exist");
   CHECK_THROWS_WITH(project(5, 0), "projection 'p' joins a population that does not exist");
   CHECK_THROWS_AS(project(1, 0), std::invalid_argument);
-  CHECK_THROWS_WITH(project(1, 0), "projection 'p' is not feed-forward");
-  CHECK_THROWS_WITH(project(1, 1), "projection 'p' is not feed-forward");
+  CHECK_THROWS_WITH(project(1, 0), "projection 'p' leads back to an earlier population");
+  CHECK_THROWS_WITH(project(1, 1), "projection 'p' starts at 'hidden', which no earlier projection reaches");
   CHECK_THROWS_AS(project(2, 3), std::invalid_argument);
   CHECK_THROWS_WITH(project(2, 3), "projection 'p' starts at a read-out");
   CHECK_THROWS_AS(project(1, 4), std::invalid_argument);
@@ -104,6 +104,13 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   CHECK_THROWS_AS(project(0, 1), std::invalid_argument);
   CHECK_THROWS_WITH(project(0, 1), "population 'hidden' is the target of two projections");
   CHECK(network.projections().size() == 1);
+
+  CHECK(network.recurrent_projection(1) == nullptr);
+  network.add_projection("onto itself", 1, 1);
+  REQUIRE(network.recurrent_projection(1) != nullptr);
+  CHECK(network.recurrent_projection(1)->name == "onto itself");
+  CHECK(network.recurrent_projection(0) == nullptr);
+  CHECK_THROWS_WITH(project(1, 1), "population 'hidden' is the target of two projections");
 }
 
 TEST_CASE_METHOD(Fixture, "projections are added in feed-forward order", "[network]") {
