@@ -55,6 +55,11 @@ void Backend::multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstM
   multiply(alpha, a, transpose_a, b, transpose_b, beta, c, c);
 }
 
+void Backend::transpose(ConstMatrix a, Matrix b) {
+  require(a.rows == b.cols && a.cols == b.rows, "transpose", "the result has not the transposed shape");
+  if (!a.empty()) do_transpose(a, b);
+}
+
 void Backend::add(float alpha, View<const float> x, float beta, View<float> y) {
   check_equal("add", x.size(), y.size());
   do_add(alpha, x, beta, y);
@@ -85,6 +90,12 @@ void Backend::deliver(ConstSpikes spikes, ConstMatrix weights, View<const float>
           "currents are not [rows × targets]");
   require(height.size() == 1, "deliver", "height is not one number");
   do_deliver(spikes, weights, height, dt, delivery, crossover, currents);
+}
+
+void Backend::correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
+  require(spikes.rows == b.rows && spikes.neurons == c.rows && b.cols == c.cols, "correlate",
+          "shapes do not chain");
+  if (!c.empty()) do_correlate(alpha, spikes, b, beta, c);
 }
 
 void Backend::lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
@@ -159,9 +170,9 @@ void Backend::filter_back(float decay, std::size_t steps, Matrix x) {
   if (!x.empty()) do_filter_back(decay, steps, x);
 }
 
-void Backend::sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
+void Backend::sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) {
   require(x.rows == steps * sum.rows && x.cols == sum.cols, "sum_steps", "x is not [steps·batch × n]");
-  if (!sum.empty()) do_sum_steps(scale, decay, steps, x, sum);
+  if (!sum.empty()) do_sum_steps(scale, steps, x, sum);
 }
 
 void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,

@@ -184,6 +184,8 @@ class Backend {
   /// c ← alpha · op(a) · op(b) + beta · c
   void multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
                 float beta, Matrix c);
+  /// b ← aᵀ
+  void transpose(ConstMatrix a, Matrix b);
   /// y ← alpha · x + beta · y
   void add(float alpha, View<const float> x, float beta, View<float> y);
   /// values ← max(values, bound)
@@ -205,6 +207,10 @@ class Backend {
   /// product.
   void deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt, Delivery delivery,
                float crossover, Matrix currents);
+  /// c ← alpha · xᵀ · b + beta · c, x [rows × neurons] being 1 where a neuron spikes and 0 elsewhere: each row of
+  /// b [rows × m] is added to the rows of c [neurons × m] whose neurons spike in it. With beta 0 c need not
+  /// hold numbers.
+  void correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c);
   /// Runs `steps` steps of a population. currents [steps·batch × neurons], row step·batch + sample, or
   /// [batch × neurons] when the current is the same in every step; threshold [1] (height of the spikes · dt).
   void lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps, ConstMatrix currents,
@@ -238,8 +244,8 @@ class Backend {
   void filter(float decay, std::size_t steps, Matrix x, Matrix last);
   /// The same from the last step to the first: x[t] ← x[t] + decay · x[t + 1], 0 after the last.
   void filter_back(float decay, std::size_t steps, Matrix x);
-  /// sum ← scale · Σ_t (1 + decay + … + decay^t) · x[t], t from 0. sum [batch × n].
-  void sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum);
+  /// sum ← scale · Σ_t x[t]. sum [batch × n].
+  void sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum);
 
   // Loss.
   /// Softmax cross-entropy of logits [steps·batch × classes], row step · batch + b, against
@@ -292,6 +298,7 @@ class Backend {
 
   virtual void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
                            Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) = 0;
+  virtual void do_transpose(ConstMatrix a, Matrix b) = 0;
   virtual void do_add(float alpha, View<const float> x, float beta, View<float> y) = 0;
   virtual void do_raise_to(float bound, View<float> values) = 0;
   virtual void do_sign(float scale, View<const float> x, View<float> y) = 0;
@@ -302,6 +309,7 @@ class Backend {
 
   virtual void do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
                           Delivery delivery, float crossover, Matrix currents) = 0;
+  virtual void do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) = 0;
   virtual void do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
                           ConstMatrix currents, const LifDsrOutputs& outputs) = 0;
   virtual void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
@@ -316,7 +324,7 @@ class Backend {
   virtual void do_expand_spikes(ConstSpikes spikes, Matrix x) = 0;
   virtual void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) = 0;
   virtual void do_filter_back(float decay, std::size_t steps, Matrix x) = 0;
-  virtual void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
+  virtual void do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
 
   virtual void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                                 View<const std::uint32_t> samples, float weight, Matrix logit_gradient,

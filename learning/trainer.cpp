@@ -77,7 +77,8 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
           .steps = config.neuron.steps,
           .surrogate = surrogate(config.rule.surrogate),
           .slope = config.rule.slope,
-          .detached_reset = config.rule.detached_reset};
+          .detached_reset = config.rule.detached_reset,
+          .past_in_traces = config.rule.update == "step" || config.hlop.lateral_neurons != "linear"};
 }
 
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
@@ -257,9 +258,8 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
     const PhaseTimer timer(seconds_, Phase::update);
     for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
       const WeightGradient gradient = rule_->weight_gradient(p);
-      backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no,
-                        shown == 0 ? 0.0F : 1.0F,
-                        replay_gradients_[p].matrix(gradient.trace.cols, gradient.post.cols));
+      add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, shown == 0 ? 0.0F : 1.0F,
+                         replay_gradients_[p].matrix(gradient.trace.cols, gradient.post.cols));
     }
     shown += share.samples;
   }
@@ -333,7 +333,7 @@ void Trainer::update_weights(std::size_t p) {
   };
   {
     const PhaseTimer timer(seconds_, Phase::update);
-    backend_.multiply(1.0F, gradient.trace, Transpose::yes, gradient.post, Transpose::no, 0.0F, direction);
+    add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, 0.0F, direction);
   }
   if (linear != nullptr) project();
   {
@@ -348,7 +348,7 @@ void Trainer::update_weights(std::size_t p) {
 
 void Trainer::update_by_traces(LinearSteps& steps, std::size_t p) {
   const WeightGradient gradient = rule_->weight_gradient(p);
-  ConstMatrix trace = gradient.trace;
+  Presynaptic trace = gradient.trace;
   if (PresynapticOperator* const projector = protection_->presynaptic_operator(p); projector != nullptr) {
     const PhaseTimer timer(seconds_, Phase::protect);
     trace = projector->apply_to_traces(trace);

@@ -23,6 +23,7 @@ class CpuBackend final : public HostBackend {
   void do_fill_normal(View<float> values, const RandomKey& key) final;
   void do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
                    float beta, ConstMatrix addend, Matrix c) final;
+  void do_transpose(ConstMatrix a, Matrix b) final;
   void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
   void do_raise_to(float bound, View<float> values) final;
   void do_sign(float scale, View<const float> x, View<float> y) final;
@@ -31,6 +32,7 @@ class CpuBackend final : public HostBackend {
                         Matrix currents) final;
   void do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
                   Delivery delivery, float crossover, Matrix currents) final;
+  void do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) final;
   void do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps, ConstMatrix currents,
                   const LifDsrOutputs& outputs) final;
   void do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
@@ -44,7 +46,7 @@ class CpuBackend final : public HostBackend {
   void do_expand_spikes(ConstSpikes spikes, Matrix x) final;
   void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) final;
   void do_filter_back(float decay, std::size_t steps, Matrix x) final;
-  void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) final;
+  void do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) final;
   void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                         View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
                         View<double> loss, View<std::uint32_t> correct) final;

@@ -103,6 +103,45 @@ void deliver_pass(const ConstSpikes& spikes, const ConstMatrix& weights, std::si
   }
 }
 
+/// Columns of c that one piece of correlate computes: two vectors of a thousand neurons are 128 KB, which stay in
+/// the second-level cache over all rows.
+constexpr std::size_t correlated_vectors = 2;
+
+std::size_t correlated_columns() {
+  return correlated_vectors * hn::Lanes(FloatTag());
+}
+
+/// Columns [first, last) of c.
+void correlate_columns(float alpha, const ConstSpikes& spikes, const ConstMatrix& b, float beta,
+                       const Matrix& c, std::size_t first, std::size_t last) {
+  for (std::size_t i = 0; i < c.rows; ++i) {
+    float* const row = c.address() + i * c.cols;
+    for (std::size_t j = first; j < last; ++j) row[j] = beta == 0.0F ? 0.0F : beta * row[j];
+  }
+  const FloatTag tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const auto factor = hn::Set(tag, alpha);
+  for (std::size_t row = 0; row < spikes.rows; ++row) {
+    const std::uint32_t* const events = spikes.indices.address() + row * spikes.neurons;
+    const std::uint32_t count = spikes.counts.address()[row];
+    const float* const from = b.address() + row * b.cols;
+    std::size_t j = first;
+    for (; j + 2 * lanes <= last; j += 2 * lanes) {
+      const auto left = hn::Mul(factor, hn::LoadU(tag, from + j));
+      const auto right = hn::Mul(factor, hn::LoadU(tag, from + j + lanes));
+      for (std::uint32_t event = 0; event < count; ++event) {
+        float* const to = c.address() + events[event] * c.cols + j;
+        hn::StoreU(hn::Add(left, hn::LoadU(tag, to)), tag, to);
+        hn::StoreU(hn::Add(right, hn::LoadU(tag, to + lanes)), tag, to + lanes);
+      }
+    }
+    for (; j < last; ++j) {
+      const float value = alpha * from[j];
+      for (std::uint32_t event = 0; event < count; ++event) c.address()[events[event] * c.cols + j] += value;
+    }
+  }
+}
+
 }  // namespace orthospike::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -113,6 +152,11 @@ namespace {
 
 HWY_EXPORT(pass_targets);
 HWY_EXPORT(deliver_pass);
+HWY_EXPORT(correlated_columns);
+HWY_EXPORT(correlate_columns);
+
+/// Share of active neurons above which a dense product is faster than correlating along events.
+constexpr double correlation_crossover = 0.3;
 
 /// Rows of one piece of work: enough of them to pay for starting a thread.
 std::size_t rows_per_piece(std::size_t neurons) {
@@ -153,6 +197,19 @@ void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const 
     HWY_DYNAMIC_DISPATCH(deliver_pass)
     (spikes, weights, passes[piece / chunks], first, std::min(first + chunk, spikes.rows), scale, currents);
   });
+}
+
+void CpuBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
+  if (density(spikes) > correlation_crossover) {
+    const Matrix active = scratch(spikes.rows, spikes.neurons);
+    do_expand_spikes(spikes, active);
+    do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
+    return;
+  }
+  for_each_range(c.cols, HWY_DYNAMIC_DISPATCH(correlated_columns)(), threads_,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   HWY_DYNAMIC_DISPATCH(correlate_columns)(alpha, spikes, b, beta, c, first, last);
+                 });
 }
 
 }  // namespace orthospike

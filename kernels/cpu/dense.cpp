@@ -43,6 +43,15 @@ void CpuBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, 
   });
 }
 
+void CpuBackend::do_transpose(ConstMatrix a, Matrix b) {
+  const std::size_t columns = std::max<std::size_t>(1, elementwise_piece / a.rows);
+  for_each_range(a.cols, columns, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+    cblas_somatcopy(CblasRowMajor, CblasTrans, static_cast<int>(a.rows), static_cast<int>(last - first), 1.0F,
+                    a.address() + first, static_cast<int>(a.cols), b.address() + first * a.rows,
+                    static_cast<int>(a.rows));
+  });
+}
+
 void CpuBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
   for_each_range(y.size(), elementwise_piece, threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {

@@ -129,4 +129,11 @@ void CudaBackend::do_expand_spikes(ConstSpikes spikes, Matrix x) {
          spikes.counts.address(), spikes.indices.address(), spikes.neurons, nullptr, 1.0F, x.address());
 }
 
+/// A dense product: on a device it is faster than adding to rows in a fixed order.
+void CudaBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
+  const Matrix active = scratch(spikes.rows, spikes.neurons);
+  do_expand_spikes(spikes, active);
+  do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
+}
+
 }  // namespace orthospike

@@ -52,6 +52,15 @@ void CudaBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a,
         "cublasSgemm");
 }
 
+void CudaBackend::do_transpose(ConstMatrix a, Matrix b) {
+  // cuBLAS sees a as [cols × rows] by columns, and makes b [rows × cols] by columns of it.
+  const float one = 1, zero = 0;
+  check(cublasSgeam(context_->blas.get(), CUBLAS_OP_T, CUBLAS_OP_T, blas_size(a.rows), blas_size(a.cols),
+                    &one, a.address(), blas_size(a.cols), &zero, a.address(), blas_size(a.cols), b.address(),
+                    blas_size(a.rows)),
+        "cublasSgeam");
+}
+
 void CudaBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
   thrust::transform(thrust_policy(context_->stream), x.address(), x.address() + x.size(), y.address(),
                     y.address(), WeightedSum{alpha, beta});

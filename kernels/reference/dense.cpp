@@ -28,6 +28,12 @@ void ReferenceBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpo
   }
 }
 
+void ReferenceBackend::do_transpose(ConstMatrix a, Matrix b) {
+  for (std::size_t i = 0; i < a.rows; ++i) {
+    for (std::size_t j = 0; j < a.cols; ++j) b.address()[j * a.rows + i] = a.address()[i * a.cols + j];
+  }
+}
+
 void ReferenceBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
   for (std::size_t i = 0; i < y.size(); ++i) y.address()[i] = alpha * x.address()[i] + beta * y.address()[i];
 }

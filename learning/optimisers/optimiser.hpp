@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/backend.hpp"
+#include "learning/presynaptic.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {
@@ -21,7 +21,7 @@ class LinearSteps {
 
   /// weights [source × target] ← weights - rate · direction for the gradient traceᵀ · post, without forming
   /// it where possible.
-  virtual void step(std::size_t parameter, float rate, ConstMatrix trace, ConstMatrix post,
+  virtual void step(std::size_t parameter, float rate, const Presynaptic& trace, ConstMatrix post,
                     Matrix weights) = 0;
 };
 

@@ -24,14 +24,14 @@ void Sgd::find_direction(std::size_t parameter, View<const float> weights, View<
   backend_.copy(View<const float>(v), gradient);
 }
 
-void Sgd::step(std::size_t parameter, float rate, ConstMatrix trace, ConstMatrix post, Matrix weights) {
+void Sgd::step(std::size_t parameter, float rate, const Presynaptic& trace, ConstMatrix post,
+               Matrix weights) {
   if (settings_.momentum == 0.0F) {
-    backend_.multiply(-rate, trace, Transpose::yes, post, Transpose::no, 1.0F, weights);
+    add_outer_products(backend_, -rate, trace, post, 1.0F, weights);
     return;
   }
   const View<float> v = velocity(parameter, weights.values.size());
-  backend_.multiply(1.0F, trace, Transpose::yes, post, Transpose::no, settings_.momentum,
-                    {v, weights.rows, weights.cols});
+  add_outer_products(backend_, 1.0F, trace, post, settings_.momentum, {v, weights.rows, weights.cols});
   backend_.add(-rate, v, 1.0F, weights.values);
 }
 

@@ -17,7 +17,8 @@ class Sgd final : public Optimiser, private LinearSteps {
   LinearSteps* linear_steps() override { return settings_.weight_decay == 0.0F ? this : nullptr; }
 
  private:
-  void step(std::size_t parameter, float rate, ConstMatrix trace, ConstMatrix post, Matrix weights) override;
+  void step(std::size_t parameter, float rate, const Presynaptic& trace, ConstMatrix post,
+            Matrix weights) override;
   View<float> velocity(std::size_t parameter, std::size_t size);
 
   Backend& backend_;

@@ -9,9 +9,12 @@ Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, std::size_t presynap
     : backend(backend),
       neurons(neurons),
       subspace(backend, presynaptic_size),
-      residual(backend.allocate<float>(max_rows * presynaptic_size)) {}
+      residual(backend.allocate<float>(max_rows * presynaptic_size)),
+      one(backend.allocate<float>(1)) {
+  backend.raise_to(1.0F, one.view());
+}
 
-ConstMatrix Hlop::Part::residual_of(ConstMatrix x) {
+ConstMatrix Hlop::Part::residual_of(const Presynaptic& x) {
   if (subspace.old_rank() == 0) return x;
   const Matrix result = residual.matrix(x.rows, x.cols);
   if (x.address() != residual_source.address() || x.rows != residual_source.rows) {
@@ -21,14 +24,19 @@ ConstMatrix Hlop::Part::residual_of(ConstMatrix x) {
   return result;
 }
 
-void Hlop::Part::remove_responses(ConstMatrix x, Matrix result) {
+void Hlop::Part::remove_responses(const Presynaptic& x, Matrix result) {
   const ConstMatrix h = subspace.old_rows();
-  if (neurons.linear()) {
+  if (neurons.linear() && !x.has_events()) {
     backend.remove_subspace(h, x, result);
     return;
   }
   const Matrix y = responses(x.rows, h.rows);
-  backend.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+  if (x.has_events()) {
+    backend.deliver(x.spikes, subspace.old_rows_transposed(), one.view(), 1.0F, Delivery::automatic,
+                    subspace_crossover, y);
+  } else {
+    backend.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+  }
   neurons.respond(y);
   backend.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, x, result);
 }
@@ -38,7 +46,7 @@ Matrix Hlop::Part::responses(std::size_t rows, std::size_t cols) {
   return response.matrix(rows, cols);
 }
 
-ConstMatrix Hlop::Part::apply_to_traces(ConstMatrix traces) {
+ConstMatrix Hlop::Part::apply_to_traces(const Presynaptic& traces) {
   residual_source = {};
   return residual_of(traces);
 }
@@ -76,7 +84,7 @@ PresynapticOperator* Hlop::presynaptic_operator(std::size_t projection) {
   return parts_[projection]->subspace.old_rank() == 0 ? nullptr : parts_[projection].get();
 }
 
-void Hlop::observe(std::size_t projection, ConstMatrix activity) {
+void Hlop::observe(std::size_t projection, const Presynaptic& activity) {
   Part& part = *parts_[projection];
   if (part.subspace.new_rank() > 0)
     part.extractor->learn(activity, part.residual_of(activity), part.subspace);

@@ -15,7 +15,7 @@ class Hlop final : public Protection {
   void begin_task(std::size_t task) override;
   bool is_linear() const override { return neurons_->linear(); }
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
-  void observe(std::size_t projection, ConstMatrix activity) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
 
@@ -24,16 +24,16 @@ class Hlop final : public Protection {
   struct Part final : PresynapticOperator, LinearPresynapticOperator {
     Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
 
-    ConstMatrix apply_to_traces(ConstMatrix traces) override;
+    ConstMatrix apply_to_traces(const Presynaptic& traces) override;
     LinearPresynapticOperator* linear() override { return neurons.linear() ? this : nullptr; }
     void apply_to_gradient(Matrix gradient) override;
     /// result ← x - q(x h_oldᵀ) h_old
-    void remove_responses(ConstMatrix x, Matrix result);
+    void remove_responses(const Presynaptic& x, Matrix result);
     /// A matrix in `response`, which grows as needed.
     Matrix responses(std::size_t rows, std::size_t cols);
     /// x without its part in the old rows. The same x in a row is computed once: often traces are the
     /// activity.
-    ConstMatrix residual_of(ConstMatrix x);
+    ConstMatrix residual_of(const Presynaptic& x);
 
     Backend& backend;
     LateralNeurons& neurons;
@@ -41,6 +41,7 @@ class Hlop final : public Protection {
     std::unique_ptr<Extractor> extractor;
     Array<float> residual;
     ConstMatrix residual_source;  ///< whose residual is held; empty between batches
+    Array<float> one;             ///< [1] height of a spike
     Array<float> response;        ///< [old rank × targets] of gradients, [N × old rank] of traces
   };
 

@@ -9,7 +9,7 @@ class NoProtection final : public Protection {
  public:
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
-  void observe(std::size_t /*projection*/, ConstMatrix /*activity*/) override {}
+  void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/) override {}
   void end_task() override {}
   const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
 };

@@ -23,7 +23,7 @@ class PresynapticOperator {
 
   /// The operator on each row of traces [N × n]. The result is valid until the next call for the same
   /// projection.
-  virtual ConstMatrix apply_to_traces(ConstMatrix traces) = 0;
+  virtual ConstMatrix apply_to_traces(const Presynaptic& traces) = 0;
   /// The same operator where it is linear and so can act on gradients; else null, and only traces can be
   /// protected.
   virtual LinearPresynapticOperator* linear() = 0;
@@ -42,7 +42,7 @@ class Protection {
   /// Null where nothing is to be changed.
   virtual PresynapticOperator* presynaptic_operator(std::size_t projection) = 0;
   /// activity [N × n]: see WeightGradient.
-  virtual void observe(std::size_t projection, ConstMatrix activity) = 0;
+  virtual void observe(std::size_t projection, const Presynaptic& activity) = 0;
   virtual void end_task() = 0;
 
   /// The subspace of a projection's presynaptic activity, for reports; null where there is none.

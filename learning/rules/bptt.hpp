@@ -5,8 +5,7 @@
 namespace orthospike {
 
 /// Back-propagation through time with surrogate derivatives: the gradient of the loss of the mean logits,
-/// Σ_t δ[t] s[t]ᵀ, with δ from the last step to the first and s the spikes that arrive. Subspaces learn from
-/// the spikes of every step.
+/// Σ_t δ[t] s[t]ᵀ, with δ from the last step to the first and s the spikes that arrive.
 class Bptt final : public SpikeGradient {
  public:
   Bptt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
@@ -16,8 +15,7 @@ class Bptt final : public SpikeGradient {
                        .step_losses = false,
                        .trace = Trace::spikes,
                        .input_trace = Trace::spikes,
-                       .readout_trace = Trace::spikes,
-                       .spikes_in_activity = false}) {}
+                       .readout_trace = Trace::spikes}) {}
 };
 
 }  // namespace orthospike

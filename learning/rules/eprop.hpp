@@ -23,8 +23,7 @@ class Eprop final : public SpikeGradient {
                        .step_losses = true,
                        .trace = Trace::filtered_spikes,
                        .input_trace = Trace::filtered_spikes,
-                       .readout_trace = Trace::spikes,
-                       .spikes_in_activity = false}) {}
+                       .readout_trace = Trace::spikes}) {}
 };
 
 }  // namespace orthospike

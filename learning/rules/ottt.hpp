@@ -7,7 +7,7 @@ namespace orthospike {
 /// Online training through time (Xiao et al., NeurIPS 2022): every step has its own loss, errors travel back
 /// within the step alone, and the past is in the presynaptic trace a[t] = decay · a[t - 1] + s[t]:
 /// Σ_t δ[t] a[t]ᵀ. Nothing of later steps is needed, so weights may change after every step. The static input
-/// is its own trace, as published. Subspaces learn from spikes and traces.
+/// is its own trace, as published.
 class Ottt final : public SpikeGradient {
  public:
   Ottt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
@@ -17,8 +17,7 @@ class Ottt final : public SpikeGradient {
                        .step_losses = true,
                        .trace = Trace::filtered_spikes,
                        .input_trace = Trace::spikes,
-                       .readout_trace = Trace::filtered_spikes,
-                       .spikes_in_activity = true}) {}
+                       .readout_trace = Trace::filtered_spikes}) {}
   bool is_online() const override { return true; }
 };
 

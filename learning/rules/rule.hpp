@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "learning/feedback/error_feedback.hpp"
+#include "learning/presynaptic.hpp"
 #include "sim/clock_engine.hpp"
 #include "sim/registry.hpp"
 
@@ -11,10 +12,9 @@ namespace orthospike {
 /// What a rule says about one projection after a batch. The gradient of the loss by its weights, stored
 /// [source × target], is traceᵀ · post: a sum over N rows of outer products.
 struct WeightGradient {
-  ConstMatrix post;   ///< [N × target neurons] postsynaptic factors
-  ConstMatrix trace;  ///< [N × source neurons] presynaptic traces
-  ConstMatrix
-      activity;  ///< [N' × source neurons] presynaptic activity that trains the subspace; may be `trace`
+  ConstMatrix post;      ///< [N × target neurons] postsynaptic factors
+  Presynaptic trace;     ///< [N × source neurons] presynaptic traces
+  Presynaptic activity;  ///< [N' × source neurons] what trains the subspace; may be `trace`
 };
 
 struct RuleSettings {
@@ -23,6 +23,10 @@ struct RuleSettings {
   Surrogate surrogate = Surrogate::sigmoid;
   float slope = 4;             ///< of the surrogate
   bool detached_reset = true;  ///< no error through the spike that resets
+  /// Whether traces must hold what gradients need of the past: where weights change within a sample, or where
+  /// traces do not enter linearly. If not, a rule may put the past into its postsynaptic factors instead, which
+  /// gives the same sums.
+  bool past_in_traces = true;
 };
 
 /// A training rule: turns activity and the error at the read-out into gradients. It changes no weights, so

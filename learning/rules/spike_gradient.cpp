@@ -32,26 +32,24 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     errors.by_current = backend.allocate<float>(rows * population.size);
   }
   for (const Projection& projection : network.projections()) {
-    ProjectionTraces& traces = traces_.emplace_back();
+    ProjectionRows& own = rows_.emplace_back();
     if (form_.through_time && projection.is_recurrent()) {
       throw ConfigError(fmt::format(
           "network.recurrent: the rule {} does not go back through recurrent projections; use eprop or ottt",
           form_.name));
     }
+    own.post = backend.allocate<float>(rows * projection.fan_out);
     if (network.populations()[projection.source].kind == Population::Kind::input) {
-      traces.summed_post = backend.allocate<float>(settings.max_batch * projection.fan_out);
+      own.summed_post = backend.allocate<float>(settings.max_batch * projection.fan_out);
       continue;
     }
     const std::size_t size = settings.max_batch * projection.fan_in;
-    traces.rows = backend.allocate<float>((settings.steps + 1) * size);
-    traces.last = backend.allocate<float>(size);
-    traces.last_synapse = backend.allocate<float>(size);
-    if (form_.spikes_in_activity) traces.spikes = backend.allocate<float>(2 * settings.steps * size);
+    own.spikes = backend.allocate<float>(settings.steps * size);
+    if (!settings.past_in_traces) continue;
+    own.traces = backend.allocate<float>((settings.steps + 1) * size);
+    own.last = backend.allocate<float>(size);
+    own.last_synapse = backend.allocate<float>(size);
   }
-}
-
-std::size_t SpikeGradient::max_rows() const {
-  return (form_.spikes_in_activity ? 2 : 1) * settings_.steps * settings_.max_batch;
 }
 
 const Lif& SpikeGradient::lif(std::size_t population) const {
@@ -72,20 +70,18 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
       gradients_[p] = from_input(engine, p);
       continue;
     }
-    const ConstMatrix post = to_readout ? readout
-                                        : ConstMatrix(errors_[projection.target].by_current.matrix(
-                                              steps * engine.batch(), projection.fan_out));
-    const ConstMatrix all = trace(engine, p, to_readout ? form_.readout_trace : form_.trace,
-                                  lif(to_readout ? projection.source : projection.target));
-    gradients_[p] = {.post = post, .trace = all, .activity = all};
-    if (post.rows < all.rows)  // the same error in all steps: one row a sample, with the sum of the traces
-      gradients_[p].post = readout_error,
+    const ConstMatrix error = to_readout ? readout
+                                         : ConstMatrix(errors_[projection.target].by_current.matrix(
+                                               steps * engine.batch(), projection.fan_out));
+    gradients_[p] = from_spikes(engine, p, error);
+    if (error.rows < steps * engine.batch()) {  // the same in all steps: one row a sample, with mean spikes
+      gradients_[p].post = readout_error;
       gradients_[p].trace = engine.activity(projection.source).mean_output;
-    if (form_.spikes_in_activity) gradients_[p].activity = traces_[p].spikes.matrix(2 * all.rows, all.cols);
+    }
 
     if (projection.is_recurrent()) continue;
     PopulationErrors& errors = errors_[projection.source];
-    const ConstMatrix by_spike = feedback_.propagate(p, post, readout, errors.by_spike.view());
+    const ConstMatrix by_spike = feedback_.propagate(p, error, readout, errors.by_spike.view());
     backend.lif_backward(lif(projection.source),
                          {.surrogate = settings_.surrogate,
                           .slope = settings_.slope,
@@ -115,51 +111,71 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
 }
 
 WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t p) {
+  Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
-  const Matrix post = traces_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  const float decay = form_.input_trace == Trace::spikes ? 0.0F : lif(projection.target).decay;
-  network_.backend().sum_steps(
-      1.0F, decay, steps,
-      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out), post);
+  ConstMatrix error =
+      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out);
+  if (form_.input_trace == Trace::filtered_spikes)
+    error = filtered_back(engine, p, lif(projection.target), error);
+  const Matrix post = rows_[p].summed_post.matrix(engine.batch(), projection.fan_out);
+  backend.sum_steps(1.0F, steps, error, post);
   return {.post = post, .trace = image, .activity = image};
 }
 
-ConstMatrix SpikeGradient::trace(const ClockEngine& engine, std::size_t p, Trace kind,
-                                 const Lif& filtered_by) {
+WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t p, ConstMatrix error) {
+  const Projection& projection = network_.projections()[p];
+  const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
+  const std::size_t batch = engine.batch();
+  const ConstSpikes events = engine.activity(projection.source).spikes;
+  const Matrix rows = rows_[p].spikes.matrix(events.rows, projection.fan_in);
+  network_.backend().expand_spikes(events, rows);
+  const Presynaptic spikes(rows, events);
+
+  const Lif& neuron = lif(to_readout ? projection.source : projection.target);
+  const bool filtered = (to_readout ? form_.readout_trace : form_.trace) == Trace::filtered_spikes;
+  if (settings_.past_in_traces && (filtered || projection.is_recurrent()))
+    return {
+        .post = error, .trace = filtered_spikes(engine, p, filtered ? neuron : Lif{}), .activity = spikes};
+  const ConstMatrix post = filtered ? filtered_back(engine, p, neuron, error) : error;
+  if (!projection.is_recurrent()) return {.post = post, .trace = spikes, .activity = spikes};
+  // Spikes arrive one step later: those of the last step do not.
+  const std::size_t arriving = events.rows - batch;
+  return {.post = post.row_range(batch, arriving),
+          .trace = {ConstMatrix(rows).first_rows(arriving), events.row_range(0, arriving)},
+          .activity = spikes};
+}
+
+ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_t p, const Lif& neuron) {
   Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
   const std::size_t batch = engine.batch();
   const std::size_t steps = engine.step_count();
-  ProjectionTraces& traces = traces_[p];
-  const Matrix all = traces.rows.matrix((steps + 1) * batch, projection.fan_in);
-  const Matrix rows = all.row_range(batch, steps * batch);
-  const Matrix last = traces.last.matrix(batch, projection.fan_in);
-  const Matrix last_synapse = traces.last_synapse.matrix(batch, projection.fan_in);
+  ProjectionRows& own = rows_[p];
+  const Matrix all = own.traces.matrix((steps + 1) * batch, projection.fan_in);
+  const Matrix now = all.row_range(batch, steps * batch);
+  const Matrix last = own.last.matrix(batch, projection.fan_in);
+  const Matrix last_synapse = own.last_synapse.matrix(batch, projection.fan_in);
   if (engine.first_step() == 0) {
     backend.clear(last.values);
     backend.clear(last_synapse.values);
   }
-  const ConstMatrix late = ConstMatrix(all).first_rows(steps * batch);
+  backend.copy(View<const float>(last.values), all.first_rows(batch).values);
+  backend.copy(ConstMatrix(own.spikes.matrix(now.rows, now.cols)).values, now.values);
+  if (neuron.synapse_decay != 0.0F) backend.filter(neuron.synapse_decay, steps, now, last_synapse);
+  backend.filter(neuron.decay, steps, now, last);
+  return ConstMatrix(all).row_range(projection.is_recurrent() ? 0 : batch, steps * batch);
+}
 
-  if (projection.is_recurrent()) backend.copy(View<const float>(last.values), all.first_rows(batch).values);
-  backend.expand_spikes(engine.activity(projection.source).spikes, rows);
-  if (form_.spikes_in_activity) {
-    backend.copy(View<const float>(rows.values),
-                 traces.spikes.matrix(2 * rows.rows, rows.cols).row_range(0, rows.rows).values);
-  }
-  const bool filtered = kind == Trace::filtered_spikes;
-  if (filtered && filtered_by.synapse_decay != 0.0F)
-    backend.filter(filtered_by.synapse_decay, steps, rows, last_synapse);
-  if (filtered || projection.is_recurrent())
-    backend.filter(filtered ? filtered_by.decay : 0.0F, steps, rows, last);
-  const ConstMatrix result = projection.is_recurrent() ? late : ConstMatrix(rows);
-  if (form_.spikes_in_activity) {
-    backend.copy(result.values,
-                 traces.spikes.matrix(2 * rows.rows, rows.cols).row_range(rows.rows, rows.rows).values);
-  }
-  return result;
+ConstMatrix SpikeGradient::filtered_back(const ClockEngine& engine, std::size_t p, const Lif& neuron,
+                                         ConstMatrix error) {
+  Backend& backend = network_.backend();
+  const Matrix post = rows_[p].post.matrix(error.rows, error.cols);
+  backend.copy(error.values, post.values);
+  backend.filter_back(neuron.decay, engine.step_count(), post);
+  if (neuron.synapse_decay != 0.0F) backend.filter_back(neuron.synapse_decay, engine.step_count(), post);
+  return post;
 }
 
 }  // namespace orthospike

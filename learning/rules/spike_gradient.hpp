@@ -14,11 +14,15 @@ namespace orthospike {
 /// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
 /// by currents from Backend::lif_backward. The static input is the same in all steps, so that the gradient of
 /// its projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
+///
+/// Where a trace is low-pass filtered spikes, Σ_t δ[t] x[t]ᵀ is also Σ_t δ'[t] s[t]ᵀ with the filter applied to δ
+/// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces.
+/// Subspaces learn from the spikes of every step, whose span is that of the traces.
 class SpikeGradient : public Rule {
  public:
   Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
   bool has_step_losses() const override { return form_.step_losses; }
-  std::size_t max_rows() const override;
+  std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
@@ -35,7 +39,6 @@ class SpikeGradient : public Rule {
     Trace trace;          ///< of spikes between populations
     Trace input_trace;    ///< of the static input
     Trace readout_trace;  ///< of spikes to the read-out, low-pass as the spiking population's own potential
-    bool spikes_in_activity;  ///< subspaces learn from the spikes and the traces, not only the traces
   };
 
   /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.
@@ -46,19 +49,25 @@ class SpikeGradient : public Rule {
     Array<float> by_spike;    ///< [steps·batch × neurons]
     Array<float> by_current;  ///< [steps·batch × neurons]
   };
-  struct ProjectionTraces {
-    Array<float> rows;          ///< [batch before the first step, then steps·batch, × neurons]
-    Array<float> spikes;        ///< [steps·batch × neurons] when the activity holds them beside traces
-    Array<float> last;          ///< [batch × neurons] trace after the last step
-    Array<float> last_synapse;  ///< [batch × neurons] its synaptic part
+  struct ProjectionRows {
+    Array<float> spikes;        ///< [steps·batch × source neurons] 0 or 1
+    Array<float> traces;        ///< [batch before the first step, then steps·batch, × source neurons]
+    Array<float> last;          ///< [batch × source neurons] trace after the last step
+    Array<float> last_synapse;  ///< [batch × source neurons] its synaptic part
+    Array<float> post;          ///< [steps·batch × targets] errors filtered back in time
     Array<float> summed_post;   ///< [batch × targets], of the static input
   };
 
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
   WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
-  /// [steps·batch × source neurons]; of a recurrent projection one step late.
-  ConstMatrix trace(const ClockEngine& engine, std::size_t projection, Trace kind, const Lif& filtered_by);
+  /// error: of the projection's targets, [batch or steps·batch × targets].
+  WeightGradient from_spikes(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
+  /// Traces as the potentials of `neuron`; of a recurrent projection one step late.
+  ConstMatrix filtered_spikes(const ClockEngine& engine, std::size_t projection, const Lif& neuron);
+  /// Errors [steps·batch × targets], filtered back in time as potentials of `neuron` are forward.
+  ConstMatrix filtered_back(const ClockEngine& engine, std::size_t projection, const Lif& neuron,
+                            ConstMatrix error);
   const Lif& lif(std::size_t population) const;
 
   const Network& network_;
@@ -67,7 +76,7 @@ class SpikeGradient : public Rule {
   Form form_;
   float readout_leak_ = 0;
   std::vector<PopulationErrors> errors_;
-  std::vector<ProjectionTraces> traces_;
+  std::vector<ProjectionRows> rows_;
   Array<float> readout_errors_;  ///< [steps·batch × classes]
   std::vector<WeightGradient> gradients_;
 };

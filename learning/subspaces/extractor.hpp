@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "learning/presynaptic.hpp"
 #include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
 #include "sim/registry.hpp"
@@ -15,6 +16,9 @@ struct ExtractorSettings {
   std::size_t iterations = 0;
 };
 
+/// Share of active neurons above which their responses are a dense product (Backend::deliver).
+inline constexpr float subspace_crossover = 0.17F;
+
 /// Learns the new rows of one subspace from presynaptic activity.
 class Extractor {
  public:
@@ -23,7 +27,7 @@ class Extractor {
   /// New rows were appended.
   virtual void begin_task(const Subspace& subspace) = 0;
   /// One batch x [N × n]; old_residual = x - y_old h_old, the part the responses of old rows do not explain.
-  virtual void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) = 0;
+  virtual void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) = 0;
 };
 
 /// Extractors by their config name (key hlop.extractor). The neurons outlive the extractor.

@@ -19,10 +19,13 @@ Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t
   return array.matrix(rows, cols);
 }
 
-void LateralHebbian::learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) {
+void LateralHebbian::learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) {
   const Matrix h = subspace.new_rows();
   const bool has_old_rows = subspace.old_rank() > 0;
-  if (neurons_.linear() && shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
+  if (neurons_.linear() && x.has_events()) {
+    learn_by_events(x, old_residual, has_old_rows, h);
+  } else if (neurons_.linear() &&
+             shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
     learn_by_shortcut(x, old_residual, has_old_rows, h);
   } else {
     learn_direct(x, old_residual, h);
@@ -38,6 +41,32 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
     backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
     backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
   }
+}
+
+void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows,
+                                     Matrix h) {
+  if (one_.size() == 0) {
+    one_ = backend_.allocate<float>(1);
+    backend_.raise_to(1.0F, one_.view());
+  }
+  const std::size_t n = x.cols;
+  const Matrix y = buffer(response_, x.rows, h.rows);
+  const Matrix transposed = buffer(transposed_, n, h.rows);
+  const Matrix d = buffer(correlation_, n, h.rows);
+  const Matrix overlap = buffer(overlap_, h.rows, h.rows);
+  backend_.transpose(h, transposed);
+  for (std::size_t k = 0; k < settings_.iterations; ++k) {
+    backend_.deliver(x.spikes, transposed, one_.view(), 1.0F, Delivery::automatic, subspace_crossover, y);
+    if (has_old_rows) {
+      backend_.multiply(1.0F, old_residual, Transpose::yes, y, Transpose::no, 0.0F, d);
+    } else {
+      backend_.correlate(1.0F, x.spikes, y, 0.0F, d);
+    }
+    backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, overlap);
+    backend_.multiply(-1.0F, transposed, Transpose::no, overlap, Transpose::no, 1.0F, d);
+    backend_.hebbian_step(step(x.rows), d, velocity_.matrix(n, h.rows), transposed);
+  }
+  backend_.transpose(transposed, h);
 }
 
 void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h) {

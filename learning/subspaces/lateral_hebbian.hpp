@@ -13,18 +13,20 @@ namespace orthospike {
 ///   h_new ← h_new + learning_rate · v
 /// where y h covers old and new rows. Its old part is the same in all iterations: it comes in as old_residual.
 ///
-/// Two forms give the same d with linear responses, q(z) = z; `learn` takes the one with fewer multiply-adds,
-/// and always the direct one with others:
+/// Three forms give the same d with linear responses, q(z) = z; `learn` takes the one for events where x is
+/// spikes, else the one with fewer multiply-adds; with other responses always the direct one:
 ///   direct    d = yᵀ (old_residual - y h_new),                                     3·N·m·n an iteration
 ///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
 ///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
+///   events    dᵀ = old_residualᵀ y - hᵀ (yᵀ y), with hᵀ in memory: y is a delivery of spikes, and without old
+///             rows so is the first product; then N·m² + m²·n an iteration
 class LateralHebbian final : public Extractor {
  public:
   LateralHebbian(Backend& backend, LateralNeurons& neurons, const ExtractorSettings& settings)
       : backend_(backend), neurons_(neurons), settings_(settings) {}
 
   void begin_task(const Subspace& subspace) override;
-  void learn(ConstMatrix x, ConstMatrix old_residual, Subspace& subspace) override;
+  void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) override;
 
   /// Whether the shortcut costs less for N = rows, n = inputs, m = neurons.
   static bool shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
@@ -32,6 +34,7 @@ class LateralHebbian final : public Extractor {
 
  private:
   void learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h);
+  void learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
   void learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
   HebbianStep step(std::size_t rows) const;
   /// A matrix in `array`, which grows as needed.
@@ -40,10 +43,11 @@ class LateralHebbian final : public Extractor {
   Backend& backend_;
   LateralNeurons& neurons_;
   ExtractorSettings settings_;
-  Array<float> velocity_;                         // [m × n]
+  Array<float> velocity_;                         // [m × n], transposed while x is spikes
   Array<float> response_, residual_;              // direct form: [N × m], [N × n]
   Array<float> second_moment_, residual_moment_;  // shortcut: [n × n]
-  Array<float> mapped_, correlation_, overlap_;   // shortcut: [m × n] twice, [m × m]
+  Array<float> transposed_, one_;                 // events: [n × m], [1]
+  Array<float> mapped_, correlation_, overlap_;   // shortcut, events: [m × n] twice, [m × m]
 };
 
 }  // namespace orthospike

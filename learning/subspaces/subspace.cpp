@@ -12,4 +12,10 @@ void Subspace::append(std::size_t count, const RandomKey& key) {
   backend_.orthonormalise_rows(rows(), first);
 }
 
+void Subspace::freeze() {
+  old_ = rank_;
+  old_transposed_ = backend_.allocate<float>(size_ * old_);
+  backend_.transpose(old_rows(), old_transposed_.matrix(size_, old_));
+}
+
 }  // namespace orthospike

@@ -13,7 +13,7 @@ class Subspace {
   /// Adds new rows: random, orthonormal, orthogonal to the rows before. rank + count must not exceed n.
   void append(std::size_t count, const RandomKey& key);
   /// All rows become old.
-  void freeze() { old_ = rank_; }
+  void freeze();
   /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
   void orthonormalise_new_rows() { backend_.orthonormalise_rows(rows(), old_); }
 
@@ -24,6 +24,8 @@ class Subspace {
   Matrix rows() { return storage_.matrix(rank_, size_); }
   ConstMatrix rows() const { return storage_.matrix(rank_, size_); }
   ConstMatrix old_rows() const { return rows().first_rows(old_); }
+  /// [n × old rank], the outgoing weights of each presynaptic neuron to the old subspace neurons.
+  ConstMatrix old_rows_transposed() const { return old_transposed_.matrix(size_, old_); }
   Matrix new_rows() { return rows().row_range(old_, new_rank()); }
 
  private:
@@ -32,6 +34,7 @@ class Subspace {
   std::size_t rank_ = 0;
   std::size_t old_ = 0;
   Array<float> storage_;
+  Array<float> old_transposed_;
 };
 
 }  // namespace orthospike

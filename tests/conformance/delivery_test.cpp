@@ -107,4 +107,38 @@ TEST_CASE("automatic delivery turns dense above the crossover", "[conformance][d
   CHECK_FALSE(is_dense(Delivery::automatic, 0.25F));
 }
 
+TEST_CASE("correlate agrees with the reference", "[conformance][delivery]") {
+  struct Shape {
+    std::size_t rows, neurons, columns;
+  };
+  for (const Shape& s : {Shape{1, 1, 1}, {67, 131, 1}, {67, 131, 131}, {40, 1100, 67}, {5, 33, 35}}) {
+    for (const double density : {0.0, 0.07, 0.6, 1.0}) {
+      INFO(s.rows << " rows, " << s.neurons << " neurons, " << s.columns << " columns, density " << density);
+      for (const float beta : {0.0F, 0.5F, 1.0F}) {
+        check_conformance([&](Backend& backend) {
+          SpikeArrays spikes =
+              uploaded_spikes(backend, random_events(s.rows, s.neurons, density, 1), s.neurons);
+          const auto b = uploaded(backend, random_values(s.rows * s.columns, 2));
+          const std::size_t size = s.neurons * s.columns;
+          auto c = uploaded(backend,
+                            beta == 0.0F ? std::vector<float>(size, not_a_number) : random_values(size, 3));
+          backend.correlate(-0.3F, spikes.view(), b.matrix(s.rows, s.columns), beta,
+                            c.matrix(s.neurons, s.columns));
+          return Outcome{{"c", about(downloaded(backend, c), 2e-6)}};
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("correlate adds rows to the neurons that spike", "[conformance][delivery]") {
+  on_each_backend([](Backend& backend) {
+    SpikeArrays spikes = uploaded_spikes(backend, {{1}, {}, {0, 1}}, 3);
+    const auto b = uploaded(backend, std::vector<float>{1, 2, 4, 8, 16, 32});
+    auto c = uploaded(backend, std::vector<float>{1, 1, 1, 1, 1, 1});
+    backend.correlate(2.0F, spikes.view(), b.matrix(3, 2), 3.0F, c.matrix(3, 2));
+    CHECK(downloaded(backend, c) == std::vector<float>{35, 67, 37, 71, 3, 3});
+  });
+}
+
 }  // namespace orthospike::testing

@@ -132,4 +132,22 @@ TEST_CASE("raise_to agrees with the reference", "[conformance][dense]") {
   }
 }
 
+TEST_CASE("transpose agrees with the reference", "[conformance][dense]") {
+  for (const auto& [rows, cols] :
+       {std::pair<std::size_t, std::size_t>{1, 1}, {3, 131}, {131, 3}, {301, 67}}) {
+    check_conformance([rows = rows, cols = cols](Backend& backend) {
+      const auto a = uploaded(backend, random_values(rows * cols, 1));
+      auto b = uploaded(backend, std::vector<float>(rows * cols, not_a_number));
+      backend.transpose(a.matrix(rows, cols), b.matrix(cols, rows));
+      return Outcome{{"b", exactly(downloaded(backend, b))}};
+    });
+  }
+  on_each_backend([](Backend& backend) {
+    const auto a = uploaded(backend, std::vector<float>{1, 2, 3, 4, 5, 6});
+    auto b = backend.allocate<float>(6);
+    backend.transpose(a.matrix(2, 3), b.matrix(3, 2));
+    CHECK(downloaded(backend, b) == std::vector<float>{1, 4, 2, 5, 3, 6});
+  });
+}
+
 }  // namespace orthospike::testing

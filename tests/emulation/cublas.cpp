@@ -175,6 +175,36 @@ cublasStatus_t cublasSgemv(cublasHandle_t handle, cublasOperation_t transpose, i
   });
 }
 
+cublasStatus_t cublasSgeam(cublasHandle_t handle, cublasOperation_t transpose_a,
+                           cublasOperation_t transpose_b, int m, int n, const float* alpha, const float* a,
+                           int lda, const float* beta, const float* b, int ldb, float* c, int ldc) {
+  if (m < 0 || n < 0 || lda < std::max(1, transpose_a == CUBLAS_OP_N ? m : n) ||
+      ldb < std::max(1, transpose_b == CUBLAS_OP_N ? m : n) || ldc < std::max(1, m))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
+  const Scalar a_factor(handle, alpha);
+  const Scalar b_factor(handle, beta);
+  return queue(handle, [=] {
+    require_matrix("cublasSgeam", a, transpose_a == CUBLAS_OP_N ? m : n, transpose_a == CUBLAS_OP_N ? n : m,
+                   lda);
+    require_matrix("cublasSgeam", b, transpose_b == CUBLAS_OP_N ? m : n, transpose_b == CUBLAS_OP_N ? n : m,
+                   ldb);
+    require_matrix("cublasSgeam", c, m, n, ldc);
+    const auto value = [](const Scalar& factor, const float* x, cublasOperation_t transpose, int row, int col,
+                          int ld) {
+      if (factor() == 0.0F) return 0.0F;  // then it need not hold numbers
+      if (transpose != CUBLAS_OP_N) std::swap(row, col);
+      return factor() * x[std::size_t(row) + std::size_t(col) * std::size_t(ld)];
+    };
+    for (int j = 0; j < n; ++j) {
+      for (int i = 0; i < m; ++i) {
+        c[std::size_t(i) + std::size_t(j) * std::size_t(ldc)] =
+            value(a_factor, a, transpose_a, i, j, lda) + value(b_factor, b, transpose_b, i, j, ldb);
+      }
+    }
+  });
+}
+
 cublasStatus_t cublasSscal(cublasHandle_t handle, int n, const float* alpha, float* x, int stride) {
   if (n <= 0) return CUBLAS_STATUS_SUCCESS;
   const Scalar factor(handle, alpha);
