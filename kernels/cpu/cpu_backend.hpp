@@ -59,11 +59,15 @@ class CpuBackend final : public HostBackend {
   void do_orthonormalise_rows(Matrix h, std::size_t first) final;
   void do_adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient) final;
 
+  /// currents ← scale · (sums of weights along events) + beta · currents
+  void deliver_events(ConstSpikes spikes, ConstMatrix weights, float scale, float beta,
+                      Matrix currents) const;
   /// Memory for intermediate results of one operation, kept from call to call.
   Matrix scratch(std::size_t rows, std::size_t cols);
 
   int threads_;
   Array<float> scratch_;
+  std::vector<std::uint32_t> rows_of_neuron_;  ///< events of one correlation: counts, then rows
 };
 
 }  // namespace orthospike

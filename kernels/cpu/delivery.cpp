@@ -5,6 +5,8 @@
 #include <cblas.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
 
@@ -20,11 +22,10 @@ using FloatTag = hn::ScalableTag<float>;
 /// all rows.
 constexpr std::size_t widest_pass = 8;
 
-/// out[0 … width·lanes) ← scale · Σ over events of weights[event · targets + …]
-template <std::size_t width>
-void accumulate(const std::uint32_t* events, std::uint32_t count, const float* weights, std::size_t targets,
-                float scale, float* out) {
-  const FloatTag tag;
+/// out[0 … width·lanes) ← scale · Σ over events of weights[event · targets + …] + beta · out
+template <std::size_t width, class Tag>
+void accumulate(Tag tag, const std::uint32_t* events, std::uint32_t count, const float* weights,
+                std::size_t targets, float scale, float beta, float* out) {
   const std::size_t lanes = hn::Lanes(tag);
   auto sum0 = hn::Zero(tag), sum1 = sum0, sum2 = sum0, sum3 = sum0;
   auto sum4 = sum0, sum5 = sum0, sum6 = sum0, sum7 = sum0;
@@ -44,43 +45,38 @@ void accumulate(const std::uint32_t* events, std::uint32_t count, const float* w
     }
   }
   const auto factor = hn::Set(tag, scale);
-  hn::StoreU(hn::Mul(sum0, factor), tag, out);
-  if constexpr (width > 1) hn::StoreU(hn::Mul(sum1, factor), tag, out + lanes);
+  const auto rest = hn::Set(tag, beta);
+  const auto store = [&](auto sum, std::size_t vector) {
+    float* const to = out + vector * lanes;
+    hn::StoreU(
+        beta == 0.0F ? hn::Mul(sum, factor) : hn::MulAdd(rest, hn::LoadU(tag, to), hn::Mul(sum, factor)), tag,
+        to);
+  };
+  store(sum0, 0);
+  if constexpr (width > 1) store(sum1, 1);
   if constexpr (width > 2) {
-    hn::StoreU(hn::Mul(sum2, factor), tag, out + 2 * lanes);
-    hn::StoreU(hn::Mul(sum3, factor), tag, out + 3 * lanes);
+    store(sum2, 2);
+    store(sum3, 3);
   }
   if constexpr (width > 4) {
-    hn::StoreU(hn::Mul(sum4, factor), tag, out + 4 * lanes);
-    hn::StoreU(hn::Mul(sum5, factor), tag, out + 5 * lanes);
-    hn::StoreU(hn::Mul(sum6, factor), tag, out + 6 * lanes);
-    hn::StoreU(hn::Mul(sum7, factor), tag, out + 7 * lanes);
+    store(sum4, 4);
+    store(sum5, 5);
+    store(sum6, 6);
+    store(sum7, 7);
   }
 }
 
-/// The last targets, fewer than one vector.
-void accumulate_rest(const std::uint32_t* events, std::uint32_t count, const float* weights,
-                     std::size_t targets, std::size_t rest, float scale, float* out) {
-  for (std::size_t j = 0; j < rest; ++j) {
-    float sum = 0;
-    for (std::uint32_t event = 0; event < count; ++event) sum += weights[events[event] * targets + j];
-    out[j] = sum * scale;
-  }
-}
-
-/// Targets of one pass that starts at `target`: as many whole vectors (8, 4, 2, 1) as are left, else the
-/// rest.
+/// Targets of one pass that starts at `target`: as many whole vectors (8, 4, 2, 1) as are left, else a part of a
+/// vector (8, 4, 2 or 1 targets).
 std::size_t pass_targets(std::size_t target, std::size_t targets) {
-  const std::size_t lanes = hn::Lanes(FloatTag());
-  for (std::size_t width = widest_pass; width > 0; width /= 2) {
-    if (target + width * lanes <= targets) return width * lanes;
-  }
-  return targets - target;
+  std::size_t pass = widest_pass * hn::Lanes(FloatTag());
+  while (target + pass > targets) pass /= 2;
+  return pass;
 }
 
-/// currents[first … last, target … target + pass_targets)
+/// currents[first … last, target … target + pass_targets), of which beta times the former value is kept
 void deliver_pass(const ConstSpikes& spikes, const ConstMatrix& weights, std::size_t target,
-                  std::size_t first, std::size_t last, float scale, const Matrix& currents) {
+                  std::size_t first, std::size_t last, float scale, float beta, const Matrix& currents) {
   const std::size_t targets = weights.cols;
   const std::size_t lanes = hn::Lanes(FloatTag());
   const std::size_t pass = pass_targets(target, targets);
@@ -89,55 +85,25 @@ void deliver_pass(const ConstSpikes& spikes, const ConstMatrix& weights, std::si
     const std::uint32_t count = spikes.counts.address()[row];
     const float* from = weights.address() + target;
     float* out = currents.address() + row * targets + target;
+    const auto add = [&]<std::size_t width>(auto tag) {
+      accumulate<width>(tag, events, count, from, targets, scale, beta, out);
+    };
     if (pass == 8 * lanes) {
-      accumulate<8>(events, count, from, targets, scale, out);
+      add.template operator()<8>(FloatTag());
     } else if (pass == 4 * lanes) {
-      accumulate<4>(events, count, from, targets, scale, out);
+      add.template operator()<4>(FloatTag());
     } else if (pass == 2 * lanes) {
-      accumulate<2>(events, count, from, targets, scale, out);
+      add.template operator()<2>(FloatTag());
     } else if (pass == lanes) {
-      accumulate<1>(events, count, from, targets, scale, out);
+      add.template operator()<1>(FloatTag());
+    } else if (pass == 8) {
+      add.template operator()<1>(hn::CappedTag<float, 8>());
+    } else if (pass == 4) {
+      add.template operator()<1>(hn::CappedTag<float, 4>());
+    } else if (pass == 2) {
+      add.template operator()<1>(hn::CappedTag<float, 2>());
     } else {
-      accumulate_rest(events, count, from, targets, pass, scale, out);
-    }
-  }
-}
-
-/// Columns of c that one piece of correlate computes: two vectors of a thousand neurons are 128 KB, which stay in
-/// the second-level cache over all rows.
-constexpr std::size_t correlated_vectors = 2;
-
-std::size_t correlated_columns() {
-  return correlated_vectors * hn::Lanes(FloatTag());
-}
-
-/// Columns [first, last) of c.
-void correlate_columns(float alpha, const ConstSpikes& spikes, const ConstMatrix& b, float beta,
-                       const Matrix& c, std::size_t first, std::size_t last) {
-  for (std::size_t i = 0; i < c.rows; ++i) {
-    float* const row = c.address() + i * c.cols;
-    for (std::size_t j = first; j < last; ++j) row[j] = beta == 0.0F ? 0.0F : beta * row[j];
-  }
-  const FloatTag tag;
-  const std::size_t lanes = hn::Lanes(tag);
-  const auto factor = hn::Set(tag, alpha);
-  for (std::size_t row = 0; row < spikes.rows; ++row) {
-    const std::uint32_t* const events = spikes.indices.address() + row * spikes.neurons;
-    const std::uint32_t count = spikes.counts.address()[row];
-    const float* const from = b.address() + row * b.cols;
-    std::size_t j = first;
-    for (; j + 2 * lanes <= last; j += 2 * lanes) {
-      const auto left = hn::Mul(factor, hn::LoadU(tag, from + j));
-      const auto right = hn::Mul(factor, hn::LoadU(tag, from + j + lanes));
-      for (std::uint32_t event = 0; event < count; ++event) {
-        float* const to = c.address() + events[event] * c.cols + j;
-        hn::StoreU(hn::Add(left, hn::LoadU(tag, to)), tag, to);
-        hn::StoreU(hn::Add(right, hn::LoadU(tag, to + lanes)), tag, to + lanes);
-      }
-    }
-    for (; j < last; ++j) {
-      const float value = alpha * from[j];
-      for (std::uint32_t event = 0; event < count; ++event) c.address()[events[event] * c.cols + j] += value;
+      add.template operator()<1>(hn::CappedTag<float, 1>());
     }
   }
 }
@@ -152,8 +118,6 @@ namespace {
 
 HWY_EXPORT(pass_targets);
 HWY_EXPORT(deliver_pass);
-HWY_EXPORT(correlated_columns);
-HWY_EXPORT(correlate_columns);
 
 /// Share of active neurons above which a dense product is faster than correlating along events.
 constexpr double correlation_crossover = 0.3;
@@ -172,19 +136,9 @@ double density(const ConstSpikes& spikes) {
 
 }  // namespace
 
-void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
-                            Delivery delivery, float crossover, Matrix currents) {
-  const float scale = height.address()[0] / dt;
+void CpuBackend::deliver_events(ConstSpikes spikes, ConstMatrix weights, float scale, float beta,
+                                Matrix currents) const {
   const std::size_t chunk = rows_per_piece(spikes.neurons);
-  const bool dense =
-      delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
-  if (dense) {
-    const Matrix active = scratch(spikes.rows, spikes.neurons);
-    do_expand_spikes(spikes, active);
-    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
-    return;
-  }
-
   // Pieces of the same pass are neighbours: each thread keeps to few passes, whose weights stay in its cache.
   std::vector<std::size_t> passes;
   for (std::size_t target = 0; target < weights.cols;) {
@@ -195,8 +149,24 @@ void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const 
   for_each_piece(passes.size() * chunks, threads_, [&](std::size_t piece) {
     const std::size_t first = piece % chunks * chunk;
     HWY_DYNAMIC_DISPATCH(deliver_pass)
-    (spikes, weights, passes[piece / chunks], first, std::min(first + chunk, spikes.rows), scale, currents);
+    (spikes, weights, passes[piece / chunks], first, std::min(first + chunk, spikes.rows), scale, beta,
+     currents);
   });
+}
+
+void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
+                            Delivery delivery, float crossover, Matrix currents) {
+  const float scale = height.address()[0] / dt;
+  const bool dense =
+      delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
+  if (dense) {
+    const Matrix active = scratch(spikes.rows, spikes.neurons);
+    do_expand_spikes(spikes, active);
+    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
+    return;
+  }
+
+  deliver_events(spikes, weights, scale, 0.0F, currents);
 }
 
 void CpuBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
@@ -206,10 +176,23 @@ void CpuBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, fl
     do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
     return;
   }
-  for_each_range(c.cols, HWY_DYNAMIC_DISPATCH(correlated_columns)(), threads_,
-                 [&](std::size_t, std::size_t first, std::size_t last) {
-                   HWY_DYNAMIC_DISPATCH(correlate_columns)(alpha, spikes, b, beta, c, first, last);
-                 });
+  // Seen from the neurons: each row of c is a sum over the rows in which its neuron spikes, which is a delivery.
+  const std::size_t size = spikes.neurons * (spikes.rows + 1);
+  if (rows_of_neuron_.size() < size) rows_of_neuron_.resize(size);
+  std::fill_n(rows_of_neuron_.begin(), spikes.neurons, 0U);
+  const Spikes by_neuron{{rows_of_neuron_.data(), spikes.neurons},
+                         {rows_of_neuron_.data() + spikes.neurons, spikes.neurons * spikes.rows},
+                         spikes.neurons,
+                         spikes.rows};
+  for (std::size_t row = 0; row < spikes.rows; ++row) {
+    const std::uint32_t* const events = spikes.indices.address() + row * spikes.neurons;
+    for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event) {
+      const std::uint32_t neuron = events[event];
+      by_neuron.indices.address()[neuron * spikes.rows + by_neuron.counts.address()[neuron]++] =
+          static_cast<std::uint32_t>(row);
+    }
+  }
+  deliver_events(by_neuron, b, alpha, beta, c);
 }
 
 }  // namespace orthospike
