@@ -283,6 +283,29 @@ TEST_CASE("old rows are taken out of traces", "[hlop]") {
   });
 }
 
+TEST_CASE("old rows are taken out of spikes along their events", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    Fixture fixture(backend);
+    const auto hlop = fixture.hlop({{3, 2}, {3, 2}}, false);
+    const std::size_t n = sizes[0];
+    const auto activity = uploaded(backend, random_values(batch * n, 1));
+    hlop->begin_task(0);
+    for (int i = 0; i < 20; ++i) hlop->observe(0, activity.matrix(batch, n));
+    hlop->end_task();
+    hlop->begin_task(1);
+    SpikeArrays spikes = uploaded_spikes(backend, random_events(batch, n, 0.3, 2), n);
+    Array<float> x = backend.allocate<float>(batch * n), again = backend.allocate<float>(batch * n);
+    backend.expand_spikes(spikes.view(), x.matrix(batch, n));
+    backend.copy(View<const float>(x.view()), again.view());
+    PresynapticOperator& remove = *hlop->presynaptic_operator(0);
+    const std::vector<float> by_events =
+        backend.download(remove.apply_to_traces({x.matrix(batch, n), spikes.view()}).values);
+    const std::vector<float> dense = backend.download(remove.apply_to_traces(again.matrix(batch, n)).values);
+    CHECK(difference({dense.begin(), dense.end()}, {by_events.begin(), by_events.end()}) < 1e-6);
+    CHECK(by_events != downloaded(backend, x));
+  });
+}
+
 TEST_CASE("at the end of a task its rows freeze", "[hlop]") {
   on_each_backend([](Backend& backend) {
     for (const bool orthonormalise : {false, true}) {

@@ -157,7 +157,8 @@ struct Learner {
     extractor.begin_task(subspace);
   }
 
-  void learn(const Array<float>& x, std::size_t rows) {
+  /// events: the same rows, where they are spikes.
+  void learn(const Array<float>& x, std::size_t rows, ConstSpikes events = {}) {
     const std::size_t n = subspace.presynaptic_size();
     const ConstMatrix old = subspace.old_rows();
     Array<float> residual = backend.allocate<float>(rows * n),
@@ -168,7 +169,7 @@ struct Learner {
     backend.multiply(-1.0F, y, Transpose::no, old, Transpose::no, 1.0F, x.matrix(rows, n),
                      residual.matrix(rows, n));
     multiply_adds_before = backend.multiply_adds();
-    extractor.learn(x.matrix(rows, n), residual.matrix(rows, n), subspace);
+    extractor.learn({x.matrix(rows, n), events}, residual.matrix(rows, n), subspace);
     multiply_adds = backend.multiply_adds() - multiply_adds_before;
   }
 
@@ -238,6 +239,32 @@ TEST_CASE("both forms compute the rule as it is written", "[lateral_hebbian]") {
             CHECK(difference(plain.rows().values, learner.rows().values) < 1e-5);
           }
           CHECK(plain.clamped() == (clamp < 1));
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("along events the rule is the same", "[lateral_hebbian]") {
+  for (const std::size_t old : {0U, 5U}) {
+    for (const float clamp : {10.0F, 0.01F}) {
+      for (const std::string responses : {"linear", "quantised"}) {
+        INFO(old << " old rows, clamp " << clamp << ", " << responses);
+        ExtractorSettings settings = published;
+        settings.learning_rate = 0.1F;
+        settings.clamp = clamp;
+        on_each_backend([&](Backend& backend) {
+          Learner by_events(backend, inputs, old, fresh_rows, settings, responses);
+          Learner dense(backend, inputs, old, fresh_rows, settings, responses);
+          for (std::uint32_t batch = 1; batch <= 3; ++batch) {
+            SpikeArrays spikes = uploaded_spikes(backend, random_events(few, inputs, 0.2, batch), inputs);
+            Array<float> x = backend.allocate<float>(few * inputs);
+            backend.expand_spikes(spikes.view(), x.matrix(few, inputs));
+            by_events.learn(x, few, spikes.view());
+            dense.learn(x, few);
+          }
+          CHECK(difference(dense.rows().values, by_events.rows().values) < 1e-5);
+          if (responses == "linear") CHECK(by_events.multiply_adds < dense.multiply_adds);
         });
       }
     }
