@@ -75,8 +75,10 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     const ConstMatrix post = to_readout ? readout
                                         : ConstMatrix(errors_[projection.target].by_current.matrix(
                                               steps * engine.batch(), projection.fan_out));
-    const ConstMatrix all = trace(engine, p, to_readout ? form_.readout_trace : form_.trace,
-                                  lif(to_readout ? projection.source : projection.target));
+    const ConstMatrix all =
+        trace(engine, p, to_readout ? form_.readout_trace : form_.trace,
+              to_readout && readout_leak_ != 0.0F ? Lif{.decay = readout_leak_}
+                                                  : lif(to_readout ? projection.source : projection.target));
     gradients_[p] = {.post = post, .trace = all, .activity = all};
     if (post.rows < all.rows)  // the same error in all steps: one row a sample, with the sum of the traces
       gradients_[p].post = readout_error,
@@ -86,7 +88,9 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     if (projection.is_recurrent()) continue;
     PopulationErrors& errors = errors_[projection.source];
     const ConstMatrix by_spike = feedback_.propagate(p, post, readout, errors.by_spike.view());
-    backend.lif_backward(lif(projection.source),
+    Lif neuron = lif(projection.source);
+    if (form_.within_step) neuron.adaptation = 0;
+    backend.lif_backward(neuron,
                          {.surrogate = settings_.surrogate,
                           .slope = settings_.slope,
                           .through_time = form_.through_time,
@@ -110,7 +114,7 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
                   errors.row_range(t * batch, batch).values);
     }
   }
-  if (readout_leak_ != 0.0F) backend.filter_back(readout_leak_, steps, errors);
+  if (readout_leak_ != 0.0F && !form_.within_step) backend.filter_back(readout_leak_, steps, errors);
   return errors;
 }
 
