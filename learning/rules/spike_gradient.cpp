@@ -119,14 +119,24 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
 }
 
 WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t p) {
+  Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const Matrix post = traces_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  const float decay = form_.input_trace == Trace::spikes ? 0.0F : lif(projection.target).decay;
-  network_.backend().sum_steps(
-      1.0F, decay, steps,
-      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out), post);
+  PopulationErrors& errors = errors_[projection.target];
+  const std::size_t rows = steps * engine.batch();
+  ConstMatrix by_current = errors.by_current.matrix(rows, projection.fan_out);
+  const bool filtered = form_.input_trace == Trace::filtered_spikes;
+  const Lif& neuron = lif(projection.target);
+  if (filtered && neuron.synapse_decay != 0.0F) {
+    // The first of two filters, on a copy: a recurrent projection's factors are by_current too.
+    const Matrix by_input = errors.by_spike.matrix(rows, projection.fan_out);
+    backend.copy(by_current.values, by_input.values);
+    backend.filter_back(neuron.synapse_decay, steps, by_input);
+    by_current = by_input;
+  }
+  backend.sum_steps(1.0F, filtered ? neuron.decay : 0.0F, steps, by_current, post);
   return {.post = post, .trace = image, .activity = image};
 }
 
