@@ -158,6 +158,30 @@ TEST_CASE("steps run in windows are those run at once", "[clock_engine]") {
   });
 }
 
+TEST_CASE("a read-out of the input leaks as any other", "[clock_engine]") {
+  PlainNetwork plain{.neuron = {.steps = 4}, .sizes = {3, 2}, .leak = 0.5F};
+  plain.draw_weights(1);
+  const std::vector<float> input = {1.0F, -2.0F, 0.5F};
+  const PlainNetwork::Run run = plain.run({input.begin(), input.end()});
+  on_each_backend([&](Backend& backend) {
+    Network network(backend);
+    plain.build(network);
+    ClockEngine engine(network, 4, 1, DeliverySettings());
+    backend.upload(std::span<const float>(input), engine.input(1).values);
+    engine.run();
+    const std::vector<float> step_logits = backend.download(engine.step_logits().values);
+    const std::vector<float> logits = backend.download(engine.logits().values);
+    for (std::size_t j = 0; j < 2; ++j) {
+      double mean = 0;
+      for (std::size_t t = 0; t < 4; ++t) {
+        CHECK(step_logits[2 * t + j] == Approx(run.output[t][1][j]));
+        mean += run.output[t][1][j] / 4;
+      }
+      CHECK(logits[j] == Approx(mean));
+    }
+  });
+}
+
 TEST_CASE("steps beyond the last are refused", "[clock_engine]") {
   const auto backend = make_backend("reference", 1);
   PlainNetwork plain = network_of("lif", false, 0.0F);
