@@ -359,6 +359,33 @@ TEST_CASE(
   });
 }
 
+TEST_CASE("for a loss of the last step alone, one step of ottt is back-propagation through time",
+          "[bptt][ottt]") {
+  // By linearity: what bptt takes for the sum of the losses of all steps, less that of all but the last.
+  PlainNetwork plain = network_of("lif", {6, 9, 8, 4}), shorter = plain;
+  shorter.neuron.steps -= 1;
+  const std::vector<float> error = random_values(batch * 4, 9);
+  std::vector<float> of_last(plain.neuron.steps * batch * 4, 0.0F);
+  std::copy(error.begin(), error.end(), of_last.end() - batch * 4);
+  on_each_backend([&](Backend& backend) {
+    const auto of_sum = [&](const PlainNetwork& network) {
+      RuleNetwork result(backend, network, "bptt");
+      result.show(inputs_of(network));
+      std::vector<float> scaled = error;
+      for (float& element : scaled) element *= static_cast<float>(network.neuron.steps);
+      result.learn(scaled);
+      return result.gradient(1);
+    };
+    Doubles expected = of_sum(plain);
+    const Doubles of_others = of_sum(shorter);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] -= of_others[i];
+    RuleNetwork ottt(backend, plain, "ottt");
+    ottt.show(inputs_of(plain));
+    ottt.learn(of_last);
+    CHECK(difference(expected, ottt.gradient(1)) < tolerance);
+  });
+}
+
 TEST_CASE("e-prop is the published recursion of eligibility vectors", "[eprop]") {
   std::vector<PlainNetwork> networks = {network_of("alif", {2, 2, 2}, true, 0.5F),
                                         network_of("lif", {2, 2, 2}, true, 0.5F),
