@@ -269,7 +269,8 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.neuron.tau; }),
       real_key(
           "neuron.threshold", positive, "potential",
-          "Firing threshold before training; a spike takes it off the membrane and carries threshold/dt.",
+          "Firing threshold before training, which a spike takes off the membrane. A spike carries threshold/dt "
+          "with lif_dsr, 1 with others.",
           [](auto& c) -> auto& { return c.neuron.threshold; }),
       real_key(
           "neuron.lowest_threshold", positive, "potential", "Floor under the trained thresholds.",
@@ -305,7 +306,7 @@ const std::vector<ConfigKey>& config_keys() {
           "Derivative of a spike in all rules but dsr: sigmoid, arctan, fast_sigmoid or triangle.",
           [](auto& c) -> auto& { return c.rule.surrogate; }),
       real_key(
-          "rule.slope", positive, "1/potential", "Slope of the surrogate at the threshold.",
+          "rule.slope", positive, "1/potential", "Steepness of the surrogate: the larger, the narrower.",
           [](auto& c) -> auto& { return c.rule.slope; }),
       flag_key(
           "rule.detached_reset", "Leave the reset out of the derivative of bptt.",

@@ -53,10 +53,13 @@ std::size_t steps_per_update(const Config& config, const Rule& rule) {
 NeuronSettings neuron_settings(const Config& config) {
   if (config.neuron.reset != "soft" && config.neuron.reset != "hard")
     throw ConfigError(fmt::format("neuron.reset: '{}' is not one of soft, hard", config.neuron.reset));
-  if (config.neuron.model == "lif_dsr")
-    refuse_unread(config, "lif_dsr neurons", {"neuron.reset", "neuron.synapse_tau"});
-  if (config.neuron.model != "alif")
-    refuse_unread(config, config.neuron.model + " neurons", {"neuron.adaptation", "neuron.adaptation_tau"});
+  const std::string& model = config.neuron.model;
+  const std::string reader = "the neuron model " + model;
+  if (model == "lif_dsr") refuse_unread(config, reader, {"neuron.reset", "neuron.synapse_tau"});
+  if (model != "alif") refuse_unread(config, reader, {"neuron.adaptation", "neuron.adaptation_tau"});
+  if (model == "lif" || model == "if" || model == "alif")
+    refuse_unread(config, reader, {"neuron.firing_fraction", "neuron.lowest_threshold"});
+  if (model == "if") refuse_unread(config, reader, {"neuron.tau"});
   return {.steps = config.neuron.steps,
           .dt = config.neuron.dt,
           .tau = config.neuron.tau,
@@ -73,6 +76,8 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
     refuse_unread(config, "the rule dsr",
                   {"rule.surrogate", "rule.slope", "rule.detached_reset", "network.readout_tau"});
   }
+  if (config.rule.name == "ottt" || config.rule.name == "eprop")
+    refuse_unread(config, "the rule " + config.rule.name, {"rule.detached_reset"});
   return {.max_batch = max_batch,
           .steps = config.neuron.steps,
           .surrogate = surrogate(config.rule.surrogate),

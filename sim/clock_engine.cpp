@@ -139,8 +139,11 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
   }
   if (step_logits_.size() == 0)
     step_logits_ = backend.allocate<float>(steps_ * max_batch_ * projection.fan_out);
-  ConstMatrix from_spikes = currents(projection, step_logits_);
-  const Matrix steps = step_logits_.matrix(from_spikes.rows, from_spikes.cols);
+  const ConstMatrix arriving = currents(projection, step_logits_);
+  const Matrix steps = step_logits_.matrix(count_ * batch_, projection.fan_out);
+  // A static input brings the same in each step.
+  for (std::size_t row = arriving.rows; row < steps.rows; row += batch_)
+    backend.copy(arriving.values, steps.row_range(row, batch_).values);
   const Matrix state = readout_state_.matrix(batch_, projection.fan_out);
   if (first_ == 0) backend.clear(state.values);
   backend.filter(leak, count_, steps, state);

@@ -12,6 +12,7 @@ class Bptt final : public SpikeGradient {
       : SpikeGradient(network, feedback, settings,
                       {.name = "bptt",
                        .through_time = true,
+                       .within_step = false,
                        .step_losses = false,
                        .trace = Trace::spikes,
                        .input_trace = Trace::spikes,

@@ -20,6 +20,7 @@ class Eprop final : public SpikeGradient {
       : SpikeGradient(network, feedback, settings,
                       {.name = "eprop",
                        .through_time = false,
+                       .within_step = false,
                        .step_losses = true,
                        .trace = Trace::filtered_spikes,
                        .input_trace = Trace::filtered_spikes,

@@ -82,7 +82,9 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     if (projection.is_recurrent()) continue;
     PopulationErrors& errors = errors_[projection.source];
     const ConstMatrix by_spike = feedback_.propagate(p, error, readout, errors.by_spike.view());
-    backend.lif_backward(lif(projection.source),
+    Lif neuron = lif(projection.source);
+    if (form_.within_step) neuron.adaptation = 0;
+    backend.lif_backward(neuron,
                          {.surrogate = settings_.surrogate,
                           .slope = settings_.slope,
                           .through_time = form_.through_time,
@@ -106,7 +108,7 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
                   errors.row_range(t * batch, batch).values);
     }
   }
-  if (readout_leak_ != 0.0F) backend.filter_back(readout_leak_, steps, errors);
+  if (readout_leak_ != 0.0F && !form_.within_step) backend.filter_back(readout_leak_, steps, errors);
   return errors;
 }
 
@@ -133,7 +135,9 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   network_.backend().expand_spikes(events, rows);
   const Presynaptic spikes(rows, events);
 
-  const Lif& neuron = lif(to_readout ? projection.source : projection.target);
+  const Lif neuron = to_readout && readout_leak_ != 0.0F
+                         ? Lif{.decay = readout_leak_}
+                         : lif(to_readout ? projection.source : projection.target);
   const bool filtered = (to_readout ? form_.readout_trace : form_.trace) == Trace::filtered_spikes;
   if (settings_.past_in_traces && (filtered || projection.is_recurrent()))
     return {

@@ -22,6 +22,7 @@ class SpikeGradient : public Rule {
  public:
   Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
   bool has_step_losses() const override { return form_.step_losses; }
+  bool is_online() const override { return form_.within_step; }
   std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
@@ -35,10 +36,11 @@ class SpikeGradient : public Rule {
   struct Form {
     const char* name;     ///< of the rule
     bool through_time;    ///< errors travel back in time
+    bool within_step;     ///< nor do they through adaptation or a read-out that leaks
     bool step_losses;     ///< see Rule
     Trace trace;          ///< of spikes between populations
     Trace input_trace;    ///< of the static input
-    Trace readout_trace;  ///< of spikes to the read-out, low-pass as the spiking population's own potential
+    Trace readout_trace;  ///< of spikes to the read-out, low-pass as it leaks, or as their own potential
   };
 
   /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.

@@ -7,6 +7,7 @@
 #include "learning/feedback/backprop.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/golden/golden.hpp"
+#include "tests/learning/summed_gradient.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -65,22 +66,8 @@ struct Trained {
     rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols));
   }
 
-  /// traceᵀ · post
   std::vector<double> weight_gradient(std::size_t projection) const {
-    const WeightGradient gradient = rule->weight_gradient(projection);
-    REQUIRE(gradient.trace.rows == gradient.post.rows);
-    const std::vector<float> trace = backend.download(gradient.trace.values);
-    const std::vector<float> post = backend.download(gradient.post.values);
-    const std::size_t sources = gradient.trace.cols, targets = gradient.post.cols;
-    std::vector<double> sum(sources * targets, 0.0);
-    for (std::size_t row = 0; row < gradient.trace.rows; ++row) {
-      for (std::size_t i = 0; i < sources; ++i) {
-        for (std::size_t j = 0; j < targets; ++j) {
-          sum[i * targets + j] += static_cast<double>(trace[row * sources + i]) * post[row * targets + j];
-        }
-      }
-    }
-    return sum;
+    return summed(backend, rule->weight_gradient(projection));
   }
   double threshold_gradient(std::size_t population) const {
     const std::vector<float> value = backend.download(rule->threshold_gradient(population));

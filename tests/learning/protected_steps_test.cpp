@@ -12,12 +12,26 @@ namespace {
 struct Variant {
   std::string optimiser;
   float momentum, weight_decay;
+  std::string rule = "dsr", update = "sequence";
+  bool recurrent = false;
 };
 
-const Variant variants[] = {{"sgd", 0, 0},  {"sgd", 0.9F, 0},  {"sgd", 0, 0.1F}, {"sgd", 0.9F, 0.1F},
-                            {"adam", 0, 0}, {"adam", 0, 0.1F}, {"adamw", 0, 0},  {"adamw", 0, 0.1F}};
+const Variant variants[] = {{"sgd", 0, 0},
+                            {"sgd", 0.9F, 0},
+                            {"sgd", 0, 0.1F},
+                            {"sgd", 0.9F, 0.1F},
+                            {"adam", 0, 0},
+                            {"adam", 0, 0.1F},
+                            {"adamw", 0, 0},
+                            {"adamw", 0, 0.1F},
+                            {"sgd", 0.9F, 0, "bptt"},
+                            {"adam", 0, 0, "bptt"},
+                            {"sgd", 0.9F, 0, "ottt"},
+                            {"adam", 0, 0, "ottt"},
+                            {"sgd", 0, 0, "ottt", "step", true},
+                            {"sgd", 0.9F, 0, "eprop"},
+                            {"adam", 0, 0, "eprop", "sequence", true}};
 
-constexpr std::size_t projections = 3;
 constexpr std::size_t updates = 6;
 
 Config config_of(const Variant& variant, const std::string& protection) {
@@ -25,7 +39,17 @@ Config config_of(const Variant& variant, const std::string& protection) {
   config.training.batch_size = 24;  // more than the read-out has neurons: there gradients are projected
   config.network.hidden = {40, 30};
   config.protection.name = protection;
-  config.hlop.ranks = "8,12,12";
+  config.hlop.ranks = variant.recurrent ? "8,12,12,12,12" : "8,12,12";
+  config.network.recurrent = variant.recurrent;
+  config.rule.name = variant.rule;
+  config.rule.update = variant.update;
+  if (variant.rule != "dsr") {
+    config.neuron.model = variant.recurrent ? "alif" : "lif";
+    config.neuron.steps = 6;
+    config.neuron.dt = 1;
+    config.neuron.tau = 2;
+    config.neuron.threshold = 0.5F;
+  }
   config.hlop.orthonormalise = true;
   config.hebbian.learning_rate = {0.05F};
   config.tasks.count = 2;
@@ -125,6 +149,7 @@ double leak(const std::vector<double>& x, const std::vector<float>& before, cons
 /// what its subspaces hold of that activity.
 std::vector<double> leaks(Backend& backend, const Config& config) {
   Training training(backend, config);
+  const std::size_t projections = training.trainer.network().projections().size();
   training.begin_task(0, 1);
   training.finish_task();
   std::vector<std::vector<double>> old_activity;
@@ -156,15 +181,16 @@ std::vector<double> leaks(Backend& backend, const Config& config) {
 
 }  // namespace
 
-TEST_CASE("whatever the optimiser, a protected network's steps leave old currents as they were",
+TEST_CASE("whatever the optimiser and the rule, a protected network's steps leave old currents as they were",
           "[protected_steps]") {
   on_each_backend([](Backend& backend) {
     for (const Variant& variant : variants) {
-      INFO(variant.optimiser << ", momentum " << variant.momentum << ", weight decay "
-                             << variant.weight_decay);
+      INFO(variant.optimiser << ", momentum " << variant.momentum << ", weight decay " << variant.weight_decay
+                             << ", " << variant.rule << ", update " << variant.update << ", recurrent "
+                             << variant.recurrent);
       const std::vector<double> kept = leaks(backend, config_of(variant, "hlop"));
       const std::vector<double> lost = leaks(backend, config_of(variant, "none"));
-      for (std::size_t p = 0; p < projections; ++p) {
+      for (std::size_t p = 0; p < kept.size(); ++p) {
         INFO("projection " << p);
         CHECK(kept[p] < 1e-5);
         CHECK(lost[p] > 0.05);

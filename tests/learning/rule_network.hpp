@@ -1,0 +1,81 @@
+#pragma once
+
+#include "learning/rules/rule.hpp"
+#include "tests/learning/summed_gradient.hpp"
+#include "tests/plain_network.hpp"
+
+namespace orthospike::testing {
+
+/// A network with a rule, driven by hand: the errors at the read-out are the test's.
+struct RuleNetwork {
+  RuleNetwork(Backend& b, const PlainNetwork& plain, const std::string& rule_name,
+              const std::string& feedback_name = "backprop", RuleSettings settings = {})
+      : backend(b), classes(plain.sizes.back()), network(b) {
+    plain.build(network);
+    settings.max_batch = 8;
+    settings.steps = plain.neuron.steps;
+    engine = std::make_unique<ClockEngine>(network, settings.steps, settings.max_batch, DeliverySettings());
+    feedback = error_feedbacks().make(feedback_name, network, 2022);
+    rule = rules().make(rule_name, network, *feedback, settings);
+  }
+
+  void show(const std::vector<float>& inputs) {
+    const std::size_t batch = inputs.size() / network.populations()[0].size;
+    backend.upload(std::span<const float>(inputs), engine->input(batch).values);
+  }
+  /// Steps first … first + count - 1 and their gradients, for errors [batch or count·batch × classes].
+  void learn(std::size_t first, std::size_t count, const std::vector<float>& errors) {
+    engine->run_steps(first, count, rule->recording());
+    stored = uploaded(backend, errors);
+    rule->backward(*engine, stored.matrix(errors.size() / classes, classes));
+  }
+  void learn(const std::vector<float>& errors) { learn(0, engine->steps(), errors); }
+  Doubles gradient(std::size_t projection) const {
+    return summed(backend, rule->weight_gradient(projection));
+  }
+
+  /// The weights [source × target] through which errors come back: what is returned for errors of one target,
+  /// or class, at a time.
+  std::vector<float> feedback_weights(std::size_t projection) {
+    const Projection& forward = network.projections()[projection];
+    const std::size_t targets = feedback->is_direct() ? classes : forward.fan_out;
+    const auto identity = [&](std::size_t size) {
+      std::vector<float> values(size * size, 0.0F);
+      for (std::size_t i = 0; i < size; ++i) values[i * size + i] = 1.0F;
+      return uploaded(backend, values);
+    };
+    const Array<float> of_targets = identity(forward.fan_out), of_classes = identity(classes);
+    Array<float> room = backend.allocate<float>(forward.fan_in * targets);
+    const ConstMatrix back =
+        feedback->propagate(projection, of_targets.matrix(forward.fan_out, forward.fan_out),
+                            of_classes.matrix(classes, classes), room.view());
+    REQUIRE(back.rows == targets);
+    REQUIRE(back.cols == forward.fan_in);
+    const std::vector<float> rows = backend.download(back.values);
+    std::vector<float> weights(rows.size());
+    for (std::size_t j = 0; j < targets; ++j) {
+      for (std::size_t i = 0; i < forward.fan_in; ++i)
+        weights[i * targets + j] = rows[j * forward.fan_in + i];
+    }
+    return weights;
+  }
+
+  Backend& backend;
+  std::size_t classes;
+  Network network;
+  std::unique_ptr<ClockEngine> engine;
+  std::unique_ptr<ErrorFeedback> feedback;
+  std::unique_ptr<Rule> rule;
+  Array<float> stored;  ///< errors, which gradients may refer to
+};
+
+/// What comes back through weights [source × target].
+inline Doubles back_through(const std::vector<float>& weights, const Doubles& errors) {
+  Doubles sums(weights.size() / errors.size(), 0.0);
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    for (std::size_t j = 0; j < errors.size(); ++j) sums[i] += weights[i * errors.size() + j] * errors[j];
+  }
+  return sums;
+}
+
+}  // namespace orthospike::testing

@@ -1,0 +1,217 @@
+#include "learning/trainer.hpp"
+
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "tests/learning/rule_network.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+constexpr std::size_t batch = 8;
+
+Config config_of(const std::string& rule, const std::string& update) {
+  Config config;
+  config.training.batch_size = batch;
+  config.network.hidden = {20, 15};
+  config.neuron.model = "lif";
+  config.neuron.steps = 4;
+  config.neuron.dt = 1;
+  config.neuron.tau = 2;
+  config.neuron.threshold = 0.5F;
+  config.rule.name = rule;
+  config.rule.update = update;
+  config.protection.name = "none";
+  config.hlop.ranks = "1";
+  return config;
+}
+
+const ImageData& digit_images() {
+  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
+  return data;
+}
+
+/// What one batch of the first digits leaves behind.
+struct Learned {
+  std::vector<std::vector<float>> weights = {};
+  double loss = 0;
+  std::uint32_t correct = 0;
+};
+
+std::vector<std::uint32_t> numbers(std::size_t count) {
+  std::vector<std::uint32_t> result(count);
+  std::iota(result.begin(), result.end(), 0U);
+  return result;
+}
+
+Learned learned(Backend& backend, const Config& config) {
+  const StoredImages images(backend, digit_images().train, batch);
+  Trainer trainer(backend, config, 64, 10);
+  const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
+  auto loss = backend.allocate<double>(1);
+  auto correct = backend.allocate<std::uint32_t>(1);
+  trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 1});
+  trainer.train_batch(images, samples.view(), pixel_order.view(), loss.view(), correct.view());
+  Learned result{.loss = downloaded(backend, loss)[0], .correct = downloaded(backend, correct)[0]};
+  for (const Projection& projection : trainer.network().projections())
+    result.weights.push_back(downloaded(backend, projection.weights));
+  return result;
+}
+
+/// The same by hand: `count` steps, their gradients, a step against them, and on.
+Learned by_hand(Backend& backend, const Config& config, std::size_t count) {
+  PlainNetwork plain{.neuron = neuron_settings(config),
+                     .sizes = {64, 20, 15, 10},
+                     .recurrent = config.network.recurrent,
+                     .leak = config.network.readout_tau == 0 ? 0 : 1 - 1 / config.network.readout_tau};
+  RuleNetwork network(backend, plain, config.rule.name);
+  network.network.initialise_weights(config.experiment.seed);
+  const StoredImages images(backend, digit_images().train, batch);
+  const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
+  backend.encode_images(images.pixels.view(), samples.view(), pixel_order.view(), config.data.mean,
+                        config.data.deviation, network.engine->input(batch));
+  Learned result;
+  for (const Projection& projection : network.network.projections())
+    result.weights.push_back(downloaded(backend, projection.weights));
+  for (std::size_t first = 0; first < config.neuron.steps; first += count) {
+    network.engine->run_steps(first, count, network.rule->recording());
+    const std::vector<float> logits = backend.download(network.engine->step_logits().values);
+    // Softmax less one-hot, over samples and steps.
+    std::vector<float> errors;
+    for (std::size_t row = 0; row < count * batch; ++row) {
+      const std::uint8_t label = digit_images().train.labels[row % batch];
+      double sum = 0;
+      for (std::size_t c = 0; c < 10; ++c) sum += std::exp(logits[row * 10 + c]);
+      for (std::size_t c = 0; c < 10; ++c) {
+        const double error = std::exp(logits[row * 10 + c]) / sum - (c == label ? 1 : 0);
+        errors.push_back(static_cast<float>(error / (batch * static_cast<double>(config.neuron.steps))));
+      }
+      result.loss -=
+          std::log(std::exp(logits[row * 10 + label]) / sum) / static_cast<double>(config.neuron.steps);
+    }
+    network.stored = uploaded(backend, errors);
+    network.rule->backward(*network.engine, network.stored.matrix(count * batch, 10));
+    for (std::size_t p = 0; p < result.weights.size(); ++p) {
+      const Doubles gradient = network.gradient(p);
+      for (std::size_t i = 0; i < gradient.size(); ++i)
+        result.weights[p][i] -= config.optimiser.learning_rate * static_cast<float>(gradient[i]);
+      backend.upload(std::span<const float>(result.weights[p]),
+                     network.network.projections()[p].weights.view());
+    }
+  }
+  const std::vector<float> logits = backend.download(network.engine->logits().values);
+  for (std::size_t b = 0; b < batch; ++b) {
+    const auto row = logits.begin() + static_cast<std::ptrdiff_t>(10 * b);
+    if (std::max_element(row, row + 10) - row == digit_images().train.labels[b]) ++result.correct;
+  }
+  return result;
+}
+
+double difference(const Learned& a, const Learned& b) {
+  double largest = 0;
+  for (std::size_t p = 0; p < a.weights.size(); ++p) {
+    for (std::size_t i = 0; i < a.weights[p].size(); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(a.weights[p][i]) - b.weights[p][i]));
+  }
+  return largest;
+}
+
+/// The sentence with which a trainer is refused; empty when it is taken.
+std::string refusal(const std::vector<std::string>& arguments) {
+  const auto backend = make_backend("reference", 1);
+  try {
+    Trainer(*backend, read_config("", arguments), 64, 10);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a batch is learned as by hand, after the sequence or after each step", "[trainer]") {
+  on_each_backend([](Backend& backend) {
+    for (const bool recurrent : {false, true}) {
+      for (const float readout_tau : {0.0F, 4.0F}) {
+        INFO("recurrent " << recurrent << ", readout_tau " << readout_tau);
+        Config steps = config_of("ottt", "step"), sequence = config_of("ottt", "sequence"),
+               eprop = config_of("eprop", "sequence");
+        for (Config* config : {&steps, &sequence, &eprop}) {
+          config->network.recurrent = recurrent;
+          config->network.readout_tau = readout_tau;
+        }
+        const Learned by_steps = learned(backend, steps), by_sequence = learned(backend, sequence);
+        const Learned expected = by_hand(backend, steps, 1), whole = by_hand(backend, sequence, 4);
+        CHECK(difference(by_steps, expected) < 1e-6);
+        CHECK(by_steps.loss == Approx(expected.loss).epsilon(1e-5));
+        CHECK(by_steps.correct == expected.correct);
+        CHECK(difference(by_sequence, whole) < 1e-6);
+        CHECK(by_sequence.loss == Approx(whole.loss).epsilon(1e-5));
+        CHECK(by_sequence.correct == whole.correct);
+        CHECK(difference(by_steps, by_sequence) > 1e-4);
+        CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 4)) < 1e-6);
+      }
+    }
+  });
+}
+
+TEST_CASE("rules, neurons and networks that do not fit are refused in one sentence", "[trainer]") {
+  const std::string lif = "--neuron.model=lif", bptt = "--rule.name=bptt", ottt = "--rule.name=ottt",
+                    eprop = "--rule.name=eprop", recurrent = "--network.recurrent=true",
+                    ranks = "--hlop.ranks=8";
+  CHECK(refusal({lif, bptt}).empty());
+  CHECK(refusal({lif, ottt, recurrent, ranks, "--rule.update=step", "--network.readout_tau=1"}).empty());
+  CHECK(refusal({"--neuron.model=alif", eprop, recurrent, ranks, "--network.readout_tau=1"}).empty());
+
+  CHECK(refusal({bptt}) ==
+        "rule.name: the rule bptt needs surrogate derivatives; set neuron.model to lif, if or alif");
+  CHECK(refusal({lif}) ==
+        "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
+  CHECK(refusal({lif, bptt, recurrent}) ==
+        "network.recurrent: the rule bptt does not go back through recurrent projections; use eprop or ottt");
+  CHECK(refusal({recurrent}) ==
+        "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent ones");
+  for (const std::string rule : {"bptt", "eprop"}) {
+    CHECK(refusal({lif, "--rule.name=" + rule, "--rule.update=step"}) ==
+          "rule.update: the rule " + rule + " changes weights after the whole sequence only");
+  }
+  CHECK(refusal({"--rule.update=step"}) ==
+        "rule.update: the rule dsr changes weights after the whole sequence only");
+  CHECK(refusal({"--rule.update=x"}) == "rule.update: 'x' is not one of sequence, step");
+  CHECK(refusal({lif, bptt, "--rule.surrogate=x"}) ==
+        "rule.surrogate: 'x' is not one of sigmoid, arctan, fast_sigmoid, triangle");
+  CHECK(refusal({lif, bptt, "--neuron.reset=x"}) == "neuron.reset: 'x' is not one of soft, hard");
+  CHECK(refusal({lif, bptt, "--network.readout_tau=0.01"}) ==
+        "network.readout_tau: 0.01 is shorter than neuron.dt, 0.05");
+  CHECK(refusal({"--neuron.model=alif", bptt, "--neuron.reset=hard", "--rule.detached_reset=false"}) ==
+        "rule.detached_reset: errors through a hard reset of alif neurons are not defined");
+}
+
+TEST_CASE("keys that the chosen rule or neurons do not read are refused", "[trainer]") {
+  const std::string lif = "--neuron.model=lif", bptt = "--rule.name=bptt";
+  CHECK(refusal({"--network.readout_tau=1"}) ==
+        "network.readout_tau: the rule dsr does not read it; leave it at 0");
+  CHECK(refusal({"--rule.surrogate=arctan"}) ==
+        "rule.surrogate: the rule dsr does not read it; leave it at sigmoid");
+  CHECK(refusal({"--rule.slope=2"}) == "rule.slope: the rule dsr does not read it; leave it at 4");
+  CHECK(refusal({"--rule.detached_reset=false"}) ==
+        "rule.detached_reset: the rule dsr does not read it; leave it at true");
+  for (const std::string rule : {"ottt", "eprop"}) {
+    CHECK(refusal({lif, "--rule.name=" + rule, "--rule.detached_reset=false"}) ==
+          "rule.detached_reset: the rule " + rule + " does not read it; leave it at true");
+  }
+  CHECK(refusal({lif, bptt, "--rule.detached_reset=false"}).empty());
+  CHECK(refusal({"--neuron.reset=hard"}) ==
+        "neuron.reset: the neuron model lif_dsr does not read it; leave it at soft");
+  CHECK_FALSE(refusal({"--neuron.synapse_tau=1"}).empty());
+  CHECK_FALSE(refusal({lif, bptt, "--neuron.adaptation=1"}).empty());
+  CHECK_FALSE(refusal({lif, bptt, "--neuron.adaptation_tau=1"}).empty());
+  for (const std::string model : {"lif", "if", "alif"}) {
+    CHECK_FALSE(refusal({"--neuron.model=" + model, bptt, "--neuron.firing_fraction=0.5"}).empty());
+    CHECK_FALSE(refusal({"--neuron.model=" + model, bptt, "--neuron.lowest_threshold=0.5"}).empty());
+    CHECK(refusal({"--neuron.model=" + model, bptt, "--neuron.tau=2"}).empty() == (model != "if"));
+  }
+}
+
+}  // namespace orthospike::testing

@@ -1,0 +1,221 @@
+#include <stdexcept>
+
+#include "tests/plain_network.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+constexpr std::size_t batch = 5;
+constexpr Recording everything{.margins = true, .step_logits = true};
+
+PlainNetwork network_of(const std::string& model, bool recurrent, float leak) {
+  PlainNetwork plain{.model = model,
+                     .neuron = {.steps = 9,
+                                .dt = 0.25F,
+                                .tau = 1.0F,
+                                .threshold = 0.75F,
+                                .adaptation = 0.25F,
+                                .adaptation_tau = 2.0F},
+                     .sizes = {13, 37, 29, 5},
+                     .recurrent = recurrent,
+                     .leak = leak};
+  return plain;
+}
+
+std::vector<PlainNetwork> networks() {
+  std::vector<PlainNetwork> all;
+  for (const std::string model : {"lif", "if", "alif"}) {
+    for (const bool recurrent : {false, true}) all.push_back(network_of(model, recurrent, 0.0F));
+  }
+  all.push_back(network_of("lif", false, 0.5F));
+  all.push_back(network_of("alif", true, 0.75F));
+  all.push_back(network_of("lif", true, 0.0F));
+  all.back().neuron.synapse_tau = 0.5F;
+  all.push_back(network_of("lif", true, 0.25F));
+  all.back().neuron.hard_reset = true;
+  for (PlainNetwork& plain : all) plain.draw_weights(1);
+  return all;
+}
+
+std::string described(const PlainNetwork& plain) {
+  return plain.model + (plain.recurrent ? ", recurrent" : "") + ", leak " + std::to_string(plain.leak) +
+         ", synapse_tau " + std::to_string(plain.neuron.synapse_tau) +
+         (plain.neuron.hard_reset ? ", hard reset" : "");
+}
+
+struct Simulation {
+  Simulation(Backend& backend, const PlainNetwork& plain) : network(backend) {
+    plain.build(network);
+    engine = std::make_unique<ClockEngine>(network, plain.neuron.steps, batch, DeliverySettings());
+    backend.upload(std::span<const float>(inputs), engine->input(batch).values);
+  }
+
+  const std::vector<float> inputs = random_values(batch * 13, 7, -1.0F, 2.0F);
+  Network network;
+  std::unique_ptr<ClockEngine> engine;
+};
+
+}  // namespace
+
+TEST_CASE("networks of lif neurons do what plain loops over steps do", "[clock_engine]") {
+  on_each_backend([](Backend& backend) {
+    for (const PlainNetwork& plain : networks()) {
+      INFO(described(plain));
+      Simulation simulation(backend, plain);
+      ClockEngine& engine = *simulation.engine;
+      engine.run(everything);
+      const std::size_t steps = plain.neuron.steps;
+      const std::vector<float> logits = backend.download(engine.logits().values);
+      const std::vector<float> step_logits = backend.download(engine.step_logits().values);
+      double total = 0;
+      for (std::size_t b = 0; b < batch; ++b) {
+        const auto first = simulation.inputs.begin() + static_cast<std::ptrdiff_t>(13 * b);
+        const PlainNetwork::Run run = plain.run({first, first + 13});
+        REQUIRE(run.nearest > 1e-6);
+        Doubles mean_logits(5, 0.0);
+        for (std::size_t t = 0; t < steps; ++t) {
+          for (std::size_t j = 0; j < 5; ++j) {
+            CHECK(step_logits[(t * batch + b) * 5 + j] == Approx(run.output[t][3][j]).margin(1e-5));
+            mean_logits[j] += run.output[t][3][j] / static_cast<double>(steps);
+          }
+        }
+        for (std::size_t j = 0; j < 5; ++j) CHECK(logits[b * 5 + j] == Approx(mean_logits[j]).margin(1e-5));
+        for (const std::size_t k : {1U, 2U}) {
+          const ConstActivity activity = engine.activity(k);
+          const EventLists spikes = downloaded_spikes(backend, activity.spikes);
+          const std::vector<float> margins = backend.download(activity.margin.values);
+          const std::vector<float> means = backend.download(activity.mean_output.values);
+          Doubles mean(plain.sizes[k], 0.0);
+          for (std::size_t t = 0; t < steps; ++t) {
+            const std::size_t row = t * batch + b;
+            std::vector<std::uint32_t> expected;
+            for (std::size_t i = 0; i < plain.sizes[k]; ++i) {
+              if (run.output[t][k][i] == 1.0) expected.push_back(static_cast<std::uint32_t>(i));
+              mean[i] += run.output[t][k][i] / static_cast<double>(steps);
+              CHECK(margins[row * plain.sizes[k] + i] == Approx(run.margin[t][k][i]).margin(1e-5));
+            }
+            CHECK(spikes[row] == expected);
+            total += static_cast<double>(expected.size());
+          }
+          for (std::size_t i = 0; i < mean.size(); ++i)
+            CHECK(means[b * mean.size() + i] == Approx(mean[i]).margin(1e-6));
+        }
+      }
+      CHECK(engine.work().spikes == total);
+      CHECK(total > 0.1 * static_cast<double>(steps * batch * (37 + 29)));
+      CHECK(total < 0.7 * static_cast<double>(steps * batch * (37 + 29)));
+    }
+  });
+}
+
+TEST_CASE("steps run in windows are those run at once", "[clock_engine]") {
+  on_each_backend([](Backend& backend) {
+    for (const PlainNetwork& plain : networks()) {
+      for (const Recording& recording : {everything, Recording{}}) {
+        INFO(described(plain) << ", step logits " << recording.step_logits);
+        Simulation whole(backend, plain), parts(backend, plain);
+        whole.engine->run(everything);
+        const std::vector<float> step_logits = backend.download(whole.engine->step_logits().values);
+        const std::vector<float> margins = backend.download(whole.engine->activity(2).margin.values);
+        EventLists all[3];
+        for (const std::size_t k : {1U, 2U})
+          all[k] = downloaded_spikes(backend, whole.engine->activity(k).spikes);
+
+        std::size_t first = 0;
+        for (const std::size_t count : {4U, 1U, 1U, 3U}) {
+          ClockEngine& engine = *parts.engine;
+          engine.run_steps(first, count, recording);
+          CHECK(engine.first_step() == first);
+          CHECK(engine.step_count() == count);
+          const auto part_of = [&](const std::vector<float>& values, std::size_t cols) {
+            const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first * batch * cols);
+            return Doubles(begin, begin + static_cast<std::ptrdiff_t>(count * batch * cols));
+          };
+          for (const std::size_t k : {1U, 2U}) {
+            const EventLists spikes = downloaded_spikes(backend, engine.activity(k).spikes);
+            REQUIRE(spikes.size() == count * batch);
+            for (std::size_t row = 0; row < spikes.size(); ++row)
+              CHECK(spikes[row] == all[k][first * batch + row]);
+          }
+          CHECK(engine.activity(2).margin.empty() == !recording.margins);
+          if (recording.margins) {
+            const std::vector<float> part = backend.download(engine.activity(2).margin.values);
+            CHECK(difference(part_of(margins, 29), {part.begin(), part.end()}) < 1e-5);
+          }
+          if (recording.step_logits) {
+            const std::vector<float> part = backend.download(engine.step_logits().values);
+            CHECK(difference(part_of(step_logits, 5), {part.begin(), part.end()}) < 1e-5);
+          }
+          first += count;
+        }
+        const std::vector<float> expected = backend.download(whole.engine->logits().values);
+        const std::vector<float> logits = backend.download(parts.engine->logits().values);
+        CHECK(difference({expected.begin(), expected.end()}, {logits.begin(), logits.end()}) < 1e-5);
+        CHECK(parts.engine->work().samples == batch);
+        CHECK(parts.engine->work().spikes == whole.engine->work().spikes);
+      }
+    }
+  });
+}
+
+TEST_CASE("a read-out of the input leaks as any other", "[clock_engine]") {
+  PlainNetwork plain{.neuron = {.steps = 4}, .sizes = {3, 2}, .leak = 0.5F};
+  plain.draw_weights(1);
+  const std::vector<float> input = {1.0F, -2.0F, 0.5F};
+  const PlainNetwork::Run run = plain.run({input.begin(), input.end()});
+  on_each_backend([&](Backend& backend) {
+    Network network(backend);
+    plain.build(network);
+    ClockEngine engine(network, 4, 1, DeliverySettings());
+    backend.upload(std::span<const float>(input), engine.input(1).values);
+    engine.run();
+    const std::vector<float> step_logits = backend.download(engine.step_logits().values);
+    const std::vector<float> logits = backend.download(engine.logits().values);
+    for (std::size_t j = 0; j < 2; ++j) {
+      double mean = 0;
+      for (std::size_t t = 0; t < 4; ++t) {
+        CHECK(step_logits[2 * t + j] == Approx(run.output[t][1][j]));
+        mean += run.output[t][1][j] / 4;
+      }
+      CHECK(logits[j] == Approx(mean));
+    }
+  });
+}
+
+TEST_CASE("steps beyond the last are refused", "[clock_engine]") {
+  const auto backend = make_backend("reference", 1);
+  PlainNetwork plain = network_of("lif", false, 0.0F);
+  plain.draw_weights(1);
+  Simulation simulation(*backend, plain);
+  CHECK_THROWS_AS(simulation.engine->run_steps(0, 0, {}), std::invalid_argument);
+  CHECK_THROWS_AS(simulation.engine->run_steps(7, 3, {}), std::invalid_argument);
+  CHECK_NOTHROW(simulation.engine->run_steps(7, 2, {}));
+}
+
+TEST_CASE("a time constant shorter than a step is refused by its key", "[lif_model]") {
+  const auto backend = make_backend("reference", 1);
+  const NeuronSettings good{
+      .steps = 2, .dt = 0.5F, .tau = 0.5F, .threshold = 1, .synapse_tau = 0.5F, .adaptation_tau = 0.5F};
+  for (const std::string model : {"lif", "if", "alif"})
+    CHECK_NOTHROW(neuron_models().make(model, *backend, good));
+  const auto refusal = [&](const std::string& model, float NeuronSettings::*member) {
+    NeuronSettings bad = good;
+    bad.*member = 0.25F;
+    try {
+      neuron_models().make(model, *backend, bad);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal("lif", &NeuronSettings::tau) == "neuron.tau: 0.25 is shorter than neuron.dt, 0.5");
+  CHECK(refusal("lif", &NeuronSettings::synapse_tau) ==
+        "neuron.synapse_tau: 0.25 is shorter than neuron.dt, 0.5");
+  CHECK(refusal("alif", &NeuronSettings::adaptation_tau) ==
+        "neuron.adaptation_tau: 0.25 is shorter than neuron.dt, 0.5");
+  // Neurons do not refuse what they do not read.
+  CHECK(refusal("if", &NeuronSettings::tau).empty());
+  CHECK(refusal("lif", &NeuronSettings::adaptation_tau).empty());
+}
+
+}  // namespace orthospike::testing
