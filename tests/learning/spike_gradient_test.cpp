@@ -1,3 +1,4 @@
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -429,40 +430,71 @@ TEST_CASE("a batch leaves nothing behind for the next", "[bptt][ottt][eprop]") {
   });
 }
 
-TEST_CASE("subspaces learn from spikes with bptt, from both with ottt, from traces with eprop",
-          "[bptt][ottt][eprop]") {
+TEST_CASE("subspaces learn from the spikes of every step", "[bptt][ottt][eprop]") {
   const auto backend = make_backend("cpu", 1);
   for (const std::string rule : {"bptt", "ottt", "eprop"}) {
-    INFO(rule);
-    const PlainNetwork plain = network_of("lif", {6, 9, 8, 4});
-    RuleNetwork network(*backend, plain, rule);
-    network.show(inputs_of(plain));
-    network.learn(random_values((rule == "bptt" ? 1 : plain.neuron.steps) * batch * 4, 8));
-    const std::size_t rows = plain.neuron.steps * batch;
-    const ConstMatrix activity = network.rule->weight_gradient(1).activity;
-    const std::vector<float> values = backend->download(activity.values);
-    std::vector<Doubles> spikes(rows), traces(rows);
-    for (std::size_t b = 0; b < batch; ++b) {
-      const PlainNetwork::Run run = run_of(plain, b);
-      Doubles trace(9, 0.0);
-      for (std::size_t t = 0; t < plain.neuron.steps; ++t) {
-        spikes[t * batch + b] = run.output[t][1];
-        for (std::size_t i = 0; i < 9; ++i) trace[i] = plain.decay() * trace[i] + run.output[t][1][i];
-        traces[t * batch + b] = trace;
+    for (const bool past_in_traces : {true, false}) {
+      INFO(rule << ", past in traces " << past_in_traces);
+      const PlainNetwork plain = network_of("lif", {6, 9, 8, 4});
+      RuleNetwork network(*backend, plain, rule, "backprop", {.past_in_traces = past_in_traces});
+      network.show(inputs_of(plain));
+      network.learn(random_values((rule == "bptt" ? 1 : plain.neuron.steps) * batch * 4, 8));
+      const Presynaptic activity = network.rule->weight_gradient(1).activity;
+      REQUIRE(activity.rows == plain.neuron.steps * batch);
+      CHECK(activity.rows <= network.rule->max_rows());
+      const std::vector<float> values = backend->download(activity.values);
+      const EventLists events = downloaded_spikes(*backend, activity.spikes);
+      for (std::size_t b = 0; b < batch; ++b) {
+        const PlainNetwork::Run run = run_of(plain, b);
+        for (std::size_t t = 0; t < plain.neuron.steps; ++t) {
+          const std::size_t row = t * batch + b;
+          const auto first = values.begin() + static_cast<std::ptrdiff_t>(9 * row);
+          CHECK(difference(run.output[t][1], {first, first + 9}) < 1e-6);
+          CHECK(static_cast<double>(events[row].size()) ==
+                std::accumulate(run.output[t][1].begin(), run.output[t][1].end(), 0.0));
+        }
+      }
+      CHECK(network.rule->weight_gradient(0).activity.address() ==
+            network.engine->activity(0).mean_output.address());
+    }
+  }
+}
+
+TEST_CASE("the past may be in the traces or in the postsynaptic factors", "[bptt][ottt][eprop]") {
+  on_each_backend([](Backend& backend) {
+    for (const std::string rule : {"bptt", "ottt", "eprop"}) {
+      for (const float leak : {0.0F, 0.5F}) {
+        INFO(rule << ", leak " << leak);
+        PlainNetwork plain = network_of("alif", {6, 9, 8, 4}, rule != "bptt", leak);
+        plain.neuron.synapse_tau = 0.5F;
+        const std::size_t rows = rule == "bptt" ? batch : plain.neuron.steps * batch;
+        const std::vector<float> errors = random_values(rows * 4, 8);
+        RuleNetwork traces(backend, plain, rule, "backprop", {.past_in_traces = true});
+        RuleNetwork factors(backend, plain, rule, "backprop", {.past_in_traces = false});
+        for (RuleNetwork* network : {&traces, &factors}) {
+          network->show(inputs_of(plain));
+          network->learn(errors);
+        }
+        for (std::size_t p = 0; p < plain.weights.size(); ++p) {
+          INFO("projection " << p);
+          CHECK(difference(traces.gradient(p), factors.gradient(p)) < 1e-5);
+          const WeightGradient gradient = factors.rule->weight_gradient(p);
+          if (!gradient.trace.has_events()) continue;
+          // The events are the same rows as the numbers.
+          WeightGradient dense = gradient;
+          dense.trace = ConstMatrix(gradient.trace);
+          Array<float> sums[2] = {backend.allocate<float>(gradient.trace.cols * gradient.post.cols),
+                                  backend.allocate<float>(gradient.trace.cols * gradient.post.cols)};
+          const auto sum = [&](const WeightGradient& g, Array<float>& to) {
+            add_outer_products(backend, 1.0F, g.trace, g.post, 0.0F, to.matrix(g.trace.cols, g.post.cols));
+            const std::vector<float> values = downloaded(backend, to);
+            return Doubles(values.begin(), values.end());
+          };
+          CHECK(difference(sum(dense, sums[0]), sum(gradient, sums[1])) < 1e-5);
+        }
       }
     }
-    std::vector<Doubles> expected;
-    if (rule != "eprop") expected = spikes;
-    if (rule != "bptt") expected.insert(expected.end(), traces.begin(), traces.end());
-    REQUIRE(activity.rows == expected.size());
-    CHECK(activity.rows <= network.rule->max_rows());
-    for (std::size_t row = 0; row < expected.size(); ++row) {
-      const auto first = values.begin() + static_cast<std::ptrdiff_t>(9 * row);
-      CHECK(difference(expected[row], {first, first + 9}) < 1e-6);
-    }
-    CHECK(network.rule->weight_gradient(0).activity.address() ==
-          network.engine->activity(0).mean_output.address());
-  }
+  });
 }
 
 TEST_CASE("bptt refuses recurrent projections, all rules of surrogates other neurons",
