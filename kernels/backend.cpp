@@ -69,6 +69,12 @@ void Backend::sign(float scale, View<const float> x, View<float> y) {
   do_sign(scale, x, y);
 }
 
+void Backend::modulate(ConstMatrix factor, Matrix x) {
+  require(factor.rows == x.rows && (factor.cols == x.cols || factor.cols == 1), "modulate",
+          "factor has other rows, or neither one column nor those of x");
+  if (!x.empty()) do_modulate(factor, x);
+}
+
 void Backend::encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                             View<const std::uint32_t> pixel_order, float mean, float deviation,
                             Matrix currents) {
@@ -173,6 +179,13 @@ void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
   require(loss.size() == 1 && correct.size() == 1, "cross_entropy",
           "loss and correct are not one number each");
   if (!logits.empty()) do_cross_entropy(logits, labels, samples, weight, logit_gradient, loss, correct);
+}
+
+void Backend::mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                           View<const std::uint32_t> samples, View<float> right) {
+  require(logits.rows == samples.size() && right.size() == samples.size(), "mark_correct",
+          "logits, samples and right differ in number");
+  if (!logits.empty()) do_mark_correct(logits, labels, samples, right);
 }
 
 void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {

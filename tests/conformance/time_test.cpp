@@ -1,3 +1,4 @@
+#include <stdexcept>
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
@@ -62,6 +63,34 @@ TEST_CASE("traces follow their equations", "[conformance][time]") {
     const auto z = uploaded(backend, std::vector<float>{1, 2, 4});
     backend.sum_steps(2.0F, 0.5F, 3, z.matrix(3, 1), sum.matrix(1, 1));
     CHECK(downloaded(backend, sum) == std::vector<float>{2 * (1 + 2 * 1.5F + 4 * 1.75F)});
+  });
+}
+
+TEST_CASE("modulate agrees with the reference", "[conformance][dense]") {
+  for (const Shape& s : shapes) {
+    INFO(s.batch << " samples of " << s.n << ", " << s.steps << " steps");
+    const std::size_t rows = s.steps * s.batch;
+    for (const std::size_t cols : {s.n, std::size_t{1}}) {
+      check_conformance([&](Backend& backend) {
+        const auto factor = uploaded(backend, random_values(rows * cols, 1));
+        auto x = uploaded(backend, random_values(rows * s.n, 2));
+        backend.modulate(factor.matrix(rows, cols), x.matrix(rows, s.n));
+        return Outcome{{"x", exactly(downloaded(backend, x))}};
+      });
+    }
+  }
+}
+
+TEST_CASE("modulate multiplies by elements or by rows", "[conformance][dense]") {
+  on_each_backend([](Backend& backend) {
+    const auto factor = uploaded(backend, std::vector<float>{2, -1, 0, 4});
+    auto by_elements = uploaded(backend, std::vector<float>{1, 2, 3, 5});
+    backend.modulate(factor.matrix(2, 2), by_elements.matrix(2, 2));
+    CHECK(downloaded(backend, by_elements) == std::vector<float>{2, -2, 0, 20});
+    auto by_rows = uploaded(backend, std::vector<float>{1, 2, 3, 5});
+    backend.modulate(factor.matrix(4, 1).first_rows(2), by_rows.matrix(2, 2));
+    CHECK(downloaded(backend, by_rows) == std::vector<float>{2, 4, -3, -5});
+    CHECK_THROWS_AS(backend.modulate(factor.matrix(1, 2), by_rows.matrix(2, 2)), std::invalid_argument);
   });
 }
 
