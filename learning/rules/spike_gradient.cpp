@@ -58,7 +58,7 @@ const Lif& SpikeGradient::lif(std::size_t population) const {
   return static_cast<const LifModel&>(*network_.populations()[population].neuron).constants();
 }
 
-void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error) {
+void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
   Backend& backend = network_.backend();
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
@@ -85,7 +85,7 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
 
     if (projection.is_recurrent()) continue;
     PopulationErrors& errors = errors_[projection.source];
-    const ConstMatrix by_spike = feedback_.propagate(p, post, readout, errors.by_spike.view());
+    const ConstMatrix by_spike = error_by_spike(engine, p, post, readout, targets, errors.by_spike.view());
     backend.lif_backward(lif(projection.source),
                          {.surrogate = settings_.surrogate,
                           .slope = settings_.slope,
@@ -119,10 +119,20 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const Matrix post = traces_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  const float decay = form_.input_trace == Trace::spikes ? 0.0F : lif(projection.target).decay;
-  network_.backend().sum_steps(
-      1.0F, decay, steps,
-      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out), post);
+  PopulationErrors& errors = errors_[projection.target];
+  Matrix by_current = errors.by_current.matrix(steps * engine.batch(), projection.fan_out);
+  float decay = 0;
+  if (form_.input_trace == Trace::filtered_spikes) {
+    const Lif& neuron = lif(projection.target);
+    decay = neuron.decay;
+    if (neuron.synapse_decay != 0.0F) {  // one of two filters goes back over the errors instead
+      const Matrix filtered = errors.by_spike.matrix(by_current.rows, by_current.cols);
+      network_.backend().copy(View<const float>(by_current.values), filtered.values);
+      network_.backend().filter_back(neuron.synapse_decay, steps, filtered);
+      by_current = filtered;
+    }
+  }
+  network_.backend().sum_steps(1.0F, decay, steps, by_current, post);
   return {.post = post, .trace = image, .activity = image};
 }
 
