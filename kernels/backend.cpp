@@ -74,6 +74,12 @@ void Backend::sign(float scale, View<const float> x, View<float> y) {
   do_sign(scale, x, y);
 }
 
+void Backend::modulate(ConstMatrix factor, Matrix x) {
+  require(factor.rows == x.rows && (factor.cols == x.cols || factor.cols == 1), "modulate",
+          "factor has other rows, or neither one column nor those of x");
+  if (!x.empty()) do_modulate(factor, x);
+}
+
 void Backend::encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                             View<const std::uint32_t> pixel_order, float mean, float deviation,
                             Matrix currents) {
@@ -170,9 +176,9 @@ void Backend::filter_back(float decay, std::size_t steps, Matrix x) {
   if (!x.empty()) do_filter_back(decay, steps, x);
 }
 
-void Backend::sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) {
+void Backend::sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
   require(x.rows == steps * sum.rows && x.cols == sum.cols, "sum_steps", "x is not [steps·batch × n]");
-  if (!sum.empty()) do_sum_steps(scale, steps, x, sum);
+  if (!sum.empty()) do_sum_steps(scale, decay, steps, x, sum);
 }
 
 void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
@@ -184,6 +190,13 @@ void Backend::cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
   require(loss.size() == 1 && correct.size() == 1, "cross_entropy",
           "loss and correct are not one number each");
   if (!logits.empty()) do_cross_entropy(logits, labels, samples, weight, logit_gradient, loss, correct);
+}
+
+void Backend::mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                           View<const std::uint32_t> samples, View<float> right) {
+  require(logits.rows == samples.size() && right.size() == samples.size(), "mark_correct",
+          "logits, samples and right differ in number");
+  if (!logits.empty()) do_mark_correct(logits, labels, samples, right);
 }
 
 void Backend::remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) {

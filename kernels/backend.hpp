@@ -192,6 +192,8 @@ class Backend {
   void raise_to(float bound, View<float> values);
   /// y ← scale · sign(x), with sign 0 of 0
   void sign(float scale, View<const float> x, View<float> y);
+  /// x[r, i] ← factor[r, i] · x[r, i], or factor[r, 0] · x[r, i] where factor has one column.
+  void modulate(ConstMatrix factor, Matrix x);
 
   // Encoding.
   /// currents[b, j] ← (images[samples[b], pixel_order[j]] / 255 - mean) / deviation.
@@ -244,8 +246,9 @@ class Backend {
   void filter(float decay, std::size_t steps, Matrix x, Matrix last);
   /// The same from the last step to the first: x[t] ← x[t] + decay · x[t + 1], 0 after the last.
   void filter_back(float decay, std::size_t steps, Matrix x);
-  /// sum ← scale · Σ_t x[t]. sum [batch × n].
-  void sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum);
+  /// sum ← scale · Σ_t (1 + decay + … + decay^t) · x[t], t from 0: what a trace of a constant weighs. sum [batch ×
+  /// n].
+  void sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum);
 
   // Loss.
   /// Softmax cross-entropy of logits [steps·batch × classes], row step · batch + b, against
@@ -255,6 +258,9 @@ class Backend {
   /// largest; none when a logit is NaN).
   void cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels, View<const std::uint32_t> samples,
                      float weight, Matrix logit_gradient, View<double> loss, View<std::uint32_t> correct);
+  /// right[b] ← 1 where cross_entropy counts row b of logits [batch × classes] as correct, else 0.
+  void mark_correct(ConstMatrix logits, View<const std::uint8_t> labels, View<const std::uint32_t> samples,
+                    View<float> right);
 
   // Subspaces. A subspace is h [rank × n], one subspace neuron a row.
   /// residual ← x - (x hᵀ) h for x, residual [rows × n]; they may be the same matrix.
@@ -302,6 +308,7 @@ class Backend {
   virtual void do_add(float alpha, View<const float> x, float beta, View<float> y) = 0;
   virtual void do_raise_to(float bound, View<float> values) = 0;
   virtual void do_sign(float scale, View<const float> x, View<float> y) = 0;
+  virtual void do_modulate(ConstMatrix factor, Matrix x) = 0;
 
   virtual void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                                 View<const std::uint32_t> pixel_order, float mean, float deviation,
@@ -324,11 +331,13 @@ class Backend {
   virtual void do_expand_spikes(ConstSpikes spikes, Matrix x) = 0;
   virtual void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) = 0;
   virtual void do_filter_back(float decay, std::size_t steps, Matrix x) = 0;
-  virtual void do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
+  virtual void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) = 0;
 
   virtual void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                                 View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
                                 View<double> loss, View<std::uint32_t> correct) = 0;
+  virtual void do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                               View<const std::uint32_t> samples, View<float> right) = 0;
 
   virtual void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) = 0;
   virtual void do_quantise(float scale, std::size_t levels, View<float> values) = 0;

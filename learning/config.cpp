@@ -269,7 +269,8 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.neuron.tau; }),
       real_key(
           "neuron.threshold", positive, "potential",
-          "Firing threshold before training, which a spike takes off the membrane. A spike carries threshold/dt "
+          "Firing threshold before training, which a spike takes off the membrane. A spike carries "
+          "threshold/dt "
           "with lif_dsr, 1 with others.",
           [](auto& c) -> auto& { return c.neuron.threshold; }),
       real_key(
@@ -299,11 +300,15 @@ const std::vector<ConfigKey>& config_keys() {
           "rule.name",
           "Training rule: dsr (spike representation), bptt (surrogate derivatives through time), ottt "
           "(online "
-          "through time) or eprop (eligibility traces).",
+          "through time), eprop (eligibility traces), decolle (local losses of each population), stdp "
+          "(spike-timing-dependent plasticity under a trained read-out) or rstdp (the same, modulated by "
+          "rewards "
+          "or errors).",
           [](auto& c) -> auto& { return c.rule.name; }),
       text_key(
           "rule.surrogate",
-          "Derivative of a spike in all rules but dsr: sigmoid, arctan, fast_sigmoid or triangle.",
+          "Derivative of a spike in bptt, ottt, eprop and decolle: sigmoid, arctan, fast_sigmoid or "
+          "triangle.",
           [](auto& c) -> auto& { return c.rule.surrogate; }),
       real_key(
           "rule.slope", positive, "1/potential", "Steepness of the surrogate: the larger, the narrower.",
@@ -315,6 +320,55 @@ const std::vector<ConfigKey>& config_keys() {
           "rule.update",
           "When weights change: after the whole sequence of steps, or after every step (ottt only).",
           [](auto& c) -> auto& { return c.rule.update; }),
+      text_key(
+          "rule.stdp",
+          "Which spikes stdp and rstdp pair: pair (each presynaptic with each postsynaptic one) or triplet "
+          "(these, and those with a second spike of either side). Default time constants are those of "
+          "hippocampal pairings in Pfister & Gerstner (2006), with 20 ms as 1; their amplitudes are for "
+          "fewer "
+          "spikes.",
+          [](auto& c) -> auto& { return c.rule.stdp; }),
+      real_key(
+          "rule.stdp_tau_plus", positive, "unit of dt",
+          "Time constant of the presynaptic trace, which postsynaptic spikes potentiate by.",
+          [](auto& c) -> auto& { return c.rule.stdp_tau_plus; }),
+      real_key(
+          "rule.stdp_tau_minus", positive, "unit of dt",
+          "Time constant of the postsynaptic trace, which presynaptic spikes depress by.",
+          [](auto& c) -> auto& { return c.rule.stdp_tau_minus; }),
+      real_key(
+          "rule.stdp_a_plus", not_negative, "-",
+          "Potentiation of a pair at lag 0, times the learning rate; mean over the samples of a batch.",
+          [](auto& c) -> auto& { return c.rule.stdp_a_plus; }),
+      real_key(
+          "rule.stdp_a_minus", not_negative, "-", "The same of depression.",
+          [](auto& c) -> auto& { return c.rule.stdp_a_minus; }),
+      real_key(
+          "rule.stdp_tau_x", positive, "unit of dt",
+          "Time constant of the slow presynaptic trace of triplets.",
+          [](auto& c) -> auto& { return c.rule.stdp_tau_x; }),
+      real_key(
+          "rule.stdp_tau_y", positive, "unit of dt",
+          "Time constant of the slow postsynaptic trace of triplets.",
+          [](auto& c) -> auto& { return c.rule.stdp_tau_y; }),
+      real_key(
+          "rule.stdp_a3_plus", not_negative, "-", "Potentiation of a triplet at lags 0.",
+          [](auto& c) -> auto& { return c.rule.stdp_a3_plus; }),
+      real_key(
+          "rule.stdp_a3_minus", not_negative, "-", "The same of depression.",
+          [](auto& c) -> auto& { return c.rule.stdp_a3_minus; }),
+      text_key(
+          "rule.modulation",
+          "What multiplies the eligibilities of rstdp: reward (of the sample, 1 when right and -1 when "
+          "wrong, "
+          "less the mean of the batch, so nothing is learned from batches of 1) or error (of the neuron, as "
+          "the feedback brings it).",
+          [](auto& c) -> auto& { return c.rule.modulation; }),
+      real_key(
+          "rule.eligibility_tau", positive, "unit of dt",
+          "Time constant at which eligibilities of rstdp decay until the sample ends (1 s in Izhikevich, "
+          "2007).",
+          [](auto& c) -> auto& { return c.rule.eligibility_tau; }),
       text_key(
           "feedback.name",
           "How errors travel back: backprop, feedback_alignment (fixed random weights), sign_symmetric "

@@ -62,6 +62,17 @@ struct Config {
     float slope = 4.0F;
     bool detached_reset = true;
     std::string update = "sequence";
+    std::string stdp = "pair";
+    float stdp_tau_plus = 0.84F;
+    float stdp_tau_minus = 1.685F;
+    float stdp_a_plus = 0.001F;
+    float stdp_a_minus = 0.001F;
+    float stdp_tau_x = 47.3F;
+    float stdp_tau_y = 2.0F;
+    float stdp_a3_plus = 0.0001F;
+    float stdp_a3_minus = 0.0F;
+    std::string modulation = "reward";
+    float eligibility_tau = 50.0F;
   } rule;
   struct {
     std::string name = "backprop";

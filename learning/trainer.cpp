@@ -27,6 +27,39 @@ Surrogate surrogate(const std::string& name) {
       fmt::format("rule.surrogate: '{}' is not one of sigmoid, arctan, fast_sigmoid, triangle", name));
 }
 
+Modulation modulation_by(const std::string& name) {
+  if (name == "reward") return Modulation::reward;
+  if (name == "error") return Modulation::error;
+  throw ConfigError(fmt::format("rule.modulation: '{}' is not one of reward, error", name));
+}
+
+/// Throws ConfigError also for keys of rules and forms other than the chosen ones.
+StdpSettings stdp_settings(const Config& config) {
+  const auto& rule = config.rule;
+  if (rule.stdp != "pair" && rule.stdp != "triplet")
+    throw ConfigError(fmt::format("rule.stdp: '{}' is not one of pair, triplet", rule.stdp));
+  if (rule.name != "rstdp")
+    refuse_unread(config, "the rule " + rule.name, {"rule.modulation", "rule.eligibility_tau"});
+  if (rule.name != "stdp" && rule.name != "rstdp") {
+    refuse_unread(
+        config, "the rule " + rule.name,
+        {"rule.stdp", "rule.stdp_tau_plus", "rule.stdp_tau_minus", "rule.stdp_a_plus", "rule.stdp_a_minus"});
+  }
+  if (rule.stdp == "pair") {
+    refuse_unread(config, "rule.stdp pair",
+                  {"rule.stdp_tau_x", "rule.stdp_tau_y", "rule.stdp_a3_plus", "rule.stdp_a3_minus"});
+  }
+  return {.triplet = rule.stdp == "triplet",
+          .tau_plus = rule.stdp_tau_plus,
+          .tau_minus = rule.stdp_tau_minus,
+          .a_plus = rule.stdp_a_plus,
+          .a_minus = rule.stdp_a_minus,
+          .tau_x = rule.stdp_tau_x,
+          .tau_y = rule.stdp_tau_y,
+          .a3_plus = rule.stdp_a3_plus,
+          .a3_minus = rule.stdp_a3_minus};
+}
+
 /// What is left of the read-out after a step.
 float readout_leak(const Config& config) {
   const float tau = config.network.readout_tau;
@@ -78,12 +111,27 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
   }
   if (config.rule.name == "ottt" || config.rule.name == "eprop")
     refuse_unread(config, "the rule " + config.rule.name, {"rule.detached_reset"});
-  return {.max_batch = max_batch,
+  if (config.rule.name == "decolle")
+    refuse_unread(config, "the rule decolle", {"rule.detached_reset", "feedback.name"});
+  const bool timing = config.rule.name == "stdp" || config.rule.name == "rstdp";
+  if (timing) {
+    refuse_unread(config, "the rule " + config.rule.name,
+                  {"rule.surrogate", "rule.slope", "rule.detached_reset"});
+  }
+  const Modulation modulation = modulation_by(config.rule.modulation);
+  if (config.rule.name == "stdp" || (config.rule.name == "rstdp" && modulation == Modulation::reward))
+    refuse_unread(config, "the rule " + config.rule.name + " without errors of neurons", {"feedback.name"});
+  return {.seed = config.experiment.seed,
+          .max_batch = max_batch,
           .steps = config.neuron.steps,
           .surrogate = surrogate(config.rule.surrogate),
           .slope = config.rule.slope,
           .detached_reset = config.rule.detached_reset,
-          .past_in_traces = config.rule.update == "step" || config.hlop.lateral_neurons != "linear"};
+          .past_in_traces = config.rule.update == "step" || config.hlop.lateral_neurons != "linear",
+          .dt = config.neuron.dt,
+          .stdp = stdp_settings(config),
+          .modulation = modulation,
+          .eligibility_tau = config.rule.eligibility_tau};
 }
 
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
@@ -299,10 +347,11 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const auto gradient_for = [&](ConstMatrix logits) {
     return logit_gradient_.matrix(logits.rows, logits.cols);
   };
+  const Targets targets{images.labels.view(), samples};
   const ConstMatrix logits = engine_->logits();
   if (!rule_->has_step_losses()) {
     backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits), loss, correct);
-    rule_->backward(*engine_, gradient_for(logits));
+    rule_->backward(*engine_, gradient_for(logits), targets);
     return;
   }
   // The answer is that of the mean logits, known after the last step.
@@ -314,7 +363,7 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const float share = static_cast<float>(count) / static_cast<float>(neuron_.steps);
   backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
                          unused_correct_.view());
-  rule_->backward(*engine_, gradient_for(each));
+  rule_->backward(*engine_, gradient_for(each), targets);
 }
 
 /// The projection of the traces costs 2·N·M·n, that of the summed gradient or the direction 2·targets·M·n:

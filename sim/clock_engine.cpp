@@ -123,7 +123,7 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
   const Activity all = buffers(recurrent.target);
   const Matrix spikes = currents_.matrix(count_ * batch_, population.size);
   backend.expand_spikes(all.spikes, spikes);
-  backend.sum_steps(1.0F / static_cast<float>(count_), count_, spikes, all.mean_output);
+  backend.sum_steps(1.0F / static_cast<float>(count_), 0.0F, count_, spikes, all.mean_output);
 }
 
 void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
@@ -148,7 +148,7 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
   if (first_ == 0) backend.clear(state.values);
   backend.filter(leak, count_, steps, state);
   if (first_ == 0) {
-    backend.sum_steps(1.0F / static_cast<float>(steps_), count_, steps, logits);
+    backend.sum_steps(1.0F / static_cast<float>(steps_), 0.0F, count_, steps, logits);
     return;
   }
   for (std::size_t step = 0; step < count_; ++step) {

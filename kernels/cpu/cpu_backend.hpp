@@ -27,6 +27,7 @@ class CpuBackend final : public HostBackend {
   void do_add(float alpha, View<const float> x, float beta, View<float> y) final;
   void do_raise_to(float bound, View<float> values) final;
   void do_sign(float scale, View<const float> x, View<float> y) final;
+  void do_modulate(ConstMatrix factor, Matrix x) final;
   void do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
                         View<const std::uint32_t> pixel_order, float mean, float deviation,
                         Matrix currents) final;
@@ -46,10 +47,12 @@ class CpuBackend final : public HostBackend {
   void do_expand_spikes(ConstSpikes spikes, Matrix x) final;
   void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) final;
   void do_filter_back(float decay, std::size_t steps, Matrix x) final;
-  void do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) final;
+  void do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) final;
   void do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                         View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
                         View<double> loss, View<std::uint32_t> correct) final;
+  void do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels, View<const std::uint32_t> samples,
+                       View<float> right) final;
   void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
   void do_quantise(float scale, std::size_t levels, View<float> values) final;
   void do_spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes) final;

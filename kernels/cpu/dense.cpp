@@ -70,6 +70,21 @@ void CpuBackend::do_sign(float scale, View<const float> x, View<float> y) {
                  });
 }
 
+void CpuBackend::do_modulate(ConstMatrix factor, Matrix x) {
+  const std::size_t rows = std::max<std::size_t>(1, elementwise_piece / x.cols);
+  for_each_range(x.rows, rows, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+    for (std::size_t row = first; row < last; ++row) {
+      float* const to = x.address() + row * x.cols;
+      const float* const by = factor.address() + row * factor.cols;
+      if (factor.cols == x.cols) {
+        for (std::size_t i = 0; i < x.cols; ++i) to[i] *= by[i];
+      } else {
+        for (std::size_t i = 0; i < x.cols; ++i) to[i] *= by[0];
+      }
+    }
+  });
+}
+
 void CpuBackend::do_raise_to(float bound, View<float> values) {
   for_each_range(values.size(), elementwise_piece, threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {

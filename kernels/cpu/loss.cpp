@@ -28,4 +28,15 @@ void CpuBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> l
                        static_cast<double>(logits.rows);
 }
 
+void CpuBackend::do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                                 View<const std::uint32_t> samples, View<float> right) {
+  for (std::size_t b = 0; b < logits.rows; ++b) {
+    const float* const first = logits.address() + b * logits.cols;
+    const float* const last = first + logits.cols;
+    const auto largest = static_cast<std::size_t>(std::max_element(first, last) - first);
+    const bool valid = std::none_of(first, last, [](float logit) { return std::isnan(logit); });
+    right.address()[b] = valid && largest == labels.address()[samples.address()[b]] ? 1.0F : 0.0F;
+  }
+}
+
 }  // namespace orthospike

@@ -42,17 +42,19 @@ void CpuBackend::do_filter_back(float decay, std::size_t steps, Matrix x) {
                  });
 }
 
-void CpuBackend::do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) {
+void CpuBackend::do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
   const std::size_t size = sum.values.size();
   for_each_range(size, elements_per_piece(steps), threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    float* const to = sum.address();
                    std::fill(to + first, to + last, 0.0F);
+                   float weight = 0;
                    for (std::size_t t = 0; t < steps; ++t) {
+                     weight = decay * weight + 1.0F;
                      const float* const from = x.address() + t * size;
-                     for (std::size_t i = first; i < last; ++i) to[i] += from[i];
+                     const float factor = scale * weight;
+                     for (std::size_t i = first; i < last; ++i) to[i] += factor * from[i];
                    }
-                   for (std::size_t i = first; i < last; ++i) to[i] *= scale;
                  });
 }
 

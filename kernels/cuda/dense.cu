@@ -29,6 +29,16 @@ struct Raise {
   __host__ __device__ float operator()(float value) const { return value < bound ? bound : value; }
 };
 
+constexpr unsigned element_threads = 256;
+
+/// Gives every element a thread.
+__global__ void __launch_bounds__(element_threads)
+    modulate_elements(const float* __restrict__ factor, std::size_t factor_cols, std::size_t size,
+                      std::size_t cols, float* __restrict__ x) {
+  const std::size_t at = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (at < size) x[at] *= factor[factor_cols == cols ? at : at / cols];
+}
+
 }  // namespace
 
 /// cuBLAS sees a row-major matrix as its transpose, so it is asked for cᵀ = op(b)ᵀ · op(a)ᵀ.
@@ -69,6 +79,11 @@ void CudaBackend::do_add(float alpha, View<const float> x, float beta, View<floa
 void CudaBackend::do_sign(float scale, View<const float> x, View<float> y) {
   thrust::transform(thrust_policy(context_->stream), x.address(), x.address() + x.size(), y.address(),
                     Sign{scale});
+}
+
+void CudaBackend::do_modulate(ConstMatrix factor, Matrix x) {
+  launch(modulate_elements, blocks_for(x.values.size(), element_threads), element_threads, 0,
+         context_->stream, factor.address(), factor.cols, x.values.size(), x.cols, x.address());
 }
 
 void CudaBackend::do_raise_to(float bound, View<float> values) {

@@ -68,7 +68,29 @@ __global__ void __launch_bounds__(most_threads)
   }
 }
 
+/// A warp for each row.
+__global__ void __launch_bounds__(most_threads)
+    mark_correct_rows(const float* __restrict__ logits, std::size_t rows, std::uint32_t classes,
+                      const std::uint8_t* __restrict__ labels, const std::uint32_t* __restrict__ samples,
+                      float* __restrict__ right) {
+  const std::size_t b = std::size_t{blockIdx.x} * (blockDim.x / warp_size) + warp_number();
+  if (b >= rows) return;
+  const float* const row = logits + b * classes;
+  bool has_nan = false;
+  for (std::uint32_t c = lane_number(); c < classes; c += warp_size) has_nan = has_nan || isnan(row[c]);
+  has_nan = __ballot_sync(whole_warp, has_nan) != 0;
+  const Logit largest = largest_logit(row, classes);
+  if (lane_number() == 0) right[b] = !has_nan && largest.number == labels[samples[b]] ? 1.0F : 0.0F;
+}
+
 }  // namespace
+
+void CudaBackend::do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                                  View<const std::uint32_t> samples, View<float> right) {
+  launch(mark_correct_rows, blocks_for(logits.rows, most_threads / warp_size), most_threads, 0,
+         context_->stream, logits.address(), logits.rows, static_cast<std::uint32_t>(logits.cols),
+         labels.address(), samples.address(), right.address());
+}
 
 void CudaBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
                                    View<const std::uint32_t> samples, float weight, Matrix logit_gradient,

@@ -27,12 +27,16 @@ __global__ void __launch_bounds__(trace_threads)
 }
 
 __global__ void __launch_bounds__(trace_threads)
-    sum_over_steps(float scale, std::size_t steps, std::size_t size, const float* x,
+    sum_over_steps(float scale, float decay, std::size_t steps, std::size_t size, const float* x,
                    float* sum) {
   const std::size_t at = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (at >= size) return;
   float total = 0;
-  for (std::size_t t = 0; t < steps; ++t) total += x[t * size + at];
+  float weight = 0;
+  for (std::size_t t = 0; t < steps; ++t) {
+    weight = decay * weight + 1.0F;
+    total += weight * x[t * size + at];
+  }
   sum[at] = scale * total;
 }
 
@@ -49,9 +53,9 @@ void CudaBackend::do_filter_back(float decay, std::size_t steps, Matrix x) {
          size, x.address());
 }
 
-void CudaBackend::do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) {
+void CudaBackend::do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
   launch(sum_over_steps, blocks_for(sum.values.size(), trace_threads), trace_threads, 0, context_->stream,
-         scale, steps, sum.values.size(), x.address(), sum.address());
+         scale, decay, steps, sum.values.size(), x.address(), sum.address());
 }
 
 }  // namespace orthospike

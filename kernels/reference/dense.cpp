@@ -45,6 +45,14 @@ void ReferenceBackend::do_sign(float scale, View<const float> x, View<float> y) 
   }
 }
 
+void ReferenceBackend::do_modulate(ConstMatrix factor, Matrix x) {
+  for (std::size_t row = 0; row < x.rows; ++row) {
+    for (std::size_t i = 0; i < x.cols; ++i) {
+      x.address()[row * x.cols + i] *= factor.address()[row * factor.cols + (factor.cols == 1 ? 0 : i)];
+    }
+  }
+}
+
 void ReferenceBackend::do_raise_to(float bound, View<float> values) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     values.address()[i] = std::max(values.address()[i], bound);

@@ -33,4 +33,18 @@ void ReferenceBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint
   loss.address()[0] += losses * share * static_cast<double>(samples.size());
 }
 
+void ReferenceBackend::do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
+                                       View<const std::uint32_t> samples, View<float> right) {
+  for (std::size_t b = 0; b < logits.rows; ++b) {
+    const float* row = logits.address() + b * logits.cols;
+    std::size_t largest = 0;
+    bool valid = true;
+    for (std::size_t c = 0; c < logits.cols; ++c) {
+      if (row[c] > row[largest]) largest = c;
+      valid = valid && !std::isnan(row[c]);
+    }
+    right.address()[b] = valid && largest == labels.address()[samples.address()[b]] ? 1.0F : 0.0F;
+  }
+}
+
 }  // namespace orthospike

@@ -35,11 +35,15 @@ void ReferenceBackend::do_filter_back(float decay, std::size_t steps, Matrix x) 
   }
 }
 
-void ReferenceBackend::do_sum_steps(float scale, std::size_t steps, ConstMatrix x, Matrix sum) {
+void ReferenceBackend::do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
   const std::size_t size = sum.values.size();
   for (std::size_t at = 0; at < size; ++at) {
     double total = 0;
-    for (std::size_t t = 0; t < steps; ++t) total += x.address()[t * size + at];
+    double weight = 0;
+    for (std::size_t t = 0; t < steps; ++t) {
+      weight = decay * weight + 1.0;
+      total += weight * x.address()[t * size + at];
+    }
     sum.address()[at] = static_cast<float>(scale * total);
   }
 }

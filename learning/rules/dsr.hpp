@@ -21,7 +21,7 @@ class Dsr final : public Rule {
   Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch);
 
   std::size_t max_rows() const override { return max_batch_; }
-  void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
   View<const float> threshold_gradient(std::size_t population) const override {
     return threshold_gradients_[population].view();

@@ -1,9 +1,12 @@
 #include "learning/rules/rule.hpp"
 
 #include "learning/rules/bptt.hpp"
+#include "learning/rules/decolle.hpp"
 #include "learning/rules/dsr.hpp"
 #include "learning/rules/eprop.hpp"
 #include "learning/rules/ottt.hpp"
+#include "learning/rules/rstdp.hpp"
+#include "learning/rules/stdp.hpp"
 
 namespace orthospike {
 
@@ -21,6 +24,15 @@ Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&>& rules() {
     });
     known.add("eprop", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
       return std::make_unique<Eprop>(network, feedback, settings);
+    });
+    known.add("decolle", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Decolle>(network, feedback, settings);
+    });
+    known.add("stdp", [](const Network& network, ErrorFeedback&, const RuleSettings& settings) {
+      return std::make_unique<Stdp>(network, settings);
+    });
+    known.add("rstdp", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
+      return std::make_unique<Rstdp>(network, feedback, settings);
     });
     return known;
   }();

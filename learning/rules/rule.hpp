@@ -17,7 +17,26 @@ struct WeightGradient {
   Presynaptic activity;  ///< [N' × source neurons] what trains the subspace; may be `trace`
 };
 
+/// What the samples of a batch are: sample b has the label labels[samples[b]].
+struct Targets {
+  View<const std::uint8_t> labels;
+  View<const std::uint32_t> samples;  ///< [batch]
+};
+
+/// Spike-timing-dependent plasticity: stdp.hpp has the equations. Time constants have the unit of dt.
+struct StdpSettings {
+  bool triplet = false;
+  float tau_plus = 0, tau_minus = 0;  ///< of the traces of a pair
+  float a_plus = 0, a_minus = 0;      ///< change of a pair
+  float tau_x = 0, tau_y = 0;         ///< of the slow pre- and postsynaptic traces of a triplet
+  float a3_plus = 0, a3_minus = 0;    ///< change of a triplet
+};
+
+/// What multiplies eligibilities: a reward of the sample, or an error of the neuron.
+enum class Modulation { reward, error };
+
 struct RuleSettings {
+  std::uint64_t seed = 0;
   std::size_t max_batch = 0;
   std::size_t steps = 0;  ///< time steps T of one sample
   Surrogate surrogate = Surrogate::sigmoid;
@@ -27,6 +46,10 @@ struct RuleSettings {
   /// traces do not enter linearly. If not, a rule may put the past into its postsynaptic factors instead, which
   /// gives the same sums.
   bool past_in_traces = true;
+  float dt = 0;  ///< length of a step
+  StdpSettings stdp = {};
+  Modulation modulation = Modulation::reward;
+  float eligibility_tau = 0;  ///< time constant of eligibilities, unit of dt
 };
 
 /// A training rule: turns activity and the error at the read-out into gradients. It changes no weights, so
@@ -47,7 +70,7 @@ class Rule {
 
   /// From the engine's last run. readout_error: the gradient of the loss by its logits, [batch × classes], or,
   /// with step losses, by those of each step, [steps·batch × classes].
-  virtual void backward(const ClockEngine& engine, ConstMatrix readout_error) = 0;
+  virtual void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) = 0;
 
   /// Valid until the next batch.
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;

@@ -56,7 +56,7 @@ const Lif& SpikeGradient::lif(std::size_t population) const {
   return static_cast<const LifModel&>(*network_.populations()[population].neuron).constants();
 }
 
-void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error) {
+void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
   Backend& backend = network_.backend();
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
@@ -81,7 +81,7 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
 
     if (projection.is_recurrent()) continue;
     PopulationErrors& errors = errors_[projection.source];
-    const ConstMatrix by_spike = feedback_.propagate(p, error, readout, errors.by_spike.view());
+    const ConstMatrix by_spike = error_by_spike(engine, p, error, readout, targets, errors.by_spike.view());
     Lif neuron = lif(projection.source);
     if (form_.within_step) neuron.adaptation = 0;
     backend.lif_backward(neuron,
@@ -122,7 +122,7 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   if (form_.input_trace == Trace::filtered_spikes)
     error = filtered_back(engine, p, lif(projection.target), error);
   const Matrix post = rows_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  backend.sum_steps(1.0F, steps, error, post);
+  backend.sum_steps(1.0F, 0.0F, steps, error, post);
   return {.post = post, .trace = image, .activity = image};
 }
 

@@ -25,7 +25,7 @@ class SpikeGradient : public Rule {
   bool is_online() const override { return form_.within_step; }
   std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
 
-  void backward(const ClockEngine& engine, ConstMatrix readout_error) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
 
  protected:
@@ -42,6 +42,14 @@ class SpikeGradient : public Rule {
     Trace input_trace;    ///< of the static input
     Trace readout_trace;  ///< of spikes to the read-out, low-pass as it leaks, or as their own potential
   };
+
+  /// Errors by the spikes of a projection's source, [batch or steps·batch × neurons], in `room`: what the
+  /// error feedback brings back from those by its target's currents.
+  virtual ConstMatrix error_by_spike(const ClockEngine& /*engine*/, std::size_t projection,
+                                     ConstMatrix target_error, ConstMatrix readout_error,
+                                     const Targets& /*targets*/, View<float> room) {
+    return feedback_.propagate(projection, target_error, readout_error, room);
+  }
 
   /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.
   SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings, Form form);

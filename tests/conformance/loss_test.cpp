@@ -1,3 +1,4 @@
+#include <numeric>
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
@@ -22,9 +23,17 @@ Outcome run(Backend& backend, const Shape& s, const std::vector<float>& logits,
   auto correct = uploaded(backend, std::vector<std::uint32_t>{7});
   backend.cross_entropy(scores.matrix(s.steps * s.batch, s.classes), all_labels.view(), numbers.view(),
                         s.weight, gradient.matrix(s.steps * s.batch, s.classes), loss.view(), correct.view());
-  return {{"gradient", about(downloaded(backend, gradient), 2e-6)},
-          {"loss", about(downloaded(backend, loss), 1e-6)},
-          {"correct", exactly(downloaded(backend, correct))}};
+  Outcome outcome{{"gradient", about(downloaded(backend, gradient), 2e-6)},
+                  {"loss", about(downloaded(backend, loss), 1e-6)},
+                  {"correct", exactly(downloaded(backend, correct))}};
+  if (s.steps == 1) {
+    auto right = uploaded(backend, std::vector<float>(s.batch, not_a_number));
+    backend.mark_correct(scores.matrix(s.batch, s.classes), all_labels.view(), numbers.view(), right.view());
+    const std::vector<float> marks = downloaded(backend, right);
+    CHECK(std::accumulate(marks.begin(), marks.end(), 7.0F) == outcome.at("correct").values[0]);
+    outcome.emplace("right", exactly(marks));
+  }
+  return outcome;
 }
 
 }  // namespace

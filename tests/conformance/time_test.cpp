@@ -1,3 +1,4 @@
+#include <stdexcept>
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
@@ -38,7 +39,7 @@ TEST_CASE("traces and sums over steps agree with the reference", "[conformance][
         const auto x = uploaded(backend, values);
         backend.filter(decay, s.steps, forward.matrix(rows, s.n), last.matrix(s.batch, s.n));
         backend.filter_back(decay, s.steps, backward.matrix(rows, s.n));
-        backend.sum_steps(0.25F, s.steps, x.matrix(rows, s.n), sum.matrix(s.batch, s.n));
+        backend.sum_steps(0.25F, decay, s.steps, x.matrix(rows, s.n), sum.matrix(s.batch, s.n));
         return Outcome{{"filtered", about(downloaded(backend, forward), 1e-6)},
                        {"last", about(downloaded(backend, last), 1e-6)},
                        {"filtered back", about(downloaded(backend, backward), 1e-6)},
@@ -60,8 +61,36 @@ TEST_CASE("traces follow their equations", "[conformance][time]") {
     CHECK(downloaded(backend, y) == std::vector<float>{2, 2, 4});
     auto sum = backend.allocate<float>(1);
     const auto z = uploaded(backend, std::vector<float>{1, 2, 4});
-    backend.sum_steps(2.0F, 3, z.matrix(3, 1), sum.matrix(1, 1));
-    CHECK(downloaded(backend, sum) == std::vector<float>{14});
+    backend.sum_steps(2.0F, 0.5F, 3, z.matrix(3, 1), sum.matrix(1, 1));
+    CHECK(downloaded(backend, sum) == std::vector<float>{2 * (1 + 2 * 1.5F + 4 * 1.75F)});
+  });
+}
+
+TEST_CASE("modulate agrees with the reference", "[conformance][dense]") {
+  for (const Shape& s : shapes) {
+    INFO(s.batch << " samples of " << s.n << ", " << s.steps << " steps");
+    const std::size_t rows = s.steps * s.batch;
+    for (const std::size_t cols : {s.n, std::size_t{1}}) {
+      check_conformance([&](Backend& backend) {
+        const auto factor = uploaded(backend, random_values(rows * cols, 1));
+        auto x = uploaded(backend, random_values(rows * s.n, 2));
+        backend.modulate(factor.matrix(rows, cols), x.matrix(rows, s.n));
+        return Outcome{{"x", exactly(downloaded(backend, x))}};
+      });
+    }
+  }
+}
+
+TEST_CASE("modulate multiplies by elements or by rows", "[conformance][dense]") {
+  on_each_backend([](Backend& backend) {
+    const auto factor = uploaded(backend, std::vector<float>{2, -1, 0, 4});
+    auto by_elements = uploaded(backend, std::vector<float>{1, 2, 3, 5});
+    backend.modulate(factor.matrix(2, 2), by_elements.matrix(2, 2));
+    CHECK(downloaded(backend, by_elements) == std::vector<float>{2, -2, 0, 20});
+    auto by_rows = uploaded(backend, std::vector<float>{1, 2, 3, 5});
+    backend.modulate(factor.matrix(4, 1).first_rows(2), by_rows.matrix(2, 2));
+    CHECK(downloaded(backend, by_rows) == std::vector<float>{2, 4, -3, -5});
+    CHECK_THROWS_AS(backend.modulate(factor.matrix(1, 2), by_rows.matrix(2, 2)), std::invalid_argument);
   });
 }
 

@@ -63,7 +63,7 @@ struct Trained {
     Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
     backend.cross_entropy(logits, labels.view(), numbers.view(), 1.0F,
                           logit_gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
-    rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols));
+    rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols), {});
   }
 
   std::vector<double> weight_gradient(std::size_t projection) const {

@@ -27,7 +27,7 @@ struct RuleNetwork {
   void learn(std::size_t first, std::size_t count, const std::vector<float>& errors) {
     engine->run_steps(first, count, rule->recording());
     stored = uploaded(backend, errors);
-    rule->backward(*engine, stored.matrix(errors.size() / classes, classes));
+    rule->backward(*engine, stored.matrix(errors.size() / classes, classes), {});
   }
   void learn(const std::vector<float>& errors) { learn(0, engine->steps(), errors); }
   Doubles gradient(std::size_t projection) const {

@@ -211,7 +211,7 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
       backend.cross_entropy(logits, labels.view(), samples.view(), 1.0F,
                             gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
       CHECK(downloaded(backend, loss)[0] / 3 == Approx(array("loss").values[0]).epsilon(1e-6));
-      network.rule->backward(*network.engine, gradient.matrix(logits.rows, logits.cols));
+      network.rule->backward(*network.engine, gradient.matrix(logits.rows, logits.cols), {});
       for (std::size_t p = 0; p < 3; ++p) {
         INFO("projection " << p);
         CHECK(difference(array("weight_gradient" + std::to_string(p)).values, network.gradient(p)) <

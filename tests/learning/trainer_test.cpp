@@ -91,7 +91,7 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count) {
           std::log(std::exp(logits[row * 10 + label]) / sum) / static_cast<double>(config.neuron.steps);
     }
     network.stored = uploaded(backend, errors);
-    network.rule->backward(*network.engine, network.stored.matrix(count * batch, 10));
+    network.rule->backward(*network.engine, network.stored.matrix(count * batch, 10), {});
     for (std::size_t p = 0; p < result.weights.size(); ++p) {
       const Doubles gradient = network.gradient(p);
       for (std::size_t i = 0; i < gradient.size(); ++i)

@@ -1,0 +1,54 @@
+#include "learning/rules/decolle.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace orthospike {
+
+Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
+    : SpikeGradient(network, feedback, settings,
+                    {.name = "decolle",
+                     .through_time = false,
+                     .within_step = false,
+                     .step_losses = true,
+                     .trace = Trace::filtered_spikes,
+                     .input_trace = Trace::filtered_spikes,
+                     .readout_trace = Trace::spikes}),
+      network_(network) {
+  Backend& backend = network.backend();
+  const auto& populations = network.populations();
+  classes_ = std::ranges::find(populations, Population::Kind::readout, &Population::kind)->size;
+  for (std::size_t i = 0; i < populations.size(); ++i) {
+    const bool spiking = populations[i].kind == Population::Kind::spiking;
+    const float bound = 1.0F / std::sqrt(static_cast<float>(populations[i].size));
+    weights_.push_back(backend.allocate<float>(spiking ? populations[i].size * classes_ : 0));
+    backend.fill_uniform(weights_[i].view(), -bound, bound,
+                         {settings.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)});
+  }
+  logits_ = backend.allocate<float>(settings.steps * settings.max_batch * classes_);
+  logit_errors_ = backend.allocate<float>(logits_.size());
+  loss_ = backend.allocate<double>(1);
+  correct_ = backend.allocate<std::uint32_t>(1);
+}
+
+ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t projection,
+                                    ConstMatrix /*target_error*/, ConstMatrix /*readout_error*/,
+                                    const Targets& targets, View<float> room) {
+  Backend& backend = network_.backend();
+  const std::size_t source = network_.projections()[projection].source;
+  const Population& population = network_.populations()[source];
+  const ConstMatrix weights = std::as_const(weights_[source]).matrix(population.size, classes_);
+  const std::size_t rows = engine.step_count() * engine.batch();
+  const Matrix logits = logits_.matrix(rows, classes_);
+  const Matrix errors = logit_errors_.matrix(rows, classes_);
+  const auto height = population.neuron->spike_height();
+  backend.deliver(engine.activity(source).spikes, weights, height.numerator, height.denominator,
+                  Delivery::automatic, DeliverySettings().crossover, logits);
+  const float share = static_cast<float>(engine.step_count()) / static_cast<float>(engine.steps());
+  backend.cross_entropy(logits, targets.labels, targets.samples, share, errors, loss_.view(),
+                        correct_.view());
+  return error_through(backend, weights, errors, room);
+}
+
+}  // namespace orthospike

@@ -1,0 +1,78 @@
+#include "learning/rules/rstdp.hpp"
+
+#include <cmath>
+
+namespace orthospike {
+
+Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
+    : Stdp(network, settings), feedback_(feedback) {
+  Backend& backend = network.backend();
+  const std::size_t batch = settings.max_batch;
+  if (settings.modulation == Modulation::reward) {
+    ones_ = backend.allocate<float>(batch);
+    backend.upload(std::span<const float>(std::vector<float>(batch, 1.0F)), ones_.view());
+    right_ = backend.allocate<float>(batch);
+    mean_ = backend.allocate<float>(1);
+    rewards_ = backend.allocate<float>(batch);
+    factors_.push_back(backend.allocate<float>(settings.steps * batch));
+    return;
+  }
+  for (const Population& population : network.populations()) {
+    const std::size_t size = population.kind == Population::Kind::spiking ? batch * population.size : 0;
+    errors_.push_back(backend.allocate<float>(size));
+    factors_.push_back(backend.allocate<float>(settings.steps * size));
+  }
+}
+
+void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
+  batch_ = engine.batch();
+  if (settings_.modulation == Modulation::reward) {
+    reward(engine, targets);
+  } else {
+    propagate_errors(engine, readout_error);
+  }
+  Stdp::backward(engine, readout_error, targets);
+}
+
+ConstMatrix Rstdp::modulation(std::size_t population) const {
+  const std::size_t rows = settings_.steps * batch_;
+  if (settings_.modulation == Modulation::reward) return factors_[0].matrix(rows, 1);
+  return factors_[population].matrix(rows, network_.populations()[population].size);
+}
+
+void Rstdp::reward(const ClockEngine& engine, const Targets& targets) {
+  Backend& backend = network_.backend();
+  const ConstMatrix right = right_.matrix(batch_, 1);
+  const ConstMatrix ones = ones_.matrix(batch_, 1);
+  const Matrix mean = mean_.matrix(1, 1);
+  const Matrix rewards = rewards_.matrix(batch_, 1);
+  backend.mark_correct(engine.logits(), targets.labels, targets.samples, right_.view().subview(0, batch_));
+  // 1 and -1 less their mean are twice 1 and 0 less theirs.
+  backend.multiply(1.0F / static_cast<float>(batch_), right, Transpose::yes, ones, Transpose::no, 0.0F, mean);
+  backend.multiply(-2.0F, ones, Transpose::no, mean, Transpose::no, 2.0F, right, rewards);
+  spread(1.0F, rewards.values, factors_[0].view());
+}
+
+void Rstdp::propagate_errors(const ClockEngine& engine, ConstMatrix readout_error) {
+  std::vector<ConstMatrix> errors(network_.populations().size());
+  for (std::size_t p = network_.projections().size(); p-- > 0;) {
+    const Projection& projection = network_.projections()[p];
+    if (errors_[projection.source].size() == 0 || projection.is_recurrent()) continue;
+    const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
+    errors[projection.source] = feedback_.propagate(p, to_readout ? readout_error : errors[projection.target],
+                                                    readout_error, errors_[projection.source].view());
+    // The loss is a mean over the batch, and so is what Stdp makes of these factors.
+    spread(-static_cast<float>(engine.batch()), errors[projection.source].values,
+           factors_[projection.source].view());
+  }
+}
+
+void Rstdp::spread(float scale, View<const float> values, View<float> factors) {
+  for (std::size_t t = 0; t < settings_.steps; ++t) {
+    const auto left = static_cast<float>(settings_.steps - 1 - t);
+    network_.backend().add(scale * std::exp(-left * settings_.dt / settings_.eligibility_tau), values, 0.0F,
+                           factors.subview(t * values.size(), values.size()));
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "learning/rules/stdp.hpp"
+
+namespace orthospike {
+
+/// Modulated plasticity (Izhikevich, 2007): eligibilities E ← d·E + ΔW[t] collect what Stdp would change in
+/// each step, d = exp(-dt/eligibility_tau), and at the end of the sample the weights change by R·E. R is
+///   reward  of the sample: 1 where the read-out was right, else -1, less the mean of the batch;
+///   error   of the neuron: the negative error by its output, times the batch, as the error feedback brings
+///           it, without derivatives of spikes on the way.
+/// The sum is computed in another order: R·d^(T-1-t) multiplies the postsynaptic factors of step t. The
+/// read-out learns by the delta rule.
+class Rstdp final : public Stdp {
+ public:
+  Rstdp(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings);
+
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+
+ private:
+  ConstMatrix modulation(std::size_t population) const override;
+  void reward(const ClockEngine& engine, const Targets& targets);
+  void propagate_errors(const ClockEngine& engine, ConstMatrix readout_error);
+  /// factors[t] ← scale · d^(T-1-t) · values
+  void spread(float scale, View<const float> values, View<float> factors);
+
+  ErrorFeedback& feedback_;
+  std::size_t batch_ = 0;
+  Array<float> ones_;                  ///< [batch]
+  Array<float> right_;                 ///< [batch]
+  Array<float> mean_;                  ///< [1]
+  Array<float> rewards_;               ///< [batch]
+  std::vector<Array<float>> errors_;   ///< [batch × neurons], one a population
+  std::vector<Array<float>> factors_;  ///< [steps·batch × neurons], one a population; of rewards one, × 1
+};
+
+}  // namespace orthospike

@@ -1,0 +1,167 @@
+#include "learning/rules/stdp.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace orthospike {
+
+Stdp::Stdp(const Network& network, const RuleSettings& settings)
+    : network_(network), settings_(settings), gradients_(network.projections().size()) {
+  Backend& backend = network.backend();
+  const std::size_t steps = settings.steps;
+  const std::size_t batch = settings.max_batch;
+  std::size_t widest = 0;
+  for (const Population& population : network.populations()) {
+    PopulationRows& rows = rows_.emplace_back();
+    widest = std::max(widest, population.size);
+    if (population.kind != Population::Kind::spiking) continue;
+    if (population.neuron->has_weighted_averages()) {
+      throw ConfigError(
+          "rule.name: the rules stdp and rstdp pair spikes of height 1; set neuron.model to lif, if or alif");
+    }
+    rows.spikes = backend.allocate<float>((steps + 1) * batch * population.size);
+    rows.post = backend.allocate<float>(2 * steps * batch * population.size);
+  }
+  room_ = backend.allocate<float>(batch * widest);
+  for (const Projection& projection : network.projections()) {
+    const bool input = network.populations()[projection.source].kind == Population::Kind::input;
+    traces_.push_back(backend.allocate<float>(2 * (input ? 1 : steps) * batch * projection.fan_in));
+    summed_.push_back(backend.allocate<float>(input ? 2 * batch * projection.fan_out : 0));
+  }
+}
+
+float Stdp::decay(float tau) const {
+  return std::exp(-settings_.dt / tau);
+}
+
+void Stdp::trace(float decay, ConstMatrix spikes, Matrix result) {
+  Backend& backend = network_.backend();
+  const Matrix last = room_.matrix(spikes.rows / settings_.steps, spikes.cols);
+  backend.clear(last.values);
+  backend.copy(spikes.values, result.values);
+  backend.filter(decay, settings_.steps, result, last);
+}
+
+void Stdp::earlier_trace(float tau, ConstMatrix spikes, Matrix result) {
+  trace(decay(tau), spikes, result);
+  network_.backend().add(-1.0F, spikes.values, 1.0F, result.values);
+}
+
+void Stdp::weigh(float a, float a3, float tau, ConstMatrix spikes, Matrix result) {
+  Backend& backend = network_.backend();
+  if (!settings_.stdp.triplet) {
+    backend.add(a, spikes.values, 0.0F, result.values);
+    return;
+  }
+  earlier_trace(tau, spikes, result);
+  backend.modulate(spikes, result);
+  backend.add(a, spikes.values, a3, result.values);
+}
+
+void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& /*targets*/) {
+  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
+    if (network_.populations()[i].kind == Population::Kind::spiking) fill_post(engine, i);
+  }
+  for (std::size_t p = 0; p < gradients_.size(); ++p) {
+    const Projection& projection = network_.projections()[p];
+    if (network_.populations()[projection.target].kind == Population::Kind::readout) {
+      gradients_[p] = to_readout(engine, p, readout_error);
+    } else if (network_.populations()[projection.source].kind == Population::Kind::input) {
+      gradients_[p] = from_input(engine, p);
+    } else {
+      gradients_[p] = between_spikes(engine, p);
+    }
+  }
+}
+
+void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
+  Backend& backend = network_.backend();
+  const StdpSettings& stdp = settings_.stdp;
+  const std::size_t batch = engine.batch();
+  const std::size_t size = network_.populations()[population].size;
+  const std::size_t count = settings_.steps * batch;
+  const Matrix all = rows_[population].spikes.matrix(batch + count, size);
+  const Matrix spikes = all.row_range(batch, count);
+  backend.clear(all.first_rows(batch).values);
+  backend.expand_spikes(engine.activity(population).spikes, spikes);
+
+  const Matrix post = rows_[population].post.matrix(2 * count, size);
+  const Matrix potentiation = post.first_rows(count);
+  const Matrix depression = post.row_range(count, count);
+  const float share = 1.0F / static_cast<float>(batch);
+  weigh(-share * stdp.a_plus, -share * stdp.a3_plus, stdp.tau_y, spikes, potentiation);
+  earlier_trace(stdp.tau_minus, spikes, depression);
+  if (const ConstMatrix factor = modulation(population); !factor.empty()) {
+    backend.modulate(factor, potentiation);
+    backend.modulate(factor, depression);
+  }
+}
+
+WeightGradient Stdp::between_spikes(const ClockEngine& engine, std::size_t p) {
+  const Projection& projection = network_.projections()[p];
+  const StdpSettings& stdp = settings_.stdp;
+  const std::size_t batch = engine.batch();
+  const std::size_t count = settings_.steps * batch;
+  const ConstMatrix spikes = rows_[projection.source]
+                                 .spikes.matrix(batch + count, projection.fan_in)
+                                 .row_range(projection.is_recurrent() ? 0 : batch, count);
+  const Matrix traces = traces_[p].matrix(2 * count, projection.fan_in);
+  const float share = 1.0F / static_cast<float>(batch);
+  trace(decay(stdp.tau_plus), spikes, traces.first_rows(count));
+  weigh(share * stdp.a_minus, share * stdp.a3_minus, stdp.tau_x, spikes, traces.row_range(count, count));
+  return {.post = rows_[projection.target].post.matrix(2 * count, projection.fan_out),
+          .trace = traces,
+          .activity = spikes};
+}
+
+WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
+  Backend& backend = network_.backend();
+  const Projection& projection = network_.projections()[p];
+  const StdpSettings& stdp = settings_.stdp;
+  const std::size_t steps = settings_.steps;
+  const std::size_t batch = engine.batch();
+  const ConstMatrix image = engine.activity(projection.source).mean_output;
+  const ConstMatrix rows = rows_[projection.target].post.matrix(2 * steps * batch, projection.fan_out);
+  const ConstMatrix potentiation = rows.first_rows(steps * batch);
+  const ConstMatrix depression = rows.row_range(steps * batch, steps * batch);
+  const float share = 1.0F / static_cast<float>(batch);
+
+  const Matrix post = summed_[p].matrix(2 * batch, projection.fan_out);
+  const Matrix of_pairs = post.first_rows(batch);
+  const Matrix depressed = room_.matrix(batch, projection.fan_out);
+  backend.sum_steps(1.0F, decay(stdp.tau_plus), steps, potentiation, of_pairs);
+  backend.sum_steps(share, 0.0F, steps, depression, depressed);
+  backend.add(stdp.a_minus, View<const float>(depressed.values), 1.0F, of_pairs.values);
+  if (!stdp.triplet) return {.post = of_pairs, .trace = image, .activity = image};
+
+  const Matrix of_triplets = post.row_range(batch, batch);
+  backend.sum_steps(share * stdp.a3_minus, decay(stdp.tau_x), steps, depression, of_triplets);
+  backend.add(-stdp.a3_minus, View<const float>(depressed.values), 1.0F, of_triplets.values);
+  const Matrix traces = traces_[p].matrix(2 * batch, projection.fan_in);
+  const Matrix squares = traces.row_range(batch, batch);
+  backend.copy(image.values, traces.first_rows(batch).values);
+  backend.copy(image.values, squares.values);
+  backend.modulate(image, squares);
+  return {.post = post, .trace = traces, .activity = image};
+}
+
+WeightGradient Stdp::to_readout(const ClockEngine& engine, std::size_t p, ConstMatrix readout_error) {
+  const Projection& projection = network_.projections()[p];
+  const float leak = network_.populations()[projection.target].leak;
+  ConstMatrix mean = engine.activity(projection.source).mean_output;
+  if (leak != 0.0F) {  // what the mean read-out keeps of each step's spikes
+    const std::size_t batch = engine.batch();
+    const std::size_t count = settings_.steps * batch;
+    const ConstMatrix spikes =
+        rows_[projection.source].spikes.matrix(batch + count, projection.fan_in).row_range(batch, count);
+    const Matrix all = traces_[p].matrix(count + batch, projection.fan_in);
+    const Matrix result = all.row_range(count, batch);
+    trace(leak, spikes, all.first_rows(count));
+    network_.backend().sum_steps(1.0F / static_cast<float>(settings_.steps), 0.0F, settings_.steps,
+                                 all.first_rows(count), result);
+    mean = result;
+  }
+  return {.post = readout_error, .trace = mean, .activity = mean};
+}
+
+}  // namespace orthospike

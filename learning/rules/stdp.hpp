@@ -1,0 +1,67 @@
+#pragma once
+
+#include <vector>
+
+#include "learning/rules/rule.hpp"
+
+namespace orthospike {
+
+/// Spike-timing-dependent plasticity of hidden projections, of pairs or of triplets with all-to-all
+/// interactions (Pfister & Gerstner, 2006), over all steps of a sample, mean over the batch:
+///   ΔW = Σ_t s_post (A₊ + A3₊ o2) r1ᵀ - o1 (s_pre (A₋ + A3₋ r2))ᵀ
+/// with traces that decay by exp(-dt/tau) a step: r1 (tau_plus) and r2 (tau_x) of presynaptic spikes, o1
+/// (tau_minus) and o2 (tau_y) of postsynaptic ones. A spike acts in the step in which it arrives, through a
+/// recurrent projection one step late. Of simultaneous spikes the presynaptic one comes first: r1 includes
+/// those of the step, the other traces do not. So a pair at lag d = t_post - t_pre ≥ 0 adds A₊ exp(-d·dt/
+/// tau_plus), and one at d < 0 takes A₋ exp(d·dt/tau_minus).
+///
+/// Both terms are factor times presynaptic trace, 2·steps·batch rows: the negative of ΔW, since optimisers
+/// descend. The static input x is presynaptic activity x in every step, so that its trace is a multiple of x
+/// and steps add up to B rows, and, of triplets, B more with the trace x², its spikes' part with themselves.
+/// Subspaces learn from the presynaptic spikes, which carry the currents.
+///
+/// The read-out learns by the delta rule from its own error. Nothing but the learning rate and the balance of
+/// the amplitudes bounds hidden weights: there is neither competition nor homeostasis.
+class Stdp : public Rule {
+ public:
+  /// Throws ConfigError for neurons whose outputs are weighted averages (lif_dsr).
+  Stdp(const Network& network, const RuleSettings& settings);
+
+  std::size_t max_rows() const override { return 2 * settings_.steps * settings_.max_batch; }
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+  WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
+
+ protected:
+  /// What multiplies the changes of a population's weights in each step, [steps·batch × neurons or × 1];
+  /// empty for 1.
+  virtual ConstMatrix modulation(std::size_t /*population*/) const { return {}; }
+
+  const Network& network_;
+  RuleSettings settings_;
+
+ private:
+  struct PopulationRows {
+    Array<float> spikes;  ///< [a batch of zeros, then steps·batch, × neurons]
+    Array<float> post;    ///< [2·steps·batch × neurons] factors of potentiation, then of depression
+  };
+
+  float decay(float tau) const;
+  /// Low-pass of spikes [steps·batch × neurons], each step's own included.
+  void trace(float decay, ConstMatrix spikes, Matrix result);
+  /// The same without each step's own.
+  void earlier_trace(float tau, ConstMatrix spikes, Matrix result);
+  /// result ← spikes · (a + a3 · their trace before)
+  void weigh(float a, float a3, float tau, ConstMatrix spikes, Matrix result);
+  void fill_post(const ClockEngine& engine, std::size_t population);
+  WeightGradient between_spikes(const ClockEngine& engine, std::size_t projection);
+  WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
+  WeightGradient to_readout(const ClockEngine& engine, std::size_t projection, ConstMatrix readout_error);
+
+  std::vector<PopulationRows> rows_;  ///< one a population
+  std::vector<Array<float>> traces_;  ///< [2·steps·batch × sources] of spikes, [2·batch × sources] of input
+  std::vector<Array<float>> summed_;  ///< [2·batch × targets] factors of the static input
+  Array<float> room_;                 ///< [batch × widest population]
+  std::vector<WeightGradient> gradients_;
+};
+
+}  // namespace orthospike
