@@ -39,7 +39,7 @@ struct Config {
   struct {
     std::vector<std::size_t> hidden = {800, 800};
     std::string delivery = "auto";
-    float dense_crossover = 0.17F;
+    float dense_crossover = 0.3F;
     bool recurrent = false;
     float readout_tau = 0.0F;
   } network;

@@ -15,6 +15,14 @@ void for_each_piece(std::size_t pieces, int threads, const Work& work) {
   for (std::size_t piece = 0; piece < pieces; ++piece) work(piece);
 }
 
+/// As for_each_piece for pieces that differ in work: each thread takes the next when it has done one.
+template <class Work>
+void for_each_uneven_piece(std::size_t pieces, int threads, const Work& work) {
+  const int used = static_cast<int>(std::min<std::size_t>(pieces, static_cast<std::size_t>(threads)));
+#pragma omp parallel for num_threads(used) schedule(dynamic) if (used > 1)
+  for (std::size_t piece = 0; piece < pieces; ++piece) work(piece);
+}
+
 /// As for_each_piece over ranges [first, last) of `extent` items in steps of `length`: work(piece, first,
 /// last).
 template <class Work>

@@ -17,7 +17,7 @@ struct ExtractorSettings {
 };
 
 /// Share of active neurons above which their responses are a dense product (Backend::deliver).
-inline constexpr float subspace_crossover = 0.17F;
+inline constexpr float subspace_crossover = 0.3F;
 
 /// Learns the new rows of one subspace from presynaptic activity.
 class Extractor {
