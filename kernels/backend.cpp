@@ -33,6 +33,20 @@ void Backend::check_equal(const char* operation, std::size_t left, std::size_t r
   require(left == right, operation, "source and destination differ in size");
 }
 
+void Backend::repeat(RepeatedWork& repeated, const std::function<void()>& work) {
+  const double before = multiply_adds_;
+  if (do_repeat(repeated, work)) {
+    repeated.multiply_adds_ = multiply_adds_ - before;
+  } else {
+    multiply_adds_ += repeated.multiply_adds_;
+  }
+}
+
+bool Backend::do_repeat(RepeatedWork& /*repeated*/, const std::function<void()>& work) {
+  work();
+  return true;
+}
+
 void Backend::fill_uniform(View<float> values, float low, float high, const RandomKey& key) {
   do_fill_uniform(values, low, high, key);
 }

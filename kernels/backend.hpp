@@ -116,6 +116,16 @@ struct AdamStep {
   float square_correction = 0;  ///< 1 / (1 - beta2^t)
 };
 
+/// Operations that are queued again and again on the same memory (Backend::repeat).
+class RepeatedWork {
+ public:
+  virtual ~RepeatedWork() = default;
+
+ private:
+  friend class Backend;
+  double multiply_adds_ = 0;  ///< of one time
+};
+
 /// The numeric operations and the memory they work on; the only thing above which code knows no device.
 ///
 /// Calls enqueue work in order and may return before it is done; `synchronise` and `download` wait. Public
@@ -169,6 +179,12 @@ class Backend {
     do_clear(values.address(), values.size() * sizeof(T));
   }
   virtual void synchronise() = 0;
+
+  // Repetition.
+  virtual std::unique_ptr<RepeatedWork> make_repeated_work() { return std::make_unique<RepeatedWork>(); }
+  /// Calls `work`, or queues what it queued before: with the same `repeated` it must queue the same operations
+  /// with the same arguments each time, and have no other effect. The back end must outlive `repeated`.
+  void repeat(RepeatedWork& repeated, const std::function<void()>& work);
 
   // Random numbers (random.hpp). Element i is word i % 4 of block i / 4 (uniform) or words (0, 1), (2, 3) of
   // block i / 2 (normal).
@@ -298,6 +314,9 @@ class Backend {
   virtual void do_download(const void* from, void* to, std::size_t bytes) = 0;
   virtual void do_copy(const void* from, void* to, std::size_t bytes) = 0;
   virtual void do_clear(void* to, std::size_t bytes) = 0;
+
+  /// Whether `work` was called, instead of being repeated from a record.
+  virtual bool do_repeat(RepeatedWork& repeated, const std::function<void()>& work);
 
   virtual void do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) = 0;
   virtual void do_fill_normal(View<float> values, const RandomKey& key) = 0;

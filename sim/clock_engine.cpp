@@ -63,6 +63,12 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
   first_ = first;
   count_ = count;
   if (first == 0) samples_ += static_cast<double>(batch_);
+  auto& run = runs_[{batch_, first, count, recording.margins, recording.step_logits}];
+  if (run == nullptr) run = network_.backend().make_repeated_work();
+  network_.backend().repeat(*run, [&] { run_projections(recording); });
+}
+
+void ClockEngine::run_projections(const Recording& recording) {
   Backend& backend = network_.backend();
   for (const Projection& projection : network_.projections()) {
     if (projection.is_recurrent()) continue;  // done with its population's feed-forward one
@@ -80,7 +86,7 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
     if (const Projection* recurrent = network_.recurrent_projection(projection.target)) {
       run_recurrent(*recurrent, arriving, recording.margins);
     } else {
-      target.neuron->run(backend, first, count, arriving, to);
+      target.neuron->run(backend, first_, count_, arriving, to);
     }
     backend.count_spikes(to.spikes.counts, storage.spike_total.view());
   }

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "sim/network.hpp"
@@ -71,6 +73,7 @@ class ClockEngine {
   Activity buffers(std::size_t population) const { return buffers(population, first_, count_); }
   /// Currents that `projection` brings its target, [batch or count·batch × targets], in `room`.
   ConstMatrix currents(const Projection& projection, Array<float>& room);
+  void run_projections(const Recording& recording);
   void run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, bool margins);
   void run_readout(const Projection& projection, bool step_logits);
   std::size_t classes() const { return network_.populations()[readout_].size; }
@@ -95,7 +98,10 @@ class ClockEngine {
   Array<float> currents_;                          ///< [steps·max_batch × widest target of spikes]
   Array<float> recurrent_currents_;                ///< [max_batch × widest recurrent population]
   Array<float> logits_;
-  Array<float> step_logits_;    ///< [steps·max_batch × classes], when it was needed
+  Array<float> step_logits_;  ///< [steps·max_batch × classes], when it was needed
+  /// One a batch size, range of steps and recording.
+  std::map<std::tuple<std::size_t, std::size_t, std::size_t, bool, bool>, std::unique_ptr<RepeatedWork>>
+      runs_;
   Array<float> readout_state_;  ///< [max_batch × classes]
 };
 

@@ -18,7 +18,8 @@ struct CudaBackend::Context {
   BlasHandle blas{stream};
   DeviceMemory memory;
   Array<float> scratch;
-  Array<double> partial_sums;     ///< [most_partial_sums] one a block, of sums over the whole grid
+  unsigned scratch_moves = 0;  ///< how often scratch got other memory, which graphs of before still refer to
+  Array<double> partial_sums;  ///< [most_partial_sums] one a block, of sums over the whole grid
   Array<std::uint32_t> finished;  ///< [1] blocks that have left their partial sum; 0 between operations
 };
 

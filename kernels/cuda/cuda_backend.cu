@@ -27,6 +27,13 @@ cudaDeviceProp select_device(int number) {
   return properties;
 }
 
+/// Work as a graph, once its memory is known to be there.
+struct GraphWork final : RepeatedWork {
+  Graph graph;
+  bool was_done = false;
+  unsigned scratch_moves = 0;  ///< Context::scratch_moves when it was done
+};
+
 }  // namespace
 
 CudaBackend::CudaBackend(int device_number) {
@@ -89,9 +96,31 @@ void CudaBackend::do_clear(void* to, std::size_t bytes) {
   if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, context_->stream.get()), "cudaMemsetAsync");
 }
 
+std::unique_ptr<RepeatedWork> CudaBackend::make_repeated_work() {
+  return std::make_unique<GraphWork>();
+}
+
+bool CudaBackend::do_repeat(RepeatedWork& repeated, const std::function<void()>& work) {
+  auto& own = static_cast<GraphWork&>(repeated);
+  if (!own.was_done || own.scratch_moves != context_->scratch_moves) {
+    own.graph.clear();
+    work();
+    own.was_done = true;
+    own.scratch_moves = context_->scratch_moves;
+    return true;
+  }
+  const bool record = !own.graph.is_recorded();
+  if (record) own.graph.record(context_->stream, work);
+  own.graph.launch(context_->stream);
+  return record;
+}
+
 Matrix CudaBackend::scratch(std::size_t rows, std::size_t cols) {
   Array<float>& array = context_->scratch;
-  if (array.size() < rows * cols) array = allocate<float>(rows * cols);
+  if (array.size() < rows * cols) {
+    array = allocate<float>(rows * cols);
+    ++context_->scratch_moves;
+  }
   return array.matrix(rows, cols);
 }
 

@@ -23,8 +23,12 @@ class CudaBackend final : public Backend {
   std::string name() const override { return "cuda"; }
   std::string device() const override;
   void synchronise() override;
+  std::unique_ptr<RepeatedWork> make_repeated_work() override;
 
  private:
+  /// The first time calls the work, which may allocate; the second time records it as a CUDA graph; then
+  /// launches that graph.
+  bool do_repeat(RepeatedWork& repeated, const std::function<void()>& work) final;
   Memory allocate_bytes(std::size_t bytes) final;
   void do_upload(const void* from, void* to, std::size_t bytes) final;
   void do_download(const void* from, void* to, std::size_t bytes) final;

@@ -60,6 +60,32 @@ void Stream::synchronise() const {
   check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize");
 }
 
+void Graph::record(const Stream& stream, const std::function<void()>& work) {
+  clear();
+  check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  cudaGraph_t graph = nullptr;
+  try {
+    work();
+  } catch (...) {
+    cudaStreamEndCapture(stream.get(), &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    throw;
+  }
+  check(cudaStreamEndCapture(stream.get(), &graph), "cudaStreamEndCapture");
+  const cudaError_t status = cudaGraphInstantiate(&executable_, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+}
+
+void Graph::launch(const Stream& stream) const {
+  check(cudaGraphLaunch(executable_, stream.get()), "cudaGraphLaunch");
+}
+
+void Graph::clear() {
+  if (executable_ != nullptr) cudaGraphExecDestroy(executable_);
+  executable_ = nullptr;
+}
+
 BlasHandle::BlasHandle(const Stream& stream) {
   check(cublasCreate(&handle_), "cublasCreate");
   const cublasStatus_t status = cublasSetStream(handle_, stream.get());

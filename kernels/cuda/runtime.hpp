@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <source_location>
 #include <string>
@@ -30,6 +31,24 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
+};
+
+/// Owner of a recording of what was queued on a stream, ready to be queued again.
+class Graph {
+ public:
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  ~Graph() { clear(); }
+
+  /// Records what `work` queues, which is not done yet. Throws what `work` throws and then holds nothing.
+  void record(const Stream& stream, const std::function<void()>& work);
+  bool is_recorded() const { return executable_ != nullptr; }
+  void launch(const Stream& stream) const;
+  void clear();
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
 };
 
 /// Owner of a cuBLAS handle whose calls go to one stream. Math is cuBLAS's default: single precision

@@ -1,5 +1,7 @@
 #include <vector>
 
+#include <stdexcept>
+
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -40,6 +42,54 @@ TEST_CASE("memory of no elements can be used", "[conformance][memory]") {
     backend.copy(empty.view(), nothing.view());
     backend.clear(nothing.view());
     CHECK(downloaded(backend, nothing).empty());
+  });
+}
+
+TEST_CASE("repeated work is done each time it is asked for", "[conformance][memory]") {
+  on_each_backend([](Backend& backend) {
+    auto spikes = uploaded_spikes(backend, {{0, 2}, {1}}, 3);
+    const auto weights = uploaded(backend, std::vector<float>{1, 2, 3, 4, 5, 6});
+    const auto one = uploaded(backend, std::vector<float>{1});
+    Array<float> currents = backend.allocate<float>(4), sum = backend.allocate<float>(4);
+    int calls = 0;
+    const auto repeated = backend.make_repeated_work();
+    const auto work = [&] {
+      ++calls;
+      backend.deliver(spikes.view(), weights.matrix(3, 2), one.view(), 1.0F, Delivery::dense, 0.5F,
+                      currents.matrix(2, 2));
+      backend.add(1.0F, currents.view(), 1.0F, sum.view());
+      backend.multiply(1.0F, weights.matrix(2, 3), Transpose::no, weights.matrix(3, 2), Transpose::no, 0.0F,
+                       currents.matrix(2, 2));
+    };
+    const double before = backend.multiply_adds();
+    for (int i = 0; i < 5; ++i) backend.repeat(*repeated, work);
+    CHECK(downloaded(backend, sum) == std::vector<float>{30, 40, 15, 20});
+    CHECK(backend.multiply_adds() == before + 5 * 12);
+    if (backend.name() == "cuda") CHECK(calls == 2);
+
+    // Memory for intermediate results moves when more is needed than ever before.
+    const auto large = uploaded(backend, random_values(200 * 300, 1));
+    auto many = uploaded_spikes(backend, random_events(200, 300, 0.1, 1), 300);
+    Array<float> more = backend.allocate<float>(200 * 200);
+    backend.deliver(many.view(), large.matrix(300, 200), one.view(), 1.0F, Delivery::dense, 0.5F,
+                    more.matrix(200, 200));
+    for (int i = 0; i < 3; ++i) backend.repeat(*repeated, work);
+    CHECK(downloaded(backend, sum) == std::vector<float>{48, 64, 24, 32});
+
+    // What the work throws comes through, and the next time is as the first.
+    const auto failing = backend.make_repeated_work();
+    bool fails = false;
+    const auto perhaps = [&] {
+      backend.add(1.0F, currents.view(), 0.0F, sum.view());
+      if (fails) throw std::runtime_error("no");
+    };
+    backend.repeat(*failing, perhaps);
+    fails = true;
+    CHECK_THROWS_WITH(backend.repeat(*failing, perhaps), "no");
+    fails = false;
+    backend.clear(sum.view());
+    backend.repeat(*failing, perhaps);
+    CHECK(downloaded(backend, sum) == downloaded(backend, currents));
   });
 }
 
