@@ -110,7 +110,7 @@ void benchmark(Backend& backend) {
   Array<std::uint32_t> indices = backend.allocate<std::uint32_t>(rows * hidden);
   Array<float> outputs[4];
   for (auto& output : outputs) output = backend.allocate<float>(batch * hidden);
-  const SpikeView spikes{counts.view(), indices.view(), rows, hidden};
+  const Spikes spikes{counts.view(), indices.view(), rows, hidden};
   const LifDsrOutputs lif{.spikes = spikes,
                           .average_current = outputs[0].matrix(batch, hidden),
                           .average_output = outputs[1].matrix(batch, hidden),

@@ -63,7 +63,9 @@ struct Population {
 }  // namespace
 
 TEST_CASE("lif agrees with the reference, spike by spike", "[conformance][lif]") {
-  for (const auto& [name, neuron] : kinds()) {
+  for (const auto& kind : kinds()) {
+    const auto& name = kind.first;
+    const Lif& neuron = kind.second;
     for (const Shape& s : shapes) {
       INFO(name << ", " << s.batch << " samples, " << s.neurons << " neurons, " << s.steps << " steps");
       for (const bool constant : {true, false}) {
@@ -83,7 +85,9 @@ TEST_CASE("lif agrees with the reference, spike by spike", "[conformance][lif]")
 TEST_CASE("lif goes on from the state it left", "[conformance][lif]") {
   const Shape s{3, 37, 9};
   const std::size_t element = s.batch * s.neurons;
-  for (const auto& [name, neuron] : kinds()) {
+  for (const auto& kind : kinds()) {
+    const auto& name = kind.first;
+    const Lif& neuron = kind.second;
     INFO(name);
     on_each_backend([&](Backend& backend) {
       const auto currents = uploaded(backend, random_values(s.steps * element, 2, -0.5F, 1.5F));
@@ -122,7 +126,9 @@ TEST_CASE("lif follows its equation", "[conformance][lif]") {
 }
 
 TEST_CASE("lif_backward agrees with the reference", "[conformance][lif]") {
-  for (const auto& [name, neuron] : kinds()) {
+  for (const auto& kind : kinds()) {
+    const auto& name = kind.first;
+    const Lif& neuron = kind.second;
     for (const Surrogate surrogate :
          {Surrogate::sigmoid, Surrogate::arctan, Surrogate::fast_sigmoid, Surrogate::triangle}) {
       for (const bool through_time : {true, false}) {

@@ -88,7 +88,7 @@ TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
   for (const auto& [rule, update] :
        {std::pair{"bptt", "sequence"}, {"ottt", "sequence"}, {"ottt", "step"}, {"eprop", "sequence"}}) {
     INFO(rule << ", update " << update);
-    const auto learned = [&](const std::string& protection) {
+    const auto learned = [&, rule = rule, update = update](const std::string& protection) {
       const TemporaryFolder folder;
       Config config = digits();
       config.tasks.count = 2;
