@@ -24,7 +24,7 @@ namespace {
 
 using namespace orthospike;
 
-constexpr std::size_t batch = 64, steps = 20, inputs = 784, hidden = 800, classes = 10;
+constexpr std::size_t batch = 64, steps = 20, hidden = 800;
 constexpr std::size_t rows = steps * batch;
 
 /// Seconds a call, median of a few rounds that last some milliseconds each.
