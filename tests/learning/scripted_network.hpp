@@ -3,8 +3,7 @@
 #include <cmath>
 
 #include "learning/feedback/error_feedback.hpp"
-#include "learning/rules/rule.hpp"
-#include "tests/conformance/backends.hpp"
+#include "tests/learning/summed_gradient.hpp"
 
 namespace orthospike::testing {
 
@@ -91,20 +90,8 @@ struct ScriptedNetwork {
   /// traceᵀ · post
   std::vector<double> gradient(std::size_t projection) const {
     const WeightGradient gradient = rule->weight_gradient(projection);
-    REQUIRE(gradient.trace.rows == gradient.post.rows);
     REQUIRE(gradient.trace.rows <= rule->max_rows());
-    const std::vector<float> trace = backend.download(gradient.trace.values);
-    const std::vector<float> factor = backend.download(gradient.post.values);
-    const std::size_t sources = gradient.trace.cols, targets = gradient.post.cols;
-    std::vector<double> sum(sources * targets, 0.0);
-    for (std::size_t row = 0; row < gradient.trace.rows; ++row) {
-      for (std::size_t i = 0; i < sources; ++i) {
-        for (std::size_t j = 0; j < targets; ++j) {
-          sum[i * targets + j] += static_cast<double>(trace[row * sources + i]) * factor[row * targets + j];
-        }
-      }
-    }
-    return sum;
+    return summed(backend, gradient);
   }
 
   Backend& backend;
