@@ -7,8 +7,8 @@
 
 namespace orthospike {
 
-/// One NVIDIA GPU: cuBLAS for dense products, own kernels for spikes, neurons and subspaces, Thrust for what
-/// treats each element alone.
+/// One NVIDIA GPU: cuBLAS for dense products, own kernels for spikes, neurons and subspaces and for what is
+/// recorded as graphs, Thrust for other work on each element alone.
 ///
 /// All work goes to one stream in order; the host waits in synchronise, download and upload only. No sum
 /// depends on the order in which threads come: the same calls give the same bits on the same kind of device.

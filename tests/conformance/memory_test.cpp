@@ -1,6 +1,5 @@
-#include <vector>
-
 #include <stdexcept>
+#include <vector>
 
 #include "tests/conformance/backends.hpp"
 
