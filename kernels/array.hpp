@@ -77,6 +77,15 @@ class Array {
   std::size_t size_ = 0;
 };
 
+/// What a back end works out about the spikes in some memory so that products with them cost less; made by
+/// Backend::make_spike_index, for spikes of that back end.
+class SpikeIndex {
+ public:
+  virtual ~SpikeIndex() = default;
+  /// To be called when the spikes were written anew: rows of so many steps, ordered step · batch + sample.
+  virtual void spikes_changed(std::size_t /*steps*/) {}
+};
+
 /// Spikes of `rows` (step, sample) pairs of one population as event lists: row r holds the ascending neuron
 /// indices `indices[r·neurons … r·neurons + counts[r])`.
 template <class T>
@@ -85,8 +94,9 @@ struct SpikeView {
   View<T> indices;  ///< [rows × neurons]
   std::size_t rows = 0;
   std::size_t neurons = 0;
+  SpikeIndex* index = nullptr;  ///< of exactly these rows, if somebody keeps one
 
-  operator SpikeView<const T>() const { return {counts, indices, rows, neurons}; }
+  operator SpikeView<const T>() const { return {counts, indices, rows, neurons, index}; }
   SpikeView row_range(std::size_t first, std::size_t count) const {
     return {counts.subview(first, count), indices.subview(first * neurons, count * neurons), count, neurons};
   }

@@ -219,6 +219,7 @@ class Backend {
                      View<const std::uint32_t> pixel_order, float mean, float deviation, Matrix currents);
 
   // Spikes and neurons.
+  virtual std::unique_ptr<SpikeIndex> make_spike_index() { return std::make_unique<SpikeIndex>(); }
   /// currents[r, :] ← height / dt · Σ over spikes i of row r of weights[i, :], the outgoing weights of neuron
   /// i. weights [neurons × targets], currents [rows × targets], height [1] (the threshold of the spiking
   /// population). `crossover` is the share of active neurons above which Delivery::automatic takes the dense

@@ -31,6 +31,7 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     if (population.kind != Population::Kind::spiking) continue;
     storage.counts = backend.allocate<std::uint32_t>(steps_ * max_batch);
     storage.indices = backend.allocate<std::uint32_t>(steps_ * size);
+    storage.index = backend.make_spike_index();
     storage.mean_output = backend.allocate<float>(size);
     storage.membrane = backend.allocate<float>(size);
     storage.spike_total = backend.allocate<std::uint64_t>(1);
@@ -88,6 +89,7 @@ void ClockEngine::run_projections(const Recording& recording) {
     } else {
       target.neuron->run(backend, first_, count_, arriving, to);
     }
+    storage.index->spikes_changed(count_);
     backend.count_spikes(to.spikes.counts, storage.spike_total.view());
   }
 }
@@ -188,7 +190,9 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
 }
 
 ConstActivity ClockEngine::activity(std::size_t population) const {
-  return buffers(population);
+  Activity all = buffers(population);
+  all.spikes.index = storage_[population]->index.get();
+  return all;
 }
 
 ClockEngine::Work ClockEngine::work() const {

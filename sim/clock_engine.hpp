@@ -82,6 +82,7 @@ class ClockEngine {
     Array<std::uint32_t> counts, indices;
     Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
     Array<std::uint64_t> spike_total;
+    std::unique_ptr<SpikeIndex> index;  ///< of the spikes of the last run
   };
 
   Network& network_;

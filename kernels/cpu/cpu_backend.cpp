@@ -22,7 +22,8 @@ std::string CpuBackend::device() const {
 }
 
 Matrix CpuBackend::scratch(std::size_t rows, std::size_t cols) {
-  if (scratch_.size() < rows * cols) scratch_ = allocate<float>(rows * cols);
+  // Some more than asked for: numbers of groups of spikes change from batch to batch.
+  if (scratch_.size() < rows * cols) scratch_ = allocate<float>(rows * cols + rows * cols / 2);
   return scratch_.matrix(rows, cols);
 }
 

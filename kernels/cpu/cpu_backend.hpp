@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cpu/spike_index.hpp"
 #include "kernels/host_backend.hpp"
 
 namespace orthospike {
@@ -17,6 +18,7 @@ class CpuBackend final : public HostBackend {
   std::string name() const override { return "cpu"; }
   std::string device() const override;
   int threads() const override { return threads_; }
+  std::unique_ptr<SpikeIndex> make_spike_index() override { return std::make_unique<CpuSpikeIndex>(); }
 
  private:
   void do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) final;
@@ -62,15 +64,16 @@ class CpuBackend final : public HostBackend {
   void do_orthonormalise_rows(Matrix h, std::size_t first) final;
   void do_adam_step(const AdamStep& step, View<float> mean, View<float> square, View<float> gradient) final;
 
-  /// currents ← scale · (sums of weights along events) + beta · currents
-  void deliver_events(ConstSpikes spikes, ConstMatrix weights, float scale, float beta,
-                      Matrix currents) const;
+  /// The index that spikes bring along, or one that lasts until the next call; up to date.
+  CpuSpikeIndex& index_of(const ConstSpikes& spikes);
+  /// sums [rows × targets] ← scale · Σ over events of a row of weights[event, :] + beta · sums
+  void sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta, Matrix sums) const;
   /// Memory for intermediate results of one operation, kept from call to call.
   Matrix scratch(std::size_t rows, std::size_t cols);
 
   int threads_;
   Array<float> scratch_;
-  std::vector<std::uint32_t> rows_of_neuron_;  ///< events of one correlation: counts, then rows
+  CpuSpikeIndex own_index_;  ///< of spikes that bring none
 };
 
 }  // namespace orthospike

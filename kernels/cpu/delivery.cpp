@@ -74,19 +74,19 @@ std::size_t pass_targets(std::size_t target, std::size_t targets) {
   return pass;
 }
 
-/// currents[first … last, target … target + pass_targets), of which beta times the former value is kept
-void deliver_pass(const ConstSpikes& spikes, const ConstMatrix& weights, std::size_t target,
-                  std::size_t first, std::size_t last, float scale, float beta, const Matrix& currents) {
+/// sums[first … last, target … target + pass_targets), of which beta times the former value is kept
+void sum_pass(const EventRows& events, const ConstMatrix& weights, std::size_t target, std::size_t first,
+              std::size_t last, float scale, float beta, const Matrix& sums) {
   const std::size_t targets = weights.cols;
   const std::size_t lanes = hn::Lanes(FloatTag());
   const std::size_t pass = pass_targets(target, targets);
   for (std::size_t row = first; row < last; ++row) {
-    const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
-    const std::uint32_t count = spikes.counts.address()[row];
+    const std::uint32_t* of_row = events.indices + events.start(row);
+    const std::uint32_t count = events.counts[row];
     const float* from = weights.address() + target;
-    float* out = currents.address() + row * targets + target;
+    float* out = sums.address() + row * targets + target;
     const auto add = [&]<std::size_t width>(auto tag) {
-      accumulate<width>(tag, events, count, from, targets, scale, beta, out);
+      accumulate<width>(tag, of_row, count, from, targets, scale, beta, out);
     };
     if (pass == 8 * lanes) {
       add.template operator()<8>(FloatTag());
@@ -117,29 +117,31 @@ namespace orthospike {
 namespace {
 
 HWY_EXPORT(pass_targets);
-HWY_EXPORT(deliver_pass);
+HWY_EXPORT(sum_pass);
 
 /// Share of active neurons above which a dense product is faster than correlating along events: 0.4 on a core
 /// that multiplies at 96 GFLOP/s, less on one that multiplies faster.
 constexpr double correlation_crossover = 0.3;
 
 /// Rows of one piece of work: enough of them to pay for starting a thread.
-std::size_t rows_per_piece(std::size_t neurons) {
-  constexpr std::size_t inputs_per_piece = 51200;
-  return std::max<std::size_t>(16, inputs_per_piece / neurons);
-}
-
-double density(const ConstSpikes& spikes) {
-  std::uint64_t total = 0;
-  for (std::size_t row = 0; row < spikes.rows; ++row) total += spikes.counts.address()[row];
-  return static_cast<double>(total) / static_cast<double>(spikes.rows * spikes.neurons);
+std::size_t rows_per_piece(const EventRows& events) {
+  constexpr std::size_t events_per_piece = 12288;
+  constexpr std::size_t fewest = 16;
+  return std::max(fewest, events_per_piece * events.rows / std::max<std::size_t>(1, events.events));
 }
 
 }  // namespace
 
-void CpuBackend::deliver_events(ConstSpikes spikes, ConstMatrix weights, float scale, float beta,
-                                Matrix currents) const {
-  const std::size_t chunk = rows_per_piece(spikes.neurons);
+CpuSpikeIndex& CpuBackend::index_of(const ConstSpikes& spikes) {
+  if (spikes.index == nullptr) own_index_.spikes_changed(1);
+  CpuSpikeIndex& index = spikes.index == nullptr ? own_index_ : static_cast<CpuSpikeIndex&>(*spikes.index);
+  index.update(spikes, threads_);
+  return index;
+}
+
+void CpuBackend::sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta,
+                            Matrix sums) const {
+  const std::size_t chunk = rows_per_piece(events);
   // Pieces of the same pass are neighbours: at a time threads work on few passes, whose weights stay in their
   // caches. Wide passes come first.
   std::vector<std::size_t> passes;
@@ -147,54 +149,49 @@ void CpuBackend::deliver_events(ConstSpikes spikes, ConstMatrix weights, float s
     passes.push_back(target);
     target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
   }
-  const std::size_t chunks = (spikes.rows + chunk - 1) / chunk;
+  const std::size_t chunks = (events.rows + chunk - 1) / chunk;
   for_each_uneven_piece(passes.size() * chunks, threads_, [&](std::size_t piece) {
     const std::size_t first = piece % chunks * chunk;
-    HWY_DYNAMIC_DISPATCH(deliver_pass)
-    (spikes, weights, passes[piece / chunks], first, std::min(first + chunk, spikes.rows), scale, beta,
-     currents);
+    HWY_DYNAMIC_DISPATCH(sum_pass)
+    (events, weights, passes[piece / chunks], first, std::min(first + chunk, events.rows), scale, beta, sums);
   });
 }
 
 void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
                             Delivery delivery, float crossover, Matrix currents) {
   const float scale = height.address()[0] / dt;
-  const bool dense =
-      delivery == Delivery::dense || (delivery == Delivery::automatic && density(spikes) > crossover);
-  if (dense) {
+  const CpuSpikeIndex& index = index_of(spikes);
+  if (delivery == Delivery::dense || (delivery == Delivery::automatic && index.relative_cost() > crossover)) {
     const Matrix active = scratch(spikes.rows, spikes.neurons);
     do_expand_spikes(spikes, active);
     do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
     return;
   }
-
-  deliver_events(spikes, weights, scale, 0.0F, currents);
+  if (index.groups() == 0) {
+    sum_events(index.neurons_of_row(), weights, scale, 0.0F, currents);
+    return;
+  }
+  const Matrix of_groups = scratch(index.groups(), weights.cols);
+  sum_events(index.neurons_of_group(), weights, 1.0F, 0.0F, of_groups);
+  sum_events(index.groups_of_row(), of_groups, scale, 0.0F, currents);
 }
 
+/// The delivery seen from the other side: each row of c is a sum over the rows in which its neuron spikes.
 void CpuBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
-  if (density(spikes) > correlation_crossover) {
+  CpuSpikeIndex& index = index_of(spikes);
+  if (index.relative_cost() > correlation_crossover) {
     const Matrix active = scratch(spikes.rows, spikes.neurons);
     do_expand_spikes(spikes, active);
     do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
     return;
   }
-  // Seen from the neurons: each row of c is a sum over the rows in which its neuron spikes, which is a delivery.
-  const std::size_t size = spikes.neurons * (spikes.rows + 1);
-  if (rows_of_neuron_.size() < size) rows_of_neuron_.resize(size);
-  std::fill_n(rows_of_neuron_.begin(), spikes.neurons, 0U);
-  const Spikes by_neuron{{rows_of_neuron_.data(), spikes.neurons},
-                         {rows_of_neuron_.data() + spikes.neurons, spikes.neurons * spikes.rows},
-                         spikes.neurons,
-                         spikes.rows};
-  for (std::size_t row = 0; row < spikes.rows; ++row) {
-    const std::uint32_t* const events = spikes.indices.address() + row * spikes.neurons;
-    for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event) {
-      const std::uint32_t neuron = events[event];
-      by_neuron.indices.address()[neuron * spikes.rows + by_neuron.counts.address()[neuron]++] =
-          static_cast<std::uint32_t>(row);
-    }
+  if (index.groups() == 0) {
+    sum_events(index.of_neuron(), b, alpha, beta, c);
+    return;
   }
-  deliver_events(by_neuron, b, alpha, beta, c);
+  const Matrix of_groups = scratch(index.groups(), b.cols);
+  sum_events(index.rows_of_group(), b, 1.0F, 0.0F, of_groups);
+  sum_events(index.of_neuron(), of_groups, alpha, beta, c);
 }
 
 }  // namespace orthospike

@@ -131,6 +131,67 @@ TEST_CASE("correlate agrees with the reference", "[conformance][delivery]") {
   }
 }
 
+/// Rows of `steps` steps of `batch` samples whose neurons fire at intervals of 1 to 4 steps, or not at all: few
+/// different trains, as of static images.
+EventLists regular_trains(std::size_t steps, std::size_t batch, std::size_t neurons, std::uint32_t seed) {
+  const std::vector<float> intervals = random_values(batch * neurons, seed, 1.0F, 8.0F);
+  EventLists events(steps * batch);
+  for (std::size_t row = 0; row < events.size(); ++row) {
+    for (std::size_t i = 0; i < neurons; ++i) {
+      const auto interval = static_cast<std::size_t>(intervals[row % batch * neurons + i]);
+      if (interval <= 4 && (row / batch + 1) % interval == 0)
+        events[row].push_back(static_cast<std::uint32_t>(i));
+    }
+  }
+  return events;
+}
+
+TEST_CASE("deliver and correlate agree with the reference for indexed spikes", "[conformance][delivery]") {
+  struct Shape {
+    std::size_t steps, batch, neurons, targets;
+  };
+  for (const Shape& s : {Shape{1, 3, 67, 35},
+                         {6, 1, 131, 67},
+                         {6, 11, 300, 131},
+                         {8, 5, 67, 35},
+                         {9, 5, 131, 300},
+                         {23, 3, 67, 7},
+                         {6, 4, 1, 1}}) {
+    INFO(s.steps << " steps, " << s.batch << " samples, " << s.neurons << " neurons, " << s.targets
+                 << " targets");
+    const std::size_t rows = s.steps * s.batch;
+    check_conformance([&](Backend& backend) {
+      const auto height_one = uploaded(backend, std::vector<float>{1});
+      const auto weights = uploaded(backend, random_values(s.neurons * s.targets, 2, -0.5F, 1.0F));
+      const auto post = uploaded(backend, random_values(rows * s.targets, 3, -0.5F, 1.0F));
+      auto sums = uploaded(backend, random_values(s.neurons * s.targets, 4));
+      auto currents = backend.allocate<float>(rows * s.targets);
+      const auto index = backend.make_spike_index();
+      Outcome outcome;
+      // The same index follows the spikes of run after run.
+      for (const std::uint32_t run : {0U, 1U, 2U}) {
+        SpikeArrays spikes = uploaded_spikes(backend,
+                                             run == 1 ? random_events(rows, s.neurons, 0.2, run)
+                                                      : regular_trains(s.steps, s.batch, s.neurons, run),
+                                             s.neurons);
+        Spikes indexed = spikes.view();
+        indexed.index = index.get();
+        index->spikes_changed(s.steps);
+        for (const Delivery form : {Delivery::automatic, Delivery::events}) {
+          backend.deliver(indexed, weights.matrix(s.neurons, s.targets), height_one.view(), 1.0F, form, half,
+                          currents.matrix(rows, s.targets));
+          outcome["currents " + std::to_string(run) + " " + std::to_string(static_cast<int>(form))] =
+              about(downloaded(backend, currents), 2e-6);
+        }
+        backend.correlate(0.3F, indexed, post.matrix(rows, s.targets), 0.5F,
+                          sums.matrix(s.neurons, s.targets));
+        outcome["sums " + std::to_string(run)] = about(downloaded(backend, sums), 2e-6);
+      }
+      return outcome;
+    });
+  }
+}
+
 TEST_CASE("correlate adds rows to the neurons that spike", "[conformance][delivery]") {
   on_each_backend([](Backend& backend) {
     SpikeArrays spikes = uploaded_spikes(backend, {{1}, {}, {0, 1}}, 3);
