@@ -222,8 +222,8 @@ class Backend {
   virtual std::unique_ptr<SpikeIndex> make_spike_index() { return std::make_unique<SpikeIndex>(); }
   /// currents[r, :] ← height / dt · Σ over spikes i of row r of weights[i, :], the outgoing weights of neuron
   /// i. weights [neurons × targets], currents [rows × targets], height [1] (the threshold of the spiking
-  /// population). `crossover` is the share of active neurons above which Delivery::automatic takes the dense
-  /// product.
+  /// population). `crossover` is the share of a dense product's additions above which Delivery::automatic takes that
+  /// product: the share of active neurons, or less where an index of the spikes saves some.
   void deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt, Delivery delivery,
                float crossover, Matrix currents);
   /// c ← alpha · xᵀ · b + beta · c, x [rows × neurons] being 1 where a neuron spikes and 0 elsewhere: each row of

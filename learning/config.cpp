@@ -243,7 +243,8 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.network.delivery; }),
       real_key(
           "network.dense_crossover", fraction, "-",
-          "Share of active neurons above which automatic delivery takes the dense product.",
+          "Share of a dense product's additions above which automatic delivery takes that product: the share "
+          "of active neurons, or less where neurons of a sample fire alike.",
           [](auto& c) -> auto& { return c.network.dense_crossover; }),
       flag_key(
           "network.recurrent", "Give each hidden population a projection onto itself.",

@@ -12,7 +12,7 @@ namespace orthospike {
 /// How spikes are delivered (Backend::deliver).
 struct DeliverySettings {
   Delivery form = Delivery::automatic;
-  float crossover = 0.3F;  ///< share of active neurons above which a dense product is cheaper
+  float crossover = 0.3F;  ///< share of additions above which a dense product is cheaper
 };
 
 /// What a run keeps beside what it always does, for those who learn from it.

@@ -16,7 +16,7 @@ struct ExtractorSettings {
   std::size_t iterations = 0;
 };
 
-/// Share of active neurons above which their responses are a dense product (Backend::deliver).
+/// Share of additions above which responses to spikes are a dense product (Backend::deliver).
 inline constexpr float subspace_crossover = 0.3F;
 
 /// Learns the new rows of one subspace from presynaptic activity.
