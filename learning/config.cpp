@@ -493,6 +493,12 @@ const std::vector<ConfigKey>& config_keys() {
           "Training samples of each task whose activity is kept to measure subspaces and leaks; 0 measures "
           "none.",
           [](auto& c) -> auto& { return c.metrics.quality_samples; }),
+      flag_key(
+          "metrics.future_tasks",
+          "Test after each task also all tasks to come. false: of these only the next, which FWT needs; in "
+          "long "
+          "sequences testing takes half the time then.",
+          [](auto& c) -> auto& { return c.metrics.future_tasks; }),
   };
   return keys;
 }

@@ -116,6 +116,7 @@ struct Config {
   } optimiser;
   struct {
     std::size_t quality_samples = 1000;
+    bool future_tasks = true;
   } metrics;
 };
 

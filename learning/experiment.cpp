@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "datasets/permuted_tasks.hpp"
@@ -115,11 +116,13 @@ class Experiment {
   }
 
   void evaluate(std::size_t after) {
-    std::vector<double> losses;
-    for (std::size_t task = 1; task <= config_.tasks.count; ++task) {
+    std::vector<double> losses(config_.tasks.count, std::numeric_limits<double>::quiet_NaN());
+    const bool all = config_.metrics.future_tasks || after == 0;  // what FWT compares with is before any task
+    for (std::size_t task = 1; task <= (all ? config_.tasks.count : std::min(after + 1, config_.tasks.count));
+         ++task) {
       const Evaluation result = trainer_.evaluate(test_, pixel_orders_[task - 1].view());
       accuracy_.at(after, task) = result.accuracy;
-      losses.push_back(result.loss);
+      losses[task - 1] = result.loss;
     }
     file_.write_accuracies(accuracy_, losses, after);
     observer_.evaluated(accuracy_, after);

@@ -298,6 +298,26 @@ TEST_CASE("after the first task thresholds stay as they are") {
   CHECK(rows.size() > frozen_rows.size());
 }
 
+TEST_CASE("tasks to come can be left out of the tests, except for the next") {
+  Config config = digits();
+  config.tasks.count = 3;
+  config.tasks.epochs = 1;
+  const TemporaryFolder all_folder, next_folder;
+  const RunRecord all = run(config, all_folder);
+  config.metrics.future_tasks = false;
+  const RunRecord next = run(config, next_folder);
+  for (std::size_t after = 0; after <= 3; ++after) {
+    for (std::size_t task = 1; task <= 3; ++task) {
+      if (after == 1 && task == 3) {
+        CHECK(std::isnan(next.accuracy.at(after, task)));
+      } else {
+        CHECK(next.accuracy.at(after, task) == all.accuracy.at(after, task));
+      }
+    }
+  }
+  CHECK(next.accuracy.forward_transfer(3) == all.accuracy.forward_transfer(3));
+}
+
 TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   Config config = digits();
   config.tasks.count = 2;
