@@ -373,8 +373,9 @@ const std::vector<ConfigKey>& config_keys() {
           "feedback.name",
           "How errors travel back: backprop, feedback_alignment (fixed random weights), sign_symmetric "
           "(signs "
-          "of the weights) or direct_feedback_alignment (random weights from the read-out to each "
-          "population).",
+          "of the weights), direct_feedback_alignment (random weights from the read-out to each "
+          "population) or adaptive_broadcast (the same, but they learn as the read-out does, by the same "
+          "optimiser; weight decay brings them closer to it).",
           [](auto& c) -> auto& { return c.feedback.name; }),
       text_key(
           "protection.name",
