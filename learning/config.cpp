@@ -318,7 +318,9 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.rule.detached_reset; }),
       text_key(
           "rule.update",
-          "When weights change: after the whole sequence of steps, or after every step (ottt only).",
+          "When weights change: after the whole sequence of steps, or after every step (ottt; decolle "
+          "without "
+          "adaptation; eprop without adaptation and without a leak of the read-out).",
           [](auto& c) -> auto& { return c.rule.update; }),
       text_key(
           "rule.stdp",

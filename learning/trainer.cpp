@@ -75,9 +75,13 @@ std::size_t steps_per_update(const Config& config, const Rule& rule) {
   if (config.rule.update == "sequence") return config.neuron.steps;
   if (config.rule.update != "step")
     throw ConfigError(fmt::format("rule.update: '{}' is not one of sequence, step", config.rule.update));
-  if (!rule.is_online())
-    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only",
-                                  config.rule.name));
+  if (!rule.is_online()) {
+    const std::string where = config.rule.name == "decolle" ? " where neurons adapt"
+                              : config.rule.name == "eprop" ? " where neurons adapt or the read-out leaks"
+                                                            : "";
+    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only{}",
+                                  config.rule.name, where));
+  }
   return 1;
 }
 

@@ -56,6 +56,14 @@ const Lif& SpikeGradient::lif(std::size_t population) const {
   return static_cast<const LifModel&>(*network_.populations()[population].neuron).constants();
 }
 
+bool SpikeGradient::is_online() const {
+  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
+    const bool spiking = network_.populations()[i].kind == Population::Kind::spiking;
+    if (spiking && !form_.within_step && lif(i).adaptation != 0.0F) return false;
+  }
+  return !form_.through_time && (readout_leak_ == 0.0F || form_.readout_trace != Trace::spikes);
+}
+
 void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
   Backend& backend = network_.backend();
   const std::size_t steps = engine.step_count();
@@ -108,7 +116,8 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
                   errors.row_range(t * batch, batch).values);
     }
   }
-  if (readout_leak_ != 0.0F && !form_.within_step) backend.filter_back(readout_leak_, steps, errors);
+  if (readout_leak_ != 0.0F && form_.readout_trace == Trace::spikes)
+    backend.filter_back(readout_leak_, steps, errors);
   return errors;
 }
 
@@ -117,12 +126,24 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   const Projection& projection = network_.projections()[p];
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
-  ConstMatrix error =
-      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out);
-  if (form_.input_trace == Trace::filtered_spikes)
-    error = filtered_back(engine, p, lif(projection.target), error);
-  const Matrix post = rows_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  backend.sum_steps(1.0F, 0.0F, steps, error, post);
+  const std::size_t batch = engine.batch();
+  const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.fan_out);
+  const Matrix post = rows_[p].summed_post.matrix(batch, projection.fan_out);
+  if (form_.input_trace == Trace::spikes) {
+    backend.sum_steps(1.0F, 0.0F, steps, error, post);
+    return {.post = post, .trace = image, .activity = image};
+  }
+  // The trace of a constant 1 since the first step of all, then times the errors of these steps.
+  const Lif& neuron = lif(projection.target);
+  double synapse = 0, response = 0;
+  for (std::size_t t = 0; t < engine.first_step() + steps; ++t) {
+    synapse = neuron.synapse_decay * synapse + 1;
+    response = neuron.decay * response + synapse;
+    if (t < engine.first_step()) continue;
+    const std::size_t row = (t - engine.first_step()) * batch;
+    backend.add(static_cast<float>(response), error.row_range(row, batch).values, row == 0 ? 0.0F : 1.0F,
+                post.values);
+  }
   return {.post = post, .trace = image, .activity = image};
 }
 
@@ -135,10 +156,11 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   network_.backend().expand_spikes(events, rows);
   const Presynaptic spikes(rows, events);
 
-  const Lif neuron = to_readout && readout_leak_ != 0.0F
+  const Trace trace = to_readout ? form_.readout_trace : form_.trace;
+  const Lif neuron = to_readout && (readout_leak_ != 0.0F || trace == Trace::leaky_spikes)
                          ? Lif{.decay = readout_leak_}
                          : lif(to_readout ? projection.source : projection.target);
-  const bool filtered = (to_readout ? form_.readout_trace : form_.trace) == Trace::filtered_spikes;
+  const bool filtered = trace != Trace::spikes;
   if (settings_.past_in_traces && (filtered || projection.is_recurrent()))
     return {
         .post = error, .trace = filtered_spikes(engine, p, filtered ? neuron : Lif{}), .activity = spikes};

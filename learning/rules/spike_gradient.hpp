@@ -22,7 +22,7 @@ class SpikeGradient : public Rule {
  public:
   Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
   bool has_step_losses() const override { return form_.step_losses; }
-  bool is_online() const override { return form_.within_step; }
+  bool is_online() const override;
   std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
@@ -32,15 +32,18 @@ class SpikeGradient : public Rule {
   enum class Trace {
     spikes,           ///< the spikes themselves
     filtered_spikes,  ///< low-pass as the target's potential
+    leaky_spikes,     ///< low-pass as the read-out leaks
   };
   struct Form {
-    const char* name;     ///< of the rule
-    bool through_time;    ///< errors travel back in time
-    bool within_step;     ///< nor do they through adaptation or a read-out that leaks
-    bool step_losses;     ///< see Rule
-    Trace trace;          ///< of spikes between populations
-    Trace input_trace;    ///< of the static input
-    Trace readout_trace;  ///< of spikes to the read-out, low-pass as it leaks, or as their own potential
+    const char* name;   ///< of the rule
+    bool through_time;  ///< errors travel back in time
+    bool within_step;   ///< nor do they through adaptation
+    bool step_losses;   ///< see Rule
+    Trace trace;        ///< of spikes between populations
+    Trace input_trace;  ///< of the static input
+    /// Of spikes to the read-out, low-pass as it leaks or else, where filtered, as their own potential. Errors
+    /// travel back through the leak where they are the spikes themselves.
+    Trace readout_trace;
   };
 
   /// Errors by the spikes of a projection's source, [batch or steps·batch × neurons], in `room`: what the

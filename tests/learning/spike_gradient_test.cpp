@@ -243,25 +243,32 @@ TEST_CASE("gradients of ottt are those of a loop over steps, whatever the feedba
   });
 }
 
-TEST_CASE("ottt needs nothing of later steps: gradients of windows add up to those of the whole", "[ottt]") {
-  std::vector<PlainNetwork> networks;
+TEST_CASE("online rules need nothing of later steps: gradients of windows add up to those of the whole",
+          "[ottt][eprop]") {
+  std::vector<std::pair<std::string, PlainNetwork>> networks;
   for (const bool recurrent : {false, true}) {
     for (const float leak : {0.0F, 0.5F}) {
-      networks.push_back(network_of("lif", {6, 9, 8, 4}, recurrent, leak));
-      networks.push_back(network_of("alif", {6, 9, 8, 4}, recurrent, leak));
-      networks.push_back(networks.back());
-      networks.back().neuron.synapse_tau = 0.5F;
+      for (const std::string model : {"lif", "alif"}) {
+        PlainNetwork plain = network_of(model, {6, 9, 8, 4}, recurrent, leak);
+        for (const float synapse_tau : {0.0F, 0.5F}) {
+          plain.neuron.synapse_tau = synapse_tau;
+          networks.emplace_back("ottt", plain);
+          if (leak == 0.0F && model == "lif") networks.emplace_back("eprop", plain);
+        }
+      }
     }
   }
   on_each_backend([&](Backend& backend) {
-    for (std::size_t i = 0; i < networks.size(); ++i) {
-      INFO("network " << i);
-      const std::vector<float> errors = errors_of(networks[i]);
-      RuleNetwork whole(backend, networks[i], "ottt"), parts(backend, networks[i], "ottt");
-      whole.show(inputs_of(networks[i]));
+    for (const auto& [rule, plain] : networks) {
+      INFO(rule << ", " << plain.model << ", recurrent " << plain.recurrent << ", leak " << plain.leak
+                << ", synapse_tau " << plain.neuron.synapse_tau);
+      const std::vector<float> errors = errors_of(plain);
+      RuleNetwork whole(backend, plain, rule), parts(backend, plain, rule);
+      CHECK(parts.rule->is_online());
+      whole.show(inputs_of(plain));
       whole.learn(errors);
-      parts.show(inputs_of(networks[i]));
-      std::vector<Doubles> sums(networks[i].weights.size());
+      parts.show(inputs_of(plain));
+      std::vector<Doubles> sums(plain.weights.size());
       std::size_t first = 0;
       for (const std::size_t count : {1U, 3U, 1U, 1U}) {
         const auto begin = errors.begin() + static_cast<std::ptrdiff_t>(first * batch * 4);
