@@ -34,9 +34,9 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
   for (const Projection& projection : network.projections()) {
     ProjectionRows& own = rows_.emplace_back();
     if (form_.through_time && projection.is_recurrent()) {
-      throw ConfigError(fmt::format(
-          "network.recurrent: the rule {} does not go back through recurrent projections; use eprop or ottt",
-          form_.name));
+      PopulationErrors& errors = errors_[projection.source];
+      for (auto* array : {&errors.synapse, &errors.potential, &errors.adaptation, &errors.recurrent})
+        *array = backend.allocate<float>(settings.max_batch * projection.fan_in);
     }
     own.post = backend.allocate<float>(rows * projection.fan_out);
     if (network.populations()[projection.source].kind == Population::Kind::input) {
@@ -65,7 +65,6 @@ bool SpikeGradient::is_online() const {
 }
 
 void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
-  Backend& backend = network_.backend();
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
   // Projections are listed in feed-forward order, recurrent ones after those that reach their population: by
@@ -88,17 +87,46 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     }
 
     if (projection.is_recurrent()) continue;
-    PopulationErrors& errors = errors_[projection.source];
-    const ConstMatrix by_spike = error_by_spike(engine, p, error, readout, targets, errors.by_spike.view());
-    Lif neuron = lif(projection.source);
-    if (form_.within_step) neuron.adaptation = 0;
-    backend.lif_backward(neuron,
-                         {.surrogate = settings_.surrogate,
-                          .slope = settings_.slope,
-                          .through_time = form_.through_time,
-                          .detached_reset = settings_.detached_reset},
-                         steps, engine.activity(projection.source).margin, by_spike,
-                         errors.by_current.matrix(steps * engine.batch(), source.size));
+    lif_backward(
+        engine, projection.source,
+        error_by_spike(engine, p, error, readout, targets, errors_[projection.source].by_spike.view()));
+  }
+}
+
+void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
+  Backend& backend = network_.backend();
+  const std::size_t batch = engine.batch();
+  const std::size_t steps = engine.step_count();
+  const std::size_t size = network_.populations()[population].size;
+  PopulationErrors& errors = errors_[population];
+  Lif neuron = lif(population);
+  if (form_.within_step) neuron.adaptation = 0;
+  const LifDerivative derivative{.surrogate = settings_.surrogate,
+                                 .slope = settings_.slope,
+                                 .through_time = form_.through_time,
+                                 .detached_reset = settings_.detached_reset};
+  const ConstMatrix margin = engine.activity(population).margin;
+  const Matrix by_current = errors.by_current.matrix(steps * batch, size);
+  if (errors.recurrent.size() == 0 || feedback_.is_direct()) {
+    backend.lif_backward(neuron, derivative, steps, margin, by_spike, {}, by_current);
+    return;
+  }
+  const auto recurrent =
+      static_cast<std::size_t>(network_.recurrent_projection(population) - network_.projections().data());
+  const LifState later{.synapse = errors.synapse.matrix(batch, size),
+                       .potential = errors.potential.matrix(batch, size),
+                       .adaptation = errors.adaptation.matrix(batch, size)};
+  for (const Matrix& state : {later.synapse, later.potential, later.adaptation}) backend.clear(state.values);
+  for (std::size_t t = steps; t-- > 0;) {
+    ConstMatrix error = by_spike.row_range(by_spike.rows == batch ? 0 : t * batch, batch);
+    if (t + 1 < steps) {
+      const Matrix sum = errors.recurrent.matrix(batch, size);
+      feedback_.propagate(recurrent, by_current.row_range((t + 1) * batch, batch), {}, sum.values);
+      backend.add(1.0F, error.values, 1.0F, sum.values);
+      error = sum;
+    }
+    backend.lif_backward(neuron, derivative, 1, margin.row_range(t * batch, batch), error, later,
+                         by_current.row_range(t * batch, batch));
   }
 }
 

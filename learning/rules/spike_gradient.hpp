@@ -12,8 +12,10 @@ namespace orthospike {
 /// with δ and what is carried forward in x.
 ///
 /// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
-/// by currents from Backend::lif_backward. The static input is the same in all steps, so that the gradient of
-/// its projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
+/// by currents from Backend::lif_backward. Through time those by spikes have another part, from the currents
+/// that spikes bring their own population one step later: W_rec δ[t + 1], W_rec as the error feedback has it; a
+/// direct one has no such part. The static input is the same in all steps, so that the gradient of its
+/// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
 ///
 /// Where a trace is low-pass filtered spikes, Σ_t δ[t] x[t]ᵀ is also Σ_t δ'[t] s[t]ᵀ with the filter applied to δ
 /// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces.
@@ -61,6 +63,9 @@ class SpikeGradient : public Rule {
   struct PopulationErrors {
     Array<float> by_spike;    ///< [steps·batch × neurons]
     Array<float> by_current;  ///< [steps·batch × neurons]
+    /// Of a population with a recurrent projection, through time, each [batch × neurons]: what one step hands
+    /// to the one before.
+    Array<float> synapse, potential, adaptation, recurrent;
   };
   struct ProjectionRows {
     Array<float> spikes;        ///< [steps·batch × source neurons] 0 or 1
@@ -71,6 +76,8 @@ class SpikeGradient : public Rule {
     Array<float> summed_post;   ///< [batch × targets], of the static input
   };
 
+  /// Errors by a population's currents from those by its spikes, [batch or steps·batch × neurons].
+  void lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
   WeightGradient from_input(const ClockEngine& engine, std::size_t projection);

@@ -164,6 +164,7 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
                     eprop = "--rule.name=eprop", recurrent = "--network.recurrent=true",
                     ranks = "--hlop.ranks=8";
   CHECK(refusal({lif, bptt}).empty());
+  CHECK(refusal({lif, bptt, recurrent, ranks}).empty());
   CHECK(refusal({lif, ottt, recurrent, ranks, "--rule.update=step", "--network.readout_tau=1"}).empty());
   CHECK(refusal({"--neuron.model=alif", eprop, recurrent, ranks, "--network.readout_tau=1"}).empty());
 
@@ -171,8 +172,6 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
         "rule.name: the rule bptt needs surrogate derivatives; set neuron.model to lif, if or alif");
   CHECK(refusal({lif}) ==
         "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
-  CHECK(refusal({lif, bptt, recurrent}) ==
-        "network.recurrent: the rule bptt does not go back through recurrent projections; use eprop or ottt");
   CHECK(refusal({recurrent}) ==
         "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent ones");
   const std::string step = "--rule.update=step", decolle = "--rule.name=decolle",
