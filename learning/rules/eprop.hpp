@@ -15,7 +15,8 @@ namespace orthospike {
 /// row of the eligibility matrix.
 /// Without adaptation and without a leak of the read-out nothing is filtered backwards: ΔW_ji ∝ Σ_t ψ_j[t] L_j[t]
 /// ε_i[t] needs nothing of later steps, and weights may change after every step.
-/// Learning signals are symmetric with the feedback `backprop`, random with `direct_feedback_alignment`.
+/// Learning signals are symmetric with the feedback `backprop`, random with `direct_feedback_alignment`, adaptive
+/// with `adaptive_broadcast`.
 class Eprop final : public SpikeGradient {
  public:
   Eprop(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
