@@ -158,15 +158,20 @@ void Backend::lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMat
 }
 
 void Backend::lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                           ConstMatrix margin, ConstMatrix output_error, Matrix current_error) {
+                           ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                           Matrix current_error) {
   require(same_shape(margin, current_error) && steps > 0 && margin.rows % steps == 0, "lif_backward",
           "margins and errors are not [steps·batch × neurons]");
   require((output_error.rows == margin.rows || output_error.rows * steps == margin.rows) &&
               output_error.cols == margin.cols,
           "lif_backward", "errors are neither [batch × neurons] nor [steps·batch × neurons]");
+  require(same_shape(later.potential, later.synapse) && same_shape(later.potential, later.adaptation) &&
+              (later.potential.empty() ||
+               (later.potential.rows * steps == margin.rows && later.potential.cols == margin.cols)),
+          "lif_backward", "errors of the step after are not [batch × neurons]");
   require(derivative.detached_reset || !neuron.hard_reset || neuron.adaptation == 0.0F, "lif_backward",
           "errors through a hard reset of adaptive neurons are not defined by their margins");
-  if (!margin.empty()) do_lif_backward(neuron, derivative, steps, margin, output_error, current_error);
+  if (!margin.empty()) do_lif_backward(neuron, derivative, steps, margin, output_error, later, current_error);
 }
 
 void Backend::count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) {

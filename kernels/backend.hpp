@@ -247,11 +247,13 @@ class Backend {
   ///   g_s = e + g_a' - detached? 0 : (hard? v : threshold) · decay g_v';   g_m = ψ(margin) g_s
   ///   g_v = g_m + decay g_v' (hard reset: only where there was no spike);  g_a = adaptation_decay g_a' -
   ///   adaptation g_m;  g_c = g_v + synapse_decay g_c';  current_error[t] = g_c
-  /// where ' is one step later and 0 after the last; terms of g_v' and g_c' only through_time. margin and
-  /// current_error are [steps·batch × neurons], output_error is too, or [batch × neurons] when it is the same
-  /// in every step; it may be current_error itself. A hard reset that is not detached needs adaptation 0.
+  /// where ' is one step later; terms of g_v' and g_c' only through_time. After the last step they are those in
+  /// `later` (g_c', g_v' and g_a' as synapse, potential and adaptation), where those of the first step are
+  /// left; with an empty `later`, 0. margin and current_error are [steps·batch × neurons], output_error is too,
+  /// or [batch × neurons] when it is the same in every step; it may be current_error itself. A hard reset that
+  /// is not detached needs adaptation 0.
   void lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps, ConstMatrix margin,
-                    ConstMatrix output_error, Matrix current_error);
+                    ConstMatrix output_error, const LifState& later, Matrix current_error);
   /// total[0] ← total[0] + Σ counts
   void count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total);
 
@@ -345,7 +347,8 @@ class Backend {
   virtual void do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
                       const LifState& state, const LifOutputs& outputs) = 0;
   virtual void do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                               ConstMatrix margin, ConstMatrix output_error, Matrix current_error) = 0;
+                               ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                               Matrix current_error) = 0;
   virtual void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) = 0;
 
   virtual void do_expand_spikes(ConstSpikes spikes, Matrix x) = 0;

@@ -319,7 +319,9 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.rule.detached_reset; }),
       text_key(
           "rule.update",
-          "When weights change: after the whole sequence of steps, or after every step (ottt only).",
+          "When weights change: after the whole sequence of steps, or after every step (ottt; decolle "
+          "without "
+          "adaptation; eprop without adaptation and without a leak of the read-out).",
           [](auto& c) -> auto& { return c.rule.update; }),
       text_key(
           "rule.stdp",
@@ -374,8 +376,9 @@ const std::vector<ConfigKey>& config_keys() {
           "feedback.name",
           "How errors travel back: backprop, feedback_alignment (fixed random weights), sign_symmetric "
           "(signs "
-          "of the weights) or direct_feedback_alignment (random weights from the read-out to each "
-          "population).",
+          "of the weights), direct_feedback_alignment (random weights from the read-out to each "
+          "population) or adaptive_broadcast (the same, but they learn as the read-out does, by the same "
+          "optimiser; weight decay brings them closer to it).",
           [](auto& c) -> auto& { return c.feedback.name; }),
       text_key(
           "protection.name",

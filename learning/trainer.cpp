@@ -75,9 +75,13 @@ std::size_t steps_per_update(const Config& config, const Rule& rule) {
   if (config.rule.update == "sequence") return config.neuron.steps;
   if (config.rule.update != "step")
     throw ConfigError(fmt::format("rule.update: '{}' is not one of sequence, step", config.rule.update));
-  if (!rule.is_online())
-    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only",
-                                  config.rule.name));
+  if (!rule.is_online()) {
+    const std::string where = config.rule.name == "decolle" ? " where neurons adapt"
+                              : config.rule.name == "eprop" ? " where neurons adapt or the read-out leaks"
+                                                            : "";
+    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only{}",
+                                  config.rule.name, where));
+  }
   return 1;
 }
 
@@ -234,8 +238,12 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   protection_ =
       protections().make(plan.protection, network_,
                          protection_settings(config, network_.projections().size(), rule_->max_rows()));
-  // Parameters: the weights of each projection, then the threshold of each population.
-  const std::size_t parameters = network_.projections().size() + network_.populations().size();
+  for (std::size_t p = 0; p < network_.projections().size(); ++p) {
+    const Matrix feedback = feedback_->learned_weights(p);
+    if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
+    learned_.push_back({.projection = p, .feedback = false, .weights = network_.projections()[p].matrix()});
+  }
+  const std::size_t parameters = learned_.size() + network_.populations().size();
   optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
   if (optimiser_->linear_steps() == nullptr && !protection_->is_linear()) {
     throw ConfigError(
@@ -247,10 +255,11 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   if (plan.replay) {
     replay_optimiser_ =
         optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
-    for (const Projection& projection : network_.projections())
-      replay_gradients_.push_back(backend.allocate<float>(projection.weights.size()));
+    for (const Learned& learned : learned_)
+      replay_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
   logit_gradient_ = backend.allocate<float>(neuron_.steps * max_batch * classes);
+  summed_error_ = backend.allocate<float>(max_batch * classes);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
   threshold_direction_ = backend.allocate<float>(1);
@@ -288,8 +297,10 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
   rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
   for (std::size_t first = 0; first < neuron_.steps; first += steps_per_update_) {
     compute_gradients(images, samples, first, steps_per_update_, loss, correct);
-    for (std::size_t p = 0; p < network_.projections().size(); ++p) {
-      update_weights(p);
+    for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
+      update_weights(parameter);
+      if (learned_[parameter].feedback) continue;
+      const std::size_t p = learned_[parameter].projection;
       const PhaseTimer timer(seconds_, Phase::extract);
       protection_->observe(p, rule_->weight_gradient(p).activity);
     }
@@ -309,18 +320,18 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
     encode(images, of_task, std::span(&share, 1));
     compute_gradients(images, of_task, 0, neuron_.steps, loss, correct);
     const PhaseTimer timer(seconds_, Phase::update);
-    for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
-      const WeightGradient gradient = rule_->weight_gradient(p);
+    for (std::size_t i = 0; i < learned_.size(); ++i) {
+      const WeightGradient gradient = gradient_of(i);
       add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, shown == 0 ? 0.0F : 1.0F,
-                         replay_gradients_[p].matrix(gradient.trace.cols, gradient.post.cols));
+                         replay_gradients_[i].matrix(gradient.trace.cols, gradient.post.cols));
     }
     shown += share.samples;
   }
   const PhaseTimer timer(seconds_, Phase::update);
-  for (std::size_t p = 0; p < replay_gradients_.size(); ++p) {
-    const View<float> weights = network_.projections()[p].weights.view();
-    replay_optimiser_->find_direction(p, weights, replay_gradients_[p].view());
-    backend_.add(-replay_learning_rate_, View<const float>(replay_gradients_[p].view()), 1.0F, weights);
+  for (std::size_t i = 0; i < learned_.size(); ++i) {
+    const View<float> weights = learned_[i].weights.values;
+    replay_optimiser_->find_direction(i, weights, replay_gradients_[i].view());
+    backend_.add(-replay_learning_rate_, View<const float>(replay_gradients_[i].view()), 1.0F, weights);
   }
 }
 
@@ -351,7 +362,8 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const ConstMatrix logits = engine_->logits();
   if (!rule_->has_step_losses()) {
     backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits), loss, correct);
-    rule_->backward(*engine_, gradient_for(logits), targets);
+    readout_error_ = gradient_for(logits);
+    rule_->backward(*engine_, readout_error_, targets);
     return;
   }
   // The answer is that of the mean logits, known after the last step.
@@ -364,23 +376,35 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
                          unused_correct_.view());
   rule_->backward(*engine_, gradient_for(each), targets);
+  const Matrix sum = summed_error_.matrix(samples.size(), each.cols);
+  backend_.sum_steps(1.0F, 0.0F, count, gradient_for(each), sum);
+  readout_error_ = sum;
+}
+
+WeightGradient Trainer::gradient_of(std::size_t parameter) const {
+  const auto& [p, feedback, weights] = learned_[parameter];
+  const Projection& projection = network_.projections()[p];
+  if (!feedback || network_.populations()[projection.target].kind == Population::Kind::readout)
+    return rule_->weight_gradient(p);
+  const ConstMatrix output = engine_->activity(projection.source).average_output;
+  return {.post = readout_error_, .trace = output, .activity = output};
 }
 
 /// The projection of the traces costs 2·N·M·n, that of the summed gradient or the direction 2·targets·M·n:
 /// the smaller is taken where the optimiser allows both.
-void Trainer::update_weights(std::size_t p) {
-  Projection& projection = network_.projections()[p];
-  const WeightGradient gradient = rule_->weight_gradient(p);
-  PresynapticOperator* const projector = protection_->presynaptic_operator(p);
+void Trainer::update_weights(std::size_t parameter) {
+  const Matrix weights = learned_[parameter].weights;
+  const WeightGradient gradient = gradient_of(parameter);
+  PresynapticOperator* const projector = protection_->presynaptic_operator(learned_[parameter].projection);
   LinearPresynapticOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  if (linear != nullptr && (of_sums == nullptr || gradient.trace.rows <= projection.fan_out)) {
-    update_by_traces(*linear, p);
+  if (linear != nullptr && (of_sums == nullptr || gradient.trace.rows <= weights.cols)) {
+    update_by_traces(*linear, parameter);
     return;
   }
-  const std::size_t size = projection.fan_in * projection.fan_out;
+  const std::size_t size = weights.values.size();
   if (direction_.size() < size) direction_ = backend_.allocate<float>(size);
-  const Matrix direction = direction_.matrix(projection.fan_in, projection.fan_out);
+  const Matrix direction = direction_.matrix(weights.rows, weights.cols);
   const auto project = [&] {
     const PhaseTimer timer(seconds_, Phase::protect);
     if (of_sums != nullptr) of_sums->apply_to_gradient(direction);
@@ -392,23 +416,24 @@ void Trainer::update_weights(std::size_t p) {
   if (linear != nullptr) project();
   {
     const PhaseTimer timer(seconds_, Phase::update);
-    optimiser_->find_direction(p, projection.weights.view(), direction.values);
+    optimiser_->find_direction(parameter, weights.values, direction.values);
   }
   // Weight decay and a scale for each weight would bring back what was projected out before.
   if (linear == nullptr) project();
   const PhaseTimer timer(seconds_, Phase::update);
-  backend_.add(-rate_, direction.values, 1.0F, projection.weights.view());
+  backend_.add(-rate_, direction.values, 1.0F, weights.values);
 }
 
-void Trainer::update_by_traces(LinearSteps& steps, std::size_t p) {
-  const WeightGradient gradient = rule_->weight_gradient(p);
+void Trainer::update_by_traces(LinearSteps& steps, std::size_t parameter) {
+  const auto& [p, feedback, weights] = learned_[parameter];
+  const WeightGradient gradient = gradient_of(parameter);
   Presynaptic trace = gradient.trace;
   if (PresynapticOperator* const projector = protection_->presynaptic_operator(p); projector != nullptr) {
     const PhaseTimer timer(seconds_, Phase::protect);
     trace = projector->apply_to_traces(trace);
   }
   const PhaseTimer timer(seconds_, Phase::update);
-  steps.step(p, rate_, trace, gradient.post, network_.projections()[p].matrix());
+  steps.step(parameter, rate_, trace, gradient.post, weights);
 }
 
 void Trainer::update_thresholds() {
@@ -418,7 +443,7 @@ void Trainer::update_thresholds() {
     if (gradient.empty()) continue;
     const View<float> threshold = network_.populations()[i].neuron->threshold();
     backend_.copy(gradient, threshold_direction_.view());
-    optimiser_->find_direction(network_.projections().size() + i, {}, threshold_direction_.view());
+    optimiser_->find_direction(learned_.size() + i, {}, threshold_direction_.view());
     backend_.add(-rate_, View<const float>(threshold_direction_.view()), 1.0F, threshold);
     backend_.raise_to(lowest_threshold_, threshold);
   }

@@ -92,6 +92,7 @@ class Trainer {
   ClockEngine& engine() { return *engine_; }
   Network& network() { return network_; }
   const Protection& protection() const { return *protection_; }
+  ErrorFeedback& feedback() { return *feedback_; }
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
@@ -99,9 +100,17 @@ class Trainer {
   /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
   void compute_gradients(const StoredImages& images, View<const std::uint32_t> samples, std::size_t first,
                          std::size_t count, View<double> loss, View<std::uint32_t> correct);
-  void update_weights(std::size_t projection);
-  void update_by_traces(LinearSteps& steps, std::size_t projection);
+  WeightGradient gradient_of(std::size_t parameter) const;
+  void update_weights(std::size_t parameter);
+  void update_by_traces(LinearSteps& steps, std::size_t parameter);
   void update_thresholds();
+
+  /// Weights that learn: those of a projection, or those that the feedback has to its source.
+  struct Learned {
+    std::size_t projection;
+    bool feedback;
+    Matrix weights;
+  };
 
   Backend& backend_;
   NeuronSettings neuron_;
@@ -111,6 +120,7 @@ class Trainer {
   Network network_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;
+  std::vector<Learned> learned_;  ///< by the optimiser's number of them; thresholds come after
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
@@ -124,11 +134,13 @@ class Trainer {
   bool train_thresholds_ = true;
   std::size_t steps_per_update_ = 0;
   Array<float> logit_gradient_;          ///< [steps·batch × classes]
+  Array<float> summed_error_;            ///< [batch × classes] over steps, for feedback that learns
+  ConstMatrix readout_error_;            ///< [batch × classes] of the last gradients
   Array<double> unused_loss_;            ///< [1]
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
   Array<float> threshold_direction_;            ///< [1]
-  std::vector<Array<float>> replay_gradients_;  ///< summed over tasks, one a projection
+  std::vector<Array<float>> replay_gradients_;  ///< summed over tasks, of all that learns
   Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };

@@ -36,6 +36,7 @@ struct LifBackwardRun {
   std::size_t error_stride;  ///< elements from one step's errors to the next: 0 when they are the same
   const float* margin;
   const float* output_error;
+  LifState later;  ///< empty where nothing follows
   float* current_error;
 };
 
@@ -165,6 +166,11 @@ void lif_backward_vector(Tag tag, const LifBackwardRun& run, std::size_t at) {
   const auto adaptation_decay = hn::Set(tag, neuron.adaptation_decay);
   const auto threshold = hn::Set(tag, neuron.threshold);
   auto later_v = zero, later_c = zero, later_a = zero;
+  if (!run.later.potential.empty()) {
+    later_v = hn::LoadU(tag, run.later.potential.address() + at);
+    later_c = hn::LoadU(tag, run.later.synapse.address() + at);
+    later_a = hn::LoadU(tag, run.later.adaptation.address() + at);
+  }
   for (std::size_t t = run.steps; t-- > 0;) {
     const auto margin = hn::LoadU(tag, run.margin + t * run.size + at);
     const auto through_v = hn::Mul(decay, later_v);
@@ -180,6 +186,10 @@ void lif_backward_vector(Tag tag, const LifBackwardRun& run, std::size_t at) {
     later_c = hn::MulAdd(synapse_decay, later_c, later_v);
     hn::StoreU(later_c, tag, run.current_error + t * run.size + at);
   }
+  if (run.later.potential.empty()) return;
+  hn::StoreU(later_v, tag, run.later.potential.address() + at);
+  hn::StoreU(later_c, tag, run.later.synapse.address() + at);
+  hn::StoreU(later_a, tag, run.later.adaptation.address() + at);
 }
 
 void lif_backward_range(const LifBackwardRun& run, std::size_t first, std::size_t last) {
@@ -221,7 +231,8 @@ void CpuBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_rest, Co
 }
 
 void CpuBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                                 ConstMatrix margin, ConstMatrix output_error, Matrix current_error) {
+                                 ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                                 Matrix current_error) {
   const std::size_t size = margin.values.size() / steps;
   const LifBackwardRun run{.neuron = neuron,
                            .derivative = derivative,
@@ -230,6 +241,7 @@ void CpuBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivat
                            .error_stride = output_error.rows < margin.rows ? 0 : size,
                            .margin = margin.address(),
                            .output_error = output_error.address(),
+                           .later = later,
                            .current_error = current_error.address()};
   for_each_range(size, elements_per_piece(steps), threads_,
                  [&](std::size_t, std::size_t first, std::size_t last) {

@@ -62,18 +62,30 @@ __device__ float surrogate_derivative(Surrogate surrogate, float slope, float ma
   return slope * (x < 1.0F ? 1.0F - x : 0.0F);
 }
 
+/// What Backend::lif_backward carries from step to step; null where nothing follows.
+struct LaterErrors {
+  float* v;
+  float* c;
+  float* a;
+};
+
 constexpr unsigned backward_threads = 128;
 
 /// One thread a neuron and sample, all steps.
 __global__ void __launch_bounds__(backward_threads)
     lif_errors(const Lif neuron, const LifDerivative derivative, std::size_t steps, std::size_t size,
                std::size_t error_stride, const float* __restrict__ margin, const float* output_error,
-               float* current_error) {
+               const LaterErrors later, float* current_error) {
   const std::size_t at = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (at >= size) return;
   const float decay = derivative.through_time ? neuron.decay : 0.0F;
   const float synapse_decay = derivative.through_time ? neuron.synapse_decay : 0.0F;
   float later_v = 0, later_c = 0, later_a = 0;
+  if (later.v != nullptr) {
+    later_v = later.v[at];
+    later_c = later.c[at];
+    later_a = later.a[at];
+  }
   for (std::size_t t = steps; t-- > 0;) {
     const float m = margin[t * size + at];
     const float through_v = decay * later_v;
@@ -86,6 +98,10 @@ __global__ void __launch_bounds__(backward_threads)
     later_c = later_v + synapse_decay * later_c;
     current_error[t * size + at] = later_c;
   }
+  if (later.v == nullptr) return;
+  later.v[at] = later_v;
+  later.c[at] = later_c;
+  later.a[at] = later_a;
 }
 
 }  // namespace
@@ -113,11 +129,16 @@ void CudaBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_rest, C
 }
 
 void CudaBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                                  ConstMatrix margin, ConstMatrix output_error, Matrix current_error) {
+                                  ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                                  Matrix current_error) {
   const std::size_t size = margin.values.size() / steps;
+  LaterErrors carried{};
+  if (!later.potential.empty()) {
+    carried = {.v = later.potential.address(), .c = later.synapse.address(), .a = later.adaptation.address()};
+  }
   launch(lif_errors, blocks_for(size, backward_threads), backward_threads, 0, context_->stream, neuron,
          derivative, steps, size, output_error.rows < margin.rows ? std::size_t{0} : size, margin.address(),
-         output_error.address(), current_error.address());
+         output_error.address(), carried, current_error.address());
 }
 
 }  // namespace orthospike

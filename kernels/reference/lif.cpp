@@ -65,11 +65,17 @@ void ReferenceBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_re
 }
 
 void ReferenceBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                                       ConstMatrix margin, ConstMatrix output_error, Matrix current_error) {
+                                       ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                                       Matrix current_error) {
   const std::size_t size = margin.values.size() / steps;
   const bool constant = output_error.rows < margin.rows;
   for (std::size_t at = 0; at < size; ++at) {
     double later_v = 0, later_c = 0, later_a = 0;
+    if (!later.potential.empty()) {
+      later_v = later.potential.address()[at];
+      later_c = later.synapse.address()[at];
+      later_a = later.adaptation.address()[at];
+    }
     for (std::size_t t = steps; t-- > 0;) {
       const double m = margin.address()[t * size + at];
       const bool fired = m >= 0;
@@ -83,6 +89,10 @@ void ReferenceBackend::do_lif_backward(const Lif& neuron, const LifDerivative& d
       later_c = later_v + (derivative.through_time ? neuron.synapse_decay * later_c : 0.0);
       current_error.address()[t * size + at] = static_cast<float>(later_c);
     }
+    if (later.potential.empty()) continue;
+    later.potential.address()[at] = static_cast<float>(later_v);
+    later.synapse.address()[at] = static_cast<float>(later_c);
+    later.adaptation.address()[at] = static_cast<float>(later_a);
   }
 }
 

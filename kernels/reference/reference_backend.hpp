@@ -34,7 +34,8 @@ class ReferenceBackend final : public HostBackend {
   void do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
               const LifState& state, const LifOutputs& outputs) final;
   void do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                       ConstMatrix margin, ConstMatrix output_error, Matrix current_error) final;
+                       ConstMatrix margin, ConstMatrix output_error, const LifState& later,
+                       Matrix current_error) final;
   void do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) final;
   void do_expand_spikes(ConstSpikes spikes, Matrix x) final;
   void do_filter(float decay, std::size_t steps, Matrix x, Matrix last) final;

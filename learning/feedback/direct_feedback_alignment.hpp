@@ -8,7 +8,7 @@ namespace orthospike {
 
 /// The read-out's errors reach each population at once, through fixed random weights uniform within ±1/√n of
 /// its n neurons (Nøkland, 2016). With e-prop these are its random broadcast learning signals.
-class DirectFeedbackAlignment final : public ErrorFeedback {
+class DirectFeedbackAlignment : public ErrorFeedback {
  public:
   DirectFeedbackAlignment(const Network& network, std::uint64_t seed);
 
@@ -16,7 +16,7 @@ class DirectFeedbackAlignment final : public ErrorFeedback {
                         View<float> room) override;
   bool is_direct() const override { return true; }
 
- private:
+ protected:
   const Network& network_;
   std::vector<Array<float>> weights_;  ///< [neurons × classes], one a population
 };

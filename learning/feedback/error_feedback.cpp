@@ -1,5 +1,6 @@
 #include "learning/feedback/error_feedback.hpp"
 
+#include "learning/feedback/adaptive_broadcast.hpp"
 #include "learning/feedback/backprop.hpp"
 #include "learning/feedback/direct_feedback_alignment.hpp"
 #include "learning/feedback/feedback_alignment.hpp"
@@ -25,6 +26,9 @@ Registry<ErrorFeedback, const Network&, std::uint64_t>& error_feedbacks() {
               [](const Network& network, std::uint64_t) { return std::make_unique<SignSymmetric>(network); });
     known.add("direct_feedback_alignment", [](const Network& network, std::uint64_t seed) {
       return std::make_unique<DirectFeedbackAlignment>(network, seed);
+    });
+    known.add("adaptive_broadcast", [](const Network& network, std::uint64_t seed) {
+      return std::make_unique<AdaptiveBroadcast>(network, seed);
     });
     return known;
   }();

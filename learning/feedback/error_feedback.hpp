@@ -16,6 +16,9 @@ class ErrorFeedback {
                                 View<float> room) = 0;
   /// Whether errors come straight from the read-out.
   virtual bool is_direct() const { return false; }
+  /// Weights of its own to the source of a projection, [source neurons × classes], that learn as a read-out's
+  /// do; empty where there are none.
+  virtual Matrix learned_weights(std::size_t /*projection*/) { return {}; }
 };
 
 /// error · weightsᵀ in `room`: what comes back through weights [source × target].

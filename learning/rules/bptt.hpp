@@ -5,7 +5,8 @@
 namespace orthospike {
 
 /// Back-propagation through time with surrogate derivatives: the gradient of the loss of the mean logits,
-/// Σ_t δ[t] s[t]ᵀ, with δ from the last step to the first and s the spikes that arrive.
+/// Σ_t δ[t] s[t]ᵀ, with δ from the last step to the first and s the spikes that arrive; of a recurrent
+/// projection those of the step before, whose error then has W_rec δ[t] too.
 class Bptt final : public SpikeGradient {
  public:
   Bptt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)

@@ -14,7 +14,7 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleSett
                      .step_losses = true,
                      .trace = Trace::filtered_spikes,
                      .input_trace = Trace::filtered_spikes,
-                     .readout_trace = Trace::spikes}),
+                     .readout_trace = Trace::leaky_spikes}),
       network_(network) {
   Backend& backend = network.backend();
   const auto& populations = network.populations();

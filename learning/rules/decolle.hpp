@@ -9,7 +9,8 @@ namespace orthospike {
 /// loss of its own: the cross-entropy of Gᵀ s[t], mean over the steps. The error comes back through G, times
 /// the surrogate derivative at that step (alif: and through the adaptation, as in eprop), times the
 /// presynaptic trace, filtered by the neuron's synapse and membrane. No error crosses a population, and none
-/// comes from the network's read-out, which learns from its own.
+/// comes from the network's read-out, which learns from its own, times spikes filtered as it leaks. Without
+/// adaptation weights may change after every step, as published.
 class Decolle final : public SpikeGradient {
  public:
   Decolle(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings);

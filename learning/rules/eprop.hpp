@@ -13,7 +13,10 @@ namespace orthospike {
 /// and the adaptation's to the postsynaptic factor, δ_j = ψ_j (F_j + g_j'), g_j = ρ g_j' - β δ_j (' one step
 /// later). Then ΔW_ji ∝ Σ_t δ_j[t] ε_i[t]: factor times presynaptic trace, so that projecting ε projects each
 /// row of the eligibility matrix.
-/// Learning signals are symmetric with the feedback `backprop`, random with `direct_feedback_alignment`.
+/// Without adaptation and without a leak of the read-out nothing is filtered backwards: ΔW_ji ∝ Σ_t ψ_j[t] L_j[t]
+/// ε_i[t] needs nothing of later steps, and weights may change after every step.
+/// Learning signals are symmetric with the feedback `backprop`, random with `direct_feedback_alignment`, adaptive
+/// with `adaptive_broadcast`.
 class Eprop final : public SpikeGradient {
  public:
   Eprop(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)

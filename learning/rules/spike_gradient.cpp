@@ -34,9 +34,9 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
   for (const Projection& projection : network.projections()) {
     ProjectionRows& own = rows_.emplace_back();
     if (form_.through_time && projection.is_recurrent()) {
-      throw ConfigError(fmt::format(
-          "network.recurrent: the rule {} does not go back through recurrent projections; use eprop or ottt",
-          form_.name));
+      PopulationErrors& errors = errors_[projection.source];
+      for (auto* array : {&errors.synapse, &errors.potential, &errors.adaptation, &errors.recurrent})
+        *array = backend.allocate<float>(settings.max_batch * projection.fan_in);
     }
     own.post = backend.allocate<float>(rows * projection.fan_out);
     if (network.populations()[projection.source].kind == Population::Kind::input) {
@@ -56,8 +56,15 @@ const Lif& SpikeGradient::lif(std::size_t population) const {
   return static_cast<const LifModel&>(*network_.populations()[population].neuron).constants();
 }
 
+bool SpikeGradient::is_online() const {
+  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
+    const bool spiking = network_.populations()[i].kind == Population::Kind::spiking;
+    if (spiking && !form_.within_step && lif(i).adaptation != 0.0F) return false;
+  }
+  return !form_.through_time && (readout_leak_ == 0.0F || form_.readout_trace != Trace::spikes);
+}
+
 void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
-  Backend& backend = network_.backend();
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
   // Projections are listed in feed-forward order, recurrent ones after those that reach their population: by
@@ -80,17 +87,46 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     }
 
     if (projection.is_recurrent()) continue;
-    PopulationErrors& errors = errors_[projection.source];
-    const ConstMatrix by_spike = error_by_spike(engine, p, error, readout, targets, errors.by_spike.view());
-    Lif neuron = lif(projection.source);
-    if (form_.within_step) neuron.adaptation = 0;
-    backend.lif_backward(neuron,
-                         {.surrogate = settings_.surrogate,
-                          .slope = settings_.slope,
-                          .through_time = form_.through_time,
-                          .detached_reset = settings_.detached_reset},
-                         steps, engine.activity(projection.source).margin, by_spike,
-                         errors.by_current.matrix(steps * engine.batch(), source.size));
+    lif_backward(
+        engine, projection.source,
+        error_by_spike(engine, p, error, readout, targets, errors_[projection.source].by_spike.view()));
+  }
+}
+
+void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
+  Backend& backend = network_.backend();
+  const std::size_t batch = engine.batch();
+  const std::size_t steps = engine.step_count();
+  const std::size_t size = network_.populations()[population].size;
+  PopulationErrors& errors = errors_[population];
+  Lif neuron = lif(population);
+  if (form_.within_step) neuron.adaptation = 0;
+  const LifDerivative derivative{.surrogate = settings_.surrogate,
+                                 .slope = settings_.slope,
+                                 .through_time = form_.through_time,
+                                 .detached_reset = settings_.detached_reset};
+  const ConstMatrix margin = engine.activity(population).margin;
+  const Matrix by_current = errors.by_current.matrix(steps * batch, size);
+  if (errors.recurrent.size() == 0 || feedback_.is_direct()) {
+    backend.lif_backward(neuron, derivative, steps, margin, by_spike, {}, by_current);
+    return;
+  }
+  const auto recurrent =
+      static_cast<std::size_t>(network_.recurrent_projection(population) - network_.projections().data());
+  const LifState later{.synapse = errors.synapse.matrix(batch, size),
+                       .potential = errors.potential.matrix(batch, size),
+                       .adaptation = errors.adaptation.matrix(batch, size)};
+  for (const Matrix& state : {later.synapse, later.potential, later.adaptation}) backend.clear(state.values);
+  for (std::size_t t = steps; t-- > 0;) {
+    ConstMatrix error = by_spike.row_range(by_spike.rows == batch ? 0 : t * batch, batch);
+    if (t + 1 < steps) {
+      const Matrix sum = errors.recurrent.matrix(batch, size);
+      feedback_.propagate(recurrent, by_current.row_range((t + 1) * batch, batch), {}, sum.values);
+      backend.add(1.0F, error.values, 1.0F, sum.values);
+      error = sum;
+    }
+    backend.lif_backward(neuron, derivative, 1, margin.row_range(t * batch, batch), error, later,
+                         by_current.row_range(t * batch, batch));
   }
 }
 
@@ -108,7 +144,8 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
                   errors.row_range(t * batch, batch).values);
     }
   }
-  if (readout_leak_ != 0.0F && !form_.within_step) backend.filter_back(readout_leak_, steps, errors);
+  if (readout_leak_ != 0.0F && form_.readout_trace == Trace::spikes)
+    backend.filter_back(readout_leak_, steps, errors);
   return errors;
 }
 
@@ -117,12 +154,24 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   const Projection& projection = network_.projections()[p];
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
-  ConstMatrix error =
-      errors_[projection.target].by_current.matrix(steps * engine.batch(), projection.fan_out);
-  if (form_.input_trace == Trace::filtered_spikes)
-    error = filtered_back(engine, p, lif(projection.target), error);
-  const Matrix post = rows_[p].summed_post.matrix(engine.batch(), projection.fan_out);
-  backend.sum_steps(1.0F, 0.0F, steps, error, post);
+  const std::size_t batch = engine.batch();
+  const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.fan_out);
+  const Matrix post = rows_[p].summed_post.matrix(batch, projection.fan_out);
+  if (form_.input_trace == Trace::spikes) {
+    backend.sum_steps(1.0F, 0.0F, steps, error, post);
+    return {.post = post, .trace = image, .activity = image};
+  }
+  // The trace of a constant 1 since the first step of all, then times the errors of these steps.
+  const Lif& neuron = lif(projection.target);
+  double synapse = 0, response = 0;
+  for (std::size_t t = 0; t < engine.first_step() + steps; ++t) {
+    synapse = neuron.synapse_decay * synapse + 1;
+    response = neuron.decay * response + synapse;
+    if (t < engine.first_step()) continue;
+    const std::size_t row = (t - engine.first_step()) * batch;
+    backend.add(static_cast<float>(response), error.row_range(row, batch).values, row == 0 ? 0.0F : 1.0F,
+                post.values);
+  }
   return {.post = post, .trace = image, .activity = image};
 }
 
@@ -135,10 +184,11 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   network_.backend().expand_spikes(events, rows);
   const Presynaptic spikes(rows, events);
 
-  const Lif neuron = to_readout && readout_leak_ != 0.0F
+  const Trace trace = to_readout ? form_.readout_trace : form_.trace;
+  const Lif neuron = to_readout && (readout_leak_ != 0.0F || trace == Trace::leaky_spikes)
                          ? Lif{.decay = readout_leak_}
                          : lif(to_readout ? projection.source : projection.target);
-  const bool filtered = (to_readout ? form_.readout_trace : form_.trace) == Trace::filtered_spikes;
+  const bool filtered = trace != Trace::spikes;
   if (settings_.past_in_traces && (filtered || projection.is_recurrent()))
     return {
         .post = error, .trace = filtered_spikes(engine, p, filtered ? neuron : Lif{}), .activity = spikes};

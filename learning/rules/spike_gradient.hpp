@@ -12,8 +12,10 @@ namespace orthospike {
 /// with δ and what is carried forward in x.
 ///
 /// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
-/// by currents from Backend::lif_backward. The static input is the same in all steps, so that the gradient of
-/// its projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
+/// by currents from Backend::lif_backward. Through time those by spikes have another part, from the currents
+/// that spikes bring their own population one step later: W_rec δ[t + 1], W_rec as the error feedback has it; a
+/// direct one has no such part. The static input is the same in all steps, so that the gradient of its
+/// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
 ///
 /// Where a trace is low-pass filtered spikes, Σ_t δ[t] x[t]ᵀ is also Σ_t δ'[t] s[t]ᵀ with the filter applied to δ
 /// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces.
@@ -22,7 +24,7 @@ class SpikeGradient : public Rule {
  public:
   Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
   bool has_step_losses() const override { return form_.step_losses; }
-  bool is_online() const override { return form_.within_step; }
+  bool is_online() const override;
   std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
@@ -32,15 +34,18 @@ class SpikeGradient : public Rule {
   enum class Trace {
     spikes,           ///< the spikes themselves
     filtered_spikes,  ///< low-pass as the target's potential
+    leaky_spikes,     ///< low-pass as the read-out leaks
   };
   struct Form {
-    const char* name;     ///< of the rule
-    bool through_time;    ///< errors travel back in time
-    bool within_step;     ///< nor do they through adaptation or a read-out that leaks
-    bool step_losses;     ///< see Rule
-    Trace trace;          ///< of spikes between populations
-    Trace input_trace;    ///< of the static input
-    Trace readout_trace;  ///< of spikes to the read-out, low-pass as it leaks, or as their own potential
+    const char* name;   ///< of the rule
+    bool through_time;  ///< errors travel back in time
+    bool within_step;   ///< nor do they through adaptation
+    bool step_losses;   ///< see Rule
+    Trace trace;        ///< of spikes between populations
+    Trace input_trace;  ///< of the static input
+    /// Of spikes to the read-out, low-pass as it leaks or else, where filtered, as their own potential. Errors
+    /// travel back through the leak where they are the spikes themselves.
+    Trace readout_trace;
   };
 
   /// Errors by the spikes of a projection's source, [batch or steps·batch × neurons], in `room`: what the
@@ -58,6 +63,9 @@ class SpikeGradient : public Rule {
   struct PopulationErrors {
     Array<float> by_spike;    ///< [steps·batch × neurons]
     Array<float> by_current;  ///< [steps·batch × neurons]
+    /// Of a population with a recurrent projection, through time, each [batch × neurons]: what one step hands
+    /// to the one before.
+    Array<float> synapse, potential, adaptation, recurrent;
   };
   struct ProjectionRows {
     Array<float> spikes;        ///< [steps·batch × source neurons] 0 or 1
@@ -68,6 +76,8 @@ class SpikeGradient : public Rule {
     Array<float> summed_post;   ///< [batch × targets], of the static input
   };
 
+  /// Errors by a population's currents from those by its spikes, [batch or steps·batch × neurons].
+  void lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
   WeightGradient from_input(const ClockEngine& engine, std::size_t projection);

@@ -150,13 +150,55 @@ TEST_CASE("lif_backward agrees with the reference", "[conformance][lif]") {
                                     .through_time = through_time,
                                     .detached_reset = detached},
                                    s.steps, margin.matrix(s.steps * s.batch, s.neurons),
-                                   error.matrix(rows, s.neurons),
+                                   error.matrix(rows, s.neurons), {},
                                    result.matrix(s.steps * s.batch, s.neurons));
               return Outcome{{"error", about(downloaded(backend, result), 1e-5)}};
             });
           }
         }
       }
+    }
+  }
+}
+
+TEST_CASE("lif_backward goes back from the errors of a later step", "[conformance][lif]") {
+  const Shape s{3, 37, 9};
+  const std::size_t rows = s.steps * s.batch;
+  for (const auto& kind : kinds()) {
+    const auto& name = kind.first;
+    const Lif& neuron = kind.second;
+    for (const bool through_time : {true, false}) {
+      INFO(name << ", through time " << through_time);
+      const LifDerivative derivative{
+          .slope = 2.0F, .through_time = through_time, .detached_reset = neuron.hard_reset};
+      on_each_backend([&](Backend& backend) {
+        const auto margin = uploaded(backend, random_values(rows * s.neurons, 1, -1.5F, 1.0F));
+        const auto error = uploaded(backend, random_values(rows * s.neurons, 2));
+        auto whole = backend.allocate<float>(rows * s.neurons);
+        auto parts = backend.allocate<float>(rows * s.neurons);
+        backend.lif_backward(neuron, derivative, s.steps, margin.matrix(rows, s.neurons),
+                             error.matrix(rows, s.neurons), {}, whole.matrix(rows, s.neurons));
+        Array<float> synapse = backend.allocate<float>(s.batch * s.neurons),
+                     potential = backend.allocate<float>(s.batch * s.neurons),
+                     adaptation = backend.allocate<float>(s.batch * s.neurons);
+        const LifState later{.synapse = synapse.matrix(s.batch, s.neurons),
+                             .potential = potential.matrix(s.batch, s.neurons),
+                             .adaptation = adaptation.matrix(s.batch, s.neurons)};
+        std::size_t end = rows;
+        for (const std::size_t steps : {1U, 5U, 3U}) {
+          const std::size_t count = steps * s.batch;
+          end -= count;
+          backend.lif_backward(neuron, derivative, steps,
+                               margin.matrix(rows, s.neurons).row_range(end, count),
+                               error.matrix(rows, s.neurons).row_range(end, count), later,
+                               parts.matrix(rows, s.neurons).row_range(end, count));
+        }
+        const auto numbers = [&](const Array<float>& array) {
+          const std::vector<float> values = downloaded(backend, array);
+          return std::vector<double>(values.begin(), values.end());
+        };
+        CHECK(difference(numbers(whole), numbers(parts)) < 1e-6);
+      });
     }
   }
 }
@@ -171,7 +213,7 @@ TEST_CASE("lif_backward may write over the errors it reads", "[conformance][lif]
     auto apart = backend.allocate<float>(rows * s.neurons);
     const auto run = [&](Array<float>& to) {
       backend.lif_backward(neuron, {.slope = 4.0F}, s.steps, margin.matrix(rows, s.neurons),
-                           error.matrix(rows, s.neurons), to.matrix(rows, s.neurons));
+                           error.matrix(rows, s.neurons), {}, to.matrix(rows, s.neurons));
     };
     run(apart);
     run(error);

@@ -10,8 +10,9 @@ the surrogate's own integral, the surrogate's derivative is exact. What a detach
 at its value before the disturbance.
 
 The format is that of make_dsr.py. Arrays of case k begin with "k."; "k.settings" are kind (0 lif, 1 if, 2 alif),
-hard reset, detached reset, surrogate (0 sigmoid, 1 arctan, 2 fast_sigmoid, 3 triangle), slope, synapse_tau and
-the leak of the read-out.
+hard reset, detached reset, surrogate (0 sigmoid, 1 arctan, 2 fast_sigmoid, 3 triangle), slope, synapse_tau,
+the leak of the read-out and whether spiking populations are recurrent. Gradients are numbered as projections are:
+feed-forward ones, each before the recurrent one of its target.
 """
 
 import dataclasses
@@ -43,6 +44,7 @@ class Case:
     slope: float
     synapse_tau: float = 0.0
     leak: float = 0.0
+    recurrent: bool = False
 
 
 CASES = [
@@ -54,6 +56,9 @@ CASES = [
     Case(ALIF, False, True, SIGMOID, 2.0),
     Case(ALIF, False, False, TRIANGLE, 0.5, synapse_tau=0.5),
     Case(LIF, False, True, ARCTAN, 1.0, synapse_tau=1.0, leak=0.5),
+    Case(LIF, False, True, SIGMOID, 4.0, recurrent=True),
+    Case(LIF, True, False, ARCTAN, 2.0, recurrent=True),
+    Case(ALIF, False, False, FAST_SIGMOID, 1.0, synapse_tau=0.5, leak=0.5, recurrent=True),
 ]
 
 
@@ -91,15 +96,18 @@ class Spike(torch.autograd.Function):
         return derivative * error, None, None
 
 
-def population(currents, case, smooth, resets):
-    """Spikes for the currents of each step, and the smallest margin. `resets` are the spikes that reset where the
-    reset is detached; they are appended where there are too few."""
+def population(currents, recurrent, case, smooth, resets):
+    """Spikes for the currents of each step, and the smallest margin. `recurrent` are the weights of spikes to the
+    next step, or None. `resets` are the spikes that reset where the reset is detached; they are appended where
+    there are too few."""
     decay = 1 - DT / TAU if case.kind != IF else 1.0
     synapse_decay = 1 - DT / case.synapse_tau if case.synapse_tau > 0 else 0.0
     beta = ADAPTATION if case.kind == ALIF else 0.0
     synapse = potential = adaptation = torch.zeros_like(currents[0])
     spikes, smallest = [], math.inf
     for t, current in enumerate(currents):
+        if recurrent is not None and t > 0:
+            current = current + spikes[-1] @ recurrent
         synapse = synapse_decay * synapse + current
         potential = decay * potential + synapse
         margin = potential - THRESHOLD - beta * adaptation
@@ -117,13 +125,17 @@ def population(currents, case, smooth, resets):
 def run(case, inputs, labels, weights, smooth, resets):
     """Logits, loss and spikes of each spiking population."""
     outputs, populations = [inputs] * STEPS, []
+    weights = iter(weights)
     for k in range(2):
-        outputs, smallest = population([x @ weights[k] for x in outputs], case, smooth, resets[k])
+        forward = next(weights)
+        recurrent = next(weights) if case.recurrent else None
+        outputs, smallest = population([x @ forward for x in outputs], recurrent, case, smooth, resets[k])
         assert smooth or smallest > MARGIN, f"a potential is within {smallest} of the threshold"
         populations.append(torch.stack(outputs).detach())
     readout, total = 0, 0
+    forward = next(weights)
     for x in outputs:
-        readout = case.leak * readout + x @ weights[2]
+        readout = case.leak * readout + x @ forward
         total = total + readout
     logits = total / STEPS
     return logits, torch.nn.functional.cross_entropy(logits, labels), populations
@@ -167,7 +179,8 @@ def main():
         single(random.uniform(-1.0, 1.3, (SIZES[k], SIZES[k + 1])) * (1.5 / np.sqrt(SIZES[k]))) for k in range(3)
     ]
     labels = torch.tensor(random.integers(0, SIZES[3], BATCH))
-    for w in weights:
+    recurrent = [single(random.uniform(-0.5, 0.5, (size, size))) for size in SIZES[1:3]]
+    for w in weights + recurrent:
         w.requires_grad_(True)
 
     show("constants", [STEPS, DT, TAU, THRESHOLD, ADAPTATION, ADAPTATION_TAU])
@@ -175,15 +188,20 @@ def main():
     show("labels", labels)
     for k in range(3):
         show(f"weights{k}", weights[k].detach())
+    for k in range(2):
+        show(f"recurrent{k}", recurrent[k].detach())
     for k, case in enumerate(CASES):
-        check_smooth(case, inputs, labels, weights)
-        logits, loss, populations = run(case, inputs, labels, weights, False, ([], []))
+        used = weights
+        if case.recurrent:
+            used = [weights[0], recurrent[0], weights[1], recurrent[1], weights[2]]
+        check_smooth(case, inputs, labels, used)
+        logits, loss, populations = run(case, inputs, labels, used, False, ([], []))
         for spikes in populations:
             assert 0.1 < spikes.mean() < 0.9, "too few or too many spikes"
         show(f"{k}.settings", dataclasses.astuple(case))
         show(f"{k}.logits", logits.detach())
         show(f"{k}.loss", [loss.item()])
-        for p, gradient in enumerate(torch.autograd.grad(loss, weights)):
+        for p, gradient in enumerate(torch.autograd.grad(loss, used)):
             show(f"{k}.weight_gradient{p}", gradient)
 
 

@@ -45,13 +45,13 @@ struct Trained {
                         {.seed = seed, .max_batch = batch, .steps = steps, .slope = 3});
   }
 
-  void run(const std::vector<std::uint8_t>& sample_labels) {
+  void run(const std::vector<std::uint8_t>& sample_labels, std::size_t first = 0, std::size_t count = steps) {
     backend.upload(std::span<const float>(images), engine->input(batch).values);
-    engine->run(rule->recording());
+    engine->run_steps(first, count, rule->recording());
     const auto labels = uploaded(backend, sample_labels);
     const auto samples = uploaded(backend, std::vector<std::uint32_t>{0, 1, 2});
-    rule->backward(*engine, std::as_const(step_errors).matrix(steps * batch, classes),
-                   {labels.view(), samples.view()});
+    const ConstMatrix errors = std::as_const(step_errors).matrix(steps * batch, classes);
+    rule->backward(*engine, errors.row_range(first * batch, count * batch), {labels.view(), samples.view()});
   }
 
   /// traceᵀ · post
@@ -165,6 +165,27 @@ TEST_CASE("the network's read-out learns from its own errors", "[decolle]") {
     const Rows leaky = presynaptic(net.spikes(2), 0.6, 0);
     CHECK(difference(Trained::product(leaky, {errors.begin(), errors.end()}, steps * batch),
                      net.gradient(3)) < 1e-5);
+  });
+}
+
+TEST_CASE("without adaptation, gradients of windows add up to those of the whole", "[decolle]") {
+  on_each_backend([](Backend& backend) {
+    Trained whole(backend, "lif"), parts(backend, "lif");
+    CHECK(parts.rule->is_online());
+    CHECK_FALSE(Trained(backend, "alif").rule->is_online());
+    whole.run(some_labels);
+    std::vector<Rows> sums(4);
+    std::size_t first = 0;
+    for (const std::size_t count : {1U, 3U, 1U, 1U}) {
+      parts.run(some_labels, first, count);
+      for (std::size_t p = 0; p < sums.size(); ++p) {
+        const Rows part = parts.gradient(p);
+        sums[p].resize(part.size());
+        for (std::size_t i = 0; i < part.size(); ++i) sums[p][i] += part[i];
+      }
+      first += count;
+    }
+    for (std::size_t p = 0; p < sums.size(); ++p) CHECK(difference(whole.gradient(p), sums[p]) < 1e-5);
   });
 }
 

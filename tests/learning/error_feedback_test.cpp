@@ -43,7 +43,8 @@ TEST_CASE("errors come back through the weights that each feedback defines", "[e
     for (const std::string& name : error_feedbacks().names()) {
       INFO(name);
       RuleNetwork network(backend, plain, "ottt", name);
-      CHECK(network.feedback->is_direct() == (name == "direct_feedback_alignment"));
+      const bool direct = name == "direct_feedback_alignment" || name == "adaptive_broadcast";
+      CHECK(network.feedback->is_direct() == direct);
       for (const PlainNetwork* now : {&plain, &later}) {
         change_weights(network, *now);
         for (const std::size_t p : {1U, 2U}) {
@@ -54,8 +55,7 @@ TEST_CASE("errors come back through the weights that each feedback defines", "[e
           // Of their own, whatever the forward weights become.
           if (name == "feedback_alignment")
             expected = drawn(backend, expected.size(), bound, static_cast<std::uint32_t>(p));
-          if (name == "direct_feedback_alignment")
-            expected = drawn(backend, sources * 4, bound, static_cast<std::uint32_t>(p));
+          if (direct) expected = drawn(backend, sources * 4, bound, static_cast<std::uint32_t>(p));
           if (name == "sign_symmetric") {
             for (float& weight : expected) weight = weight > 0 ? bound : -bound;
           }
@@ -91,7 +91,7 @@ TEST_CASE("random feedback differs between seeds and from the forward weights of
     const ConstMatrix result = feedback->propagate(2, stored.matrix(1, 4), stored.matrix(1, 4), room.view());
     return backend->download(result.values);
   };
-  for (const std::string name : {"feedback_alignment", "direct_feedback_alignment"}) {
+  for (const std::string name : {"feedback_alignment", "direct_feedback_alignment", "adaptive_broadcast"}) {
     INFO(name);
     CHECK(back(name, 2022) == back(name, 2022));
     CHECK(back(name, 2022) != back(name, 2023));
@@ -103,22 +103,24 @@ TEST_CASE("every rule of errors that travel back takes every feedback", "[error_
   on_each_backend([](Backend& backend) {
     for (const std::string rule : {"dsr", "bptt", "ottt", "eprop"}) {
       const PlainNetwork plain = network_of(rule == "dsr" ? "lif_dsr" : "alif", 3);
-      std::vector<Doubles> by_backprop;
-      for (const std::string& name : error_feedbacks().names()) {  // backprop is the first
-        INFO(rule << ", " << name);
-        RuleNetwork network(backend, plain, rule, name);
+      const auto learn = [&](RuleNetwork& network) {
         network.show(random_values(3 * 6, 7, -1.0F, 2.0F));
         const std::size_t rows = network.rule->has_step_losses() ? plain.neuron.steps * 3 : 3;
         network.learn(random_values(rows * 4, 8));
+      };
+      RuleNetwork by_backprop(backend, plain, rule, "backprop");
+      learn(by_backprop);
+      for (const std::string& name : error_feedbacks().names()) {
+        INFO(rule << ", " << name);
+        RuleNetwork network(backend, plain, rule, name);
+        learn(network);
         for (std::size_t p = 0; p < 3; ++p) {
           INFO("projection " << p);
           const Doubles gradient = network.gradient(p);
           CHECK(std::ranges::all_of(gradient, [](double element) { return std::isfinite(element); }));
           CHECK(std::ranges::any_of(gradient, [](double element) { return std::abs(element) > 1e-3; }));
-          if (name == "backprop") by_backprop.push_back(gradient);
           // The read-out's own gradient has nothing to do with the way back.
-          else
-            CHECK((difference(by_backprop[p], gradient) < 1e-6) == (p == 2));
+          CHECK((difference(by_backprop.gradient(p), gradient) < 1e-6) == (p == 2 || name == "backprop"));
         }
       }
     }

@@ -184,11 +184,14 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
                                   .adaptation = static_cast<float>(constants[4]),
                                   .adaptation_tau = static_cast<float>(constants[5])},
                        .sizes = {golden.at("inputs").cols},
+                       .recurrent = settings[7] != 0.0F,
                        .leak = settings[6]};
     for (std::size_t p = 0; p < 3; ++p) {
       const GoldenArray& weights = golden.at("weights" + std::to_string(p));
       plain.sizes.push_back(weights.cols);
       plain.weights.push_back(weights.floats());
+      if (plain.recurrent && p < 2)
+        plain.weights.push_back(golden.at("recurrent" + std::to_string(p)).floats());
     }
     const RuleSettings rule{.surrogate = static_cast<Surrogate>(static_cast<int>(settings[3])),
                             .slope = settings[4],
@@ -212,14 +215,45 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
                             gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
       CHECK(downloaded(backend, loss)[0] / 3 == Approx(array("loss").values[0]).epsilon(1e-6));
       network.rule->backward(*network.engine, gradient.matrix(logits.rows, logits.cols), {});
-      for (std::size_t p = 0; p < 3; ++p) {
+      for (std::size_t p = 0; p < plain.weights.size(); ++p) {
         INFO("projection " << p);
         CHECK(difference(array("weight_gradient" + std::to_string(p)).values, network.gradient(p)) <
               tolerance);
       }
     });
   }
-  REQUIRE(cases == 8);
+  REQUIRE(cases == 11);
+}
+
+TEST_CASE("with direct feedback nothing comes back through recurrent projections", "[bptt]") {
+  const PlainNetwork plain = network_of("lif", {6, 9, 8, 4}, true);
+  const std::size_t rows = plain.neuron.steps * batch;
+  on_each_backend([&](Backend& backend) {
+    for (const std::string name : {"direct_feedback_alignment", "backprop"}) {
+      INFO(name);
+      RuleNetwork network(backend, plain, "bptt", name);
+      network.show(inputs_of(plain));
+      const std::vector<float> errors = random_values(batch * 4, 8);
+      network.learn(errors);
+      const std::vector<float> back = network.feedback_weights(plain.forward(3));
+      std::vector<float> by_spike;
+      for (std::size_t b = 0; b < batch; ++b) {
+        const auto first = errors.begin() + static_cast<std::ptrdiff_t>(4 * b);
+        for (const double error : back_through(back, {first, first + 4}))
+          by_spike.push_back(static_cast<float>(error / static_cast<double>(plain.neuron.steps)));
+      }
+      const auto stored = uploaded(backend, by_spike);
+      auto alone = backend.allocate<float>(rows * 8);
+      backend.lif_backward({.decay = 0.75F, .threshold = 0.75F}, {.slope = 4.0F}, plain.neuron.steps,
+                           network.engine->activity(2).margin, stored.matrix(batch, 8), {},
+                           alone.matrix(rows, 8));
+      const std::vector<float> expected = downloaded(backend, alone);
+      const std::vector<float> post =
+          backend.download(network.rule->weight_gradient(plain.backward(2)).post.values);
+      const double apart = difference({expected.begin(), expected.end()}, {post.begin(), post.end()});
+      CHECK((apart < tolerance) == (name == "direct_feedback_alignment"));
+    }
+  });
 }
 
 TEST_CASE("gradients of ottt are those of a loop over steps, whatever the feedback", "[ottt]") {
@@ -243,25 +277,32 @@ TEST_CASE("gradients of ottt are those of a loop over steps, whatever the feedba
   });
 }
 
-TEST_CASE("ottt needs nothing of later steps: gradients of windows add up to those of the whole", "[ottt]") {
-  std::vector<PlainNetwork> networks;
+TEST_CASE("online rules need nothing of later steps: gradients of windows add up to those of the whole",
+          "[ottt][eprop]") {
+  std::vector<std::pair<std::string, PlainNetwork>> networks;
   for (const bool recurrent : {false, true}) {
     for (const float leak : {0.0F, 0.5F}) {
-      networks.push_back(network_of("lif", {6, 9, 8, 4}, recurrent, leak));
-      networks.push_back(network_of("alif", {6, 9, 8, 4}, recurrent, leak));
-      networks.push_back(networks.back());
-      networks.back().neuron.synapse_tau = 0.5F;
+      for (const std::string model : {"lif", "alif"}) {
+        PlainNetwork plain = network_of(model, {6, 9, 8, 4}, recurrent, leak);
+        for (const float synapse_tau : {0.0F, 0.5F}) {
+          plain.neuron.synapse_tau = synapse_tau;
+          networks.emplace_back("ottt", plain);
+          if (leak == 0.0F && model == "lif") networks.emplace_back("eprop", plain);
+        }
+      }
     }
   }
   on_each_backend([&](Backend& backend) {
-    for (std::size_t i = 0; i < networks.size(); ++i) {
-      INFO("network " << i);
-      const std::vector<float> errors = errors_of(networks[i]);
-      RuleNetwork whole(backend, networks[i], "ottt"), parts(backend, networks[i], "ottt");
-      whole.show(inputs_of(networks[i]));
+    for (const auto& [rule, plain] : networks) {
+      INFO(rule << ", " << plain.model << ", recurrent " << plain.recurrent << ", leak " << plain.leak
+                << ", synapse_tau " << plain.neuron.synapse_tau);
+      const std::vector<float> errors = errors_of(plain);
+      RuleNetwork whole(backend, plain, rule), parts(backend, plain, rule);
+      CHECK(parts.rule->is_online());
+      whole.show(inputs_of(plain));
       whole.learn(errors);
-      parts.show(inputs_of(networks[i]));
-      std::vector<Doubles> sums(networks[i].weights.size());
+      parts.show(inputs_of(plain));
+      std::vector<Doubles> sums(plain.weights.size());
       std::size_t first = 0;
       for (const std::size_t count : {1U, 3U, 1U, 1U}) {
         const auto begin = errors.begin() + static_cast<std::ptrdiff_t>(first * batch * 4);
@@ -413,7 +454,7 @@ TEST_CASE("a batch leaves nothing behind for the next", "[bptt][ottt][eprop]") {
   on_each_backend([](Backend& backend) {
     for (const std::string rule : {"bptt", "ottt", "eprop"}) {
       INFO(rule);
-      PlainNetwork plain = network_of("alif", {6, 9, 8, 4}, rule != "bptt", 0.5F);
+      PlainNetwork plain = network_of("alif", {6, 9, 8, 4}, true, 0.5F);
       plain.neuron.synapse_tau = 0.5F;
       const std::size_t rows = rule == "bptt" ? batch : plain.neuron.steps * batch;
       const std::vector<float> errors = random_values(rows * 4, 8);
@@ -465,7 +506,7 @@ TEST_CASE("the past may be in the traces or in the postsynaptic factors", "[bptt
     for (const std::string rule : {"bptt", "ottt", "eprop"}) {
       for (const float leak : {0.0F, 0.5F}) {
         INFO(rule << ", leak " << leak);
-        PlainNetwork plain = network_of("alif", {6, 9, 8, 4}, rule != "bptt", leak);
+        PlainNetwork plain = network_of("alif", {6, 9, 8, 4}, true, leak);
         plain.neuron.synapse_tau = 0.5F;
         const std::size_t rows = rule == "bptt" ? batch : plain.neuron.steps * batch;
         const std::vector<float> errors = random_values(rows * 4, 8);
@@ -497,15 +538,8 @@ TEST_CASE("the past may be in the traces or in the postsynaptic factors", "[bptt
   });
 }
 
-TEST_CASE("bptt refuses recurrent projections, all rules of surrogates other neurons",
-          "[bptt][ottt][eprop]") {
+TEST_CASE("rules of surrogates refuse other neurons", "[bptt][ottt][eprop]") {
   const auto backend = make_backend("reference", 1);
-  const PlainNetwork recurrent = network_of("lif", {3, 4, 2}, true);
-  CHECK_THROWS_WITH(RuleNetwork(*backend, recurrent, "bptt"),
-                    "network.recurrent: the rule bptt does not go back through recurrent projections; use "
-                    "eprop or ottt");
-  CHECK_NOTHROW(RuleNetwork(*backend, recurrent, "ottt"));
-  CHECK_NOTHROW(RuleNetwork(*backend, recurrent, "eprop"));
   PlainNetwork other = network_of("lif", {3, 4, 2});
   other.model = "lif_dsr";
   other.neuron.firing_fraction = 1;

@@ -151,6 +151,9 @@ TEST_CASE("a batch is learned as by hand, after the sequence or after each step"
         CHECK(by_sequence.correct == whole.correct);
         CHECK(difference(by_steps, by_sequence) > 1e-4);
         CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 4)) < 1e-6);
+        if (readout_tau != 0.0F) continue;
+        eprop.rule.update = "step";
+        CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 1)) < 1e-6);
       }
     }
   });
@@ -161,6 +164,7 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
                     eprop = "--rule.name=eprop", recurrent = "--network.recurrent=true",
                     ranks = "--hlop.ranks=8";
   CHECK(refusal({lif, bptt}).empty());
+  CHECK(refusal({lif, bptt, recurrent, ranks}).empty());
   CHECK(refusal({lif, ottt, recurrent, ranks, "--rule.update=step", "--network.readout_tau=1"}).empty());
   CHECK(refusal({"--neuron.model=alif", eprop, recurrent, ranks, "--network.readout_tau=1"}).empty());
 
@@ -168,14 +172,19 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
         "rule.name: the rule bptt needs surrogate derivatives; set neuron.model to lif, if or alif");
   CHECK(refusal({lif}) ==
         "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
-  CHECK(refusal({lif, bptt, recurrent}) ==
-        "network.recurrent: the rule bptt does not go back through recurrent projections; use eprop or ottt");
   CHECK(refusal({recurrent}) ==
         "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent ones");
-  for (const std::string rule : {"bptt", "eprop"}) {
-    CHECK(refusal({lif, "--rule.name=" + rule, "--rule.update=step"}) ==
-          "rule.update: the rule " + rule + " changes weights after the whole sequence only");
-  }
+  const std::string step = "--rule.update=step", decolle = "--rule.name=decolle",
+                    only_after = " changes weights after the whole sequence only";
+  CHECK(refusal({lif, bptt, step}) == "rule.update: the rule bptt" + only_after);
+  CHECK(refusal({lif, eprop, step}).empty());
+  CHECK(refusal({lif, eprop, step, "--network.readout_tau=1"}) ==
+        "rule.update: the rule eprop" + only_after + " where neurons adapt or the read-out leaks");
+  CHECK(refusal({"--neuron.model=alif", eprop, step}) ==
+        "rule.update: the rule eprop" + only_after + " where neurons adapt or the read-out leaks");
+  CHECK(refusal({lif, decolle, step, "--network.readout_tau=1"}).empty());
+  CHECK(refusal({"--neuron.model=alif", decolle, step}) ==
+        "rule.update: the rule decolle" + only_after + " where neurons adapt");
   CHECK(refusal({"--rule.update=step"}) ==
         "rule.update: the rule dsr changes weights after the whole sequence only");
   CHECK(refusal({"--rule.update=x"}) == "rule.update: 'x' is not one of sequence, step");

@@ -1,0 +1,12 @@
+#include "learning/feedback/adaptive_broadcast.hpp"
+
+namespace orthospike {
+
+Matrix AdaptiveBroadcast::learned_weights(std::size_t projection) {
+  const Projection& forward = network_.projections()[projection];
+  Array<float>& weights = weights_[forward.source];
+  if (weights.size() == 0 || forward.is_recurrent()) return {};
+  return weights.matrix(forward.fan_in, weights.size() / forward.fan_in);
+}
+
+}  // namespace orthospike

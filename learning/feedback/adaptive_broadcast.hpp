@@ -1,0 +1,22 @@
+#pragma once
+
+#include "learning/feedback/direct_feedback_alignment.hpp"
+
+namespace orthospike {
+
+/// Direct feedback whose weights B learn (adaptive e-prop: Bellec et al., 2020), from random ones on: those of the
+/// population before the read-out change as the read-out's W do, by the same gradient, optimiser and
+/// protection, so that with weight decay λ, W - B shrinks by rate · λ in each update (Kolen & Pollack, 1994;
+/// Akrout et al., 2019). Deeper populations have no W to follow: theirs move against z̄ᵀ Σ_t e[t], with z̄ the mean
+/// output and e the error by the logits, as a read-out of their own would learn by the delta rule.
+///
+/// A protection projects these changes as those of the projection from the same population. No current depends
+/// on B; but what is kept of W in the subspaces of earlier tasks must be kept of B for B to follow.
+class AdaptiveBroadcast final : public DirectFeedbackAlignment {
+ public:
+  using DirectFeedbackAlignment::DirectFeedbackAlignment;
+
+  Matrix learned_weights(std::size_t projection) override;
+};
+
+}  // namespace orthospike
