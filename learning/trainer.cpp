@@ -166,8 +166,8 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
     refuse_unread(config, "leaky",
                   {"leaky.neurons", "leaky.unexplained", "leaky.growth", "leaky.growth_batches"});
   if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form"});
-  if (config.leaky.form == "exact")
-    refuse_unread(config, "the exact form of leaky", {"leaky.learning_rate", "leaky.tolerance"});
+  if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank")
+    refuse_unread(config, name + " without the circuit", {"leaky.learning_rate", "leaky.tolerance"});
   const std::vector<float>& rates = config.hebbian.learning_rate;
   const std::vector<float>& thresholds = config.gpm.threshold;
   for (std::size_t p = 0; p < projections; ++p) {

@@ -31,7 +31,7 @@ void Leaky::end_task() {
     backend_.clear(part->moment.view());
     const std::vector<double> moment(sum.begin(), sum.end());
     const double energy = trace(moment, part->n);
-    if (energy > 0) {  // a silent source has nothing to protect
+    if (energy != 0) {  // a silent source has nothing to protect
       for (std::size_t i = 0; i < moment.size(); ++i)
         part->moments[i] += moment[i] * static_cast<double>(part->n) / energy;
     }

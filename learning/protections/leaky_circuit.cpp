@@ -83,7 +83,7 @@ void LeakyCircuit::end_task() {
       return std::vector<double>(values.begin(), values.end());
     };
     const double sum = trace(host(part->new_weights), part->n);
-    if (sum > 0) {  // else the source is silent
+    if (sum != 0) {  // else the source is silent
       const double scale = static_cast<double>(part->n) / settings_.lambda / sum;
       backend_.add(static_cast<float>(scale), std::as_const(part->new_weights).view(), 1.0F,
                    part->old_weights.view());

@@ -121,7 +121,7 @@ void LeakyLowrank::end_task() {
     if (part->measured > 0) {
       const std::vector<float> moment = backend_.download(View<const float>(part->moment.view()));
       const double energy = backend_.download(View<const float>(part->energy.view()))[0];
-      for (std::size_t i = 0; energy > 0 && i < part->measured; ++i) {
+      for (std::size_t i = 0; energy != 0 && i < part->measured; ++i) {
         for (std::size_t j = 0; j < part->measured; ++j)
           responses[i * rank + j] += moment[i * part->measured + j] * static_cast<double>(n) / energy;
       }

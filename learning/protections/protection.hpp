@@ -91,11 +91,11 @@ struct OwmSettings {
 struct ProtectionSettings {
   std::uint64_t seed = 0;
   std::size_t max_rows = 0;  ///< of traces and activity
-  HlopSettings hlop;
-  LeakySettings leaky;
-  LowrankSettings lowrank;
-  GpmSettings gpm;
-  OwmSettings owm;
+  HlopSettings hlop = {};
+  LeakySettings leaky = {};
+  LowrankSettings lowrank = {};
+  GpmSettings gpm = {};
+  OwmSettings owm = {};
 };
 
 /// Protections by their name. The network outlives the protection.

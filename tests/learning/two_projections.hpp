@@ -89,9 +89,12 @@ inline void learn(Backend& backend, Protection& protection, const std::vector<st
   protection.begin_task(tasks.size());
 }
 
+/// The second has its neurons in the opposite order.
 inline std::vector<std::vector<float>> two_tasks() {
   constexpr std::size_t n = TwoProjections::sizes[0], batch = TwoProjections::batch;
-  return {uneven_activity(5 * batch, n, 1), uneven_activity(3 * batch, n, 2)};
+  std::vector<float> second = uneven_activity(3 * batch, n, 2);
+  for (auto row = second.begin(); row != second.end(); row += n) std::reverse(row, row + n);
+  return {uneven_activity(5 * batch, n, 1), second};
 }
 
 }  // namespace orthospike::testing
