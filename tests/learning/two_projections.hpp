@@ -69,6 +69,19 @@ inline Doubles identity(std::size_t n) {
   return matrix;
 }
 
+/// The largest entry of |h hᵀ - I|.
+inline double orthonormality_error(const std::vector<float>& h, std::size_t n) {
+  double largest = 0;
+  for (std::size_t a = 0; a < h.size() / n; ++a) {
+    for (std::size_t b = 0; b < h.size() / n; ++b) {
+      double product = a == b ? -1 : 0;
+      for (std::size_t i = 0; i < n; ++i) product += static_cast<double>(h[a * n + i]) * h[b * n + i];
+      largest = std::max(largest, std::abs(product));
+    }
+  }
+  return largest;
+}
+
 /// Activity that uses some directions more than others.
 inline std::vector<float> uneven_activity(std::size_t rows, std::size_t n, std::uint32_t seed) {
   std::vector<float> x = random_values(rows * n, seed);
