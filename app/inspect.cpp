@@ -21,15 +21,16 @@ std::filesystem::path run_file_at(const std::filesystem::path& place) {
 }
 
 void print_subspaces(const RunRecord& record) {
-  fmt::print("\n{:<5} {:<20} {:>5} {:>11} {:>12} {:>11} {:>11} {:>8}\n", "after", "projection", "rank",
-             "‖HHᵀ-I‖", "explained %", "mean angle", "max angle", "leak");
+  fmt::print("\n{:<5} {:<20} {:>5} {:>11} {:>12} {:>11} {:>11} {:>8} {:>10} {:>9}\n", "after", "projection",
+             "rank", "‖HHᵀ-I‖", "explained %", "mean angle", "max angle", "leak", "eff. rank", "MB");
   for (std::size_t task = 1; task <= record.reports.size(); ++task) {
     if (record.costs[task - 1].training_batches == 0) continue;
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
       const ProjectionReport& report = record.reports[task - 1][p];
-      fmt::print("{:<5} {:<20} {:>5} {:>9.4f} {:>12} {:>11.2f} {:>11.2f} {:>8.4f}\n", task,
+      fmt::print("{:<5} {:<20} {:>5} {:>9.4f} {:>12} {:>11.2f} {:>11.2f} {:>8.4f} {:>10.1f} {:>9.3f}\n", task,
                  record.projections[p], report.rank, report.orthonormality_error,
-                 percent(report.explained_energy), report.mean_angle, report.largest_angle, report.leak);
+                 percent(report.explained_energy), report.mean_angle, report.largest_angle, report.leak,
+                 report.effective_rank, report.memory / 1e6);
     }
   }
 }

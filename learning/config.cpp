@@ -382,8 +382,10 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.feedback.name; }),
       text_key(
           "protection.name",
-          "Protection of earlier tasks: none, hlop, replay, hlop+replay (both), or joint (all tasks learned "
-          "at "
+          "Protection of earlier tasks: none, hlop (learned subspaces are removed from changes), leaky (each "
+          "direction is weakened by its use), leaky_lowrank (the same with few lateral neurons), gpm (exact "
+          "components are removed), owm (recursive least "
+          "squares), each also with stored samples (replay, hlop+replay ...), or joint (all tasks learned at "
           "once: the upper bound).",
           [](auto& c) -> auto& { return c.protection.name; }),
       text_key(
@@ -425,6 +427,50 @@ const std::vector<ConfigKey>& config_keys() {
       real_key(
           "hebbian.clamp", positive, "-", "Bound on each entry of the Hebbian change before momentum.",
           [](auto& c) -> auto& { return c.hebbian.clamp; }),
+      real_key(
+          "leaky.lambda", positive, "-",
+          "Energy of a direction in earlier tasks at which changes along it are halved; a task has energy 1 "
+          "in its mean direction.",
+          [](auto& c) -> auto& { return c.leaky.lambda; }),
+      text_key(
+          "leaky.form",
+          "How leaky weakens directions: exact (an operator computed at the end of each task) or circuit "
+          "(learned lateral weights under which traces settle).",
+          [](auto& c) -> auto& { return c.leaky.form; }),
+      real_key(
+          "leaky.learning_rate", fraction, "1/batch",
+          "Rate of the circuit's lateral weights once a task has had more than 1/rate batches; before, and "
+          "with 0 always, they are the mean over the batches.",
+          [](auto& c) -> auto& { return c.leaky.learning_rate; }),
+      real_key(
+          "leaky.tolerance", {0, 1, true}, "-",
+          "Largest relative error that settling leaves along each eigenvector of the circuit.",
+          [](auto& c) -> auto& { return c.leaky.tolerance; }),
+      integer_key(
+          "leaky.neurons", 1, any, "neurons",
+          "Lateral neurons of leaky_lowrank that all projections share over all tasks.",
+          [](auto& c) -> auto& { return c.leaky.neurons; }),
+      real_key(
+          "leaky.unexplained", fraction, "-",
+          "leaky_lowrank adds lateral neurons to a projection while more than this part of its activity's "
+          "energy is outside their span.",
+          [](auto& c) -> auto& { return c.leaky.unexplained; }),
+      integer_key(
+          "leaky.growth", 1, any, "neurons", "So many are added to a projection at a time.",
+          [](auto& c) -> auto& { return c.leaky.growth; }),
+      integer_key(
+          "leaky.growth_batches", 1, any, "batches", "So many batches lie between two additions.",
+          [](auto& c) -> auto& { return c.leaky.growth_batches; }),
+      list_key<float>(
+          "gpm.threshold", "numbers >= 0 and <= 1, separated by commas", "-",
+          "Part of a task's energy that the rows of gpm hold, one a projection; the last holds for the rest. "
+          "Published for permuted MNIST: 0.95, 0.99 of later projections.",
+          [](auto& c) -> auto& { return c.gpm.threshold; },
+          [](float threshold) { return fraction.hold(threshold); }),
+      real_key(
+          "owm.alpha", positive, "-",
+          "Energy of one batch's mean activity at which owm halves changes along it.",
+          [](auto& c) -> auto& { return c.owm.alpha; }),
       integer_key(
           "replay.samples_per_class", 1, any, "samples",
           "Training samples of each class that are stored of each task; all when a class has fewer.",

@@ -95,6 +95,22 @@ struct Config {
     float clamp = 10.0F;
   } hebbian;
   struct {
+    float lambda = 0.1F;
+    std::string form = "exact";
+    float learning_rate = 0.0F;
+    float tolerance = 0.01F;
+    std::size_t neurons = 2000;
+    float unexplained = 0.05F;
+    std::size_t growth = 20;
+    std::size_t growth_batches = 20;
+  } leaky;
+  struct {
+    std::vector<float> threshold = {0.95F, 0.99F, 0.99F};
+  } gpm;
+  struct {
+    float alpha = 1.0F;
+  } owm;
+  struct {
     std::size_t samples_per_class = 50;
     std::string selection = "reservoir";
     std::size_t epochs = 1;

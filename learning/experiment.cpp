@@ -93,8 +93,8 @@ class Experiment {
       monitor_.begin_task();
       for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
         train(task, epoch, training_pass(task, epoch), costs);
-      const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
       trainer_.end_task();
+      const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
       if (plan_.replay) replay(task, costs);
       evaluate(task);
       const auto samples = static_cast<double>(costs.training_samples);

@@ -77,6 +77,8 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
   for (std::size_t p = 0; p < reports.size(); ++p) {
     const bool has_old = kept_ > 0;
     reports[p].leak = has_old ? leak(p) : undefined;
+    reports[p].effective_rank = trainer_.protection().effective_rank(p);
+    reports[p].memory = static_cast<double>(trainer_.protection().memory(p));
   }
   if (samples_ > 0) keep_activity(images, pixel_order);
 

@@ -16,6 +16,8 @@ struct ProjectionReport {
   /// ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity kept from earlier tasks.
   /// NaN in the first task.
   double leak = 0;
+  double effective_rank = 0;  ///< see Protection, as is memory
+  double memory = 0;
 };
 
 /// Keeps a sample of each task's presynaptic activity and measures with it how good the subspaces are and how
@@ -27,7 +29,7 @@ class Monitor {
 
   /// Before the first batch of a task.
   void begin_task();
-  /// After the last batch. One report a projection.
+  /// After the last batch and the trainer's end of the task. One report a projection.
   std::vector<ProjectionReport> end_task(const StoredImages& images, View<const std::uint32_t> pixel_order);
 
  private:

@@ -85,8 +85,13 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   add_measure(file_, "/subspace/leak", by_projection,
               "‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: the task's whole change before replay, x_old: kept activity "
               "of earlier tasks");
-  for (const char* object :
-       {"rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"}) {
+  add_measure(
+      file_, "/subspace/effective_rank", by_projection,
+      "directions that the protection takes from later changes, each counted by the part that is taken");
+  add_measure(file_, "/subspace/memory", by_projection,
+              "what the protection keeps of finished tasks, without buffers", "byte");
+  for (const char* object : {"rank", "orthonormality_error", "explained_energy", "mean_angle",
+                             "largest_angle", "leak", "effective_rank", "memory"}) {
     file_.add_attribute(fmt::format("/subspace/{}", object), "projections", projections);
   }
 
@@ -153,6 +158,8 @@ void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& 
   write_column("/subspace/mean_angle", &ProjectionReport::mean_angle);
   write_column("/subspace/largest_angle", &ProjectionReport::largest_angle);
   write_column("/subspace/leak", &ProjectionReport::leak);
+  write_column("/subspace/effective_rank", &ProjectionReport::effective_rank);
+  write_column("/subspace/memory", &ProjectionReport::memory);
 
   const auto write = [&](const char* object, double value) {
     file_.write_rows<double>(object, task - 1, std::span(&value, 1));
@@ -227,6 +234,12 @@ RunRecord read_run_file(const std::filesystem::path& path) {
   const auto mean_angle = read("/subspace/mean_angle", T * P, double{});
   const auto largest_angle = read("/subspace/largest_angle", T * P, double{});
   const auto leak = read("/subspace/leak", T * P, double{});
+  // Files of earlier versions lack them.
+  const auto read_if_present = [&](const std::string& object) {
+    return file.exists(object) ? read(object, T * P, double{}) : std::vector<double>(T * P, not_measured);
+  };
+  const auto effective_rank = read_if_present("/subspace/effective_rank");
+  const auto memory = read_if_present("/subspace/memory");
   const auto seconds = read("/costs/seconds", T * phase_names.size(), double{});
   const auto batches = read("/costs/training_batches", T, std::uint32_t{});
   const auto samples = read("/costs/training_samples", T, std::uint64_t{});
@@ -242,7 +255,9 @@ RunRecord read_run_file(const std::filesystem::path& path) {
                          .explained_energy = energy[at],
                          .mean_angle = mean_angle[at],
                          .largest_angle = largest_angle[at],
-                         .leak = leak[at]});
+                         .leak = leak[at],
+                         .effective_rank = effective_rank[at],
+                         .memory = memory[at]});
     }
     TaskCosts& costs = record.costs.emplace_back(TaskCosts{.seconds = {},
                                                            .training_batches = batches[k],

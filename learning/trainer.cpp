@@ -139,6 +139,7 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
 }
 
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
+  const std::string name = protection_plan(config.protection.name).protection;
   if (config.hlop.lateral_neurons == "linear")
     refuse_unread(config, "linear lateral neurons", {"hlop.lateral_scale", "hlop.lateral_steps"});
   ProtectionSettings settings{
@@ -148,15 +149,39 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
                .learning = {},
                .lateral_neurons = config.hlop.lateral_neurons,
                .lateral = {.scale = config.hlop.lateral_scale, .steps = config.hlop.lateral_steps},
-               .ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections),
-               .orthonormalise = config.hlop.orthonormalise}};
+               .ranks = {},
+               .orthonormalise = config.hlop.orthonormalise},
+      .leaky = {.lambda = config.leaky.lambda,
+                .circuit = config.leaky.form == "circuit",
+                .learning_rate = config.leaky.learning_rate,
+                .tolerance = config.leaky.tolerance},
+      .lowrank = {.lambda = config.leaky.lambda,
+                  .learning = {},
+                  .neurons = config.leaky.neurons,
+                  .unexplained = config.leaky.unexplained,
+                  .growth = config.leaky.growth,
+                  .growth_batches = config.leaky.growth_batches},
+      .gpm = {},
+      .owm = {.alpha = config.owm.alpha}};
+  if (name == "hlop") settings.hlop.ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections);
+  if (config.leaky.form != "exact" && config.leaky.form != "circuit")
+    throw ConfigError(fmt::format("leaky.form: '{}' is not one of exact, circuit", config.leaky.form));
+  if (name == "leaky")
+    refuse_unread(config, "leaky",
+                  {"leaky.neurons", "leaky.unexplained", "leaky.growth", "leaky.growth_batches"});
+  if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form"});
+  if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank")
+    refuse_unread(config, name + " without the circuit", {"leaky.learning_rate", "leaky.tolerance"});
   const std::vector<float>& rates = config.hebbian.learning_rate;
+  const std::vector<float>& thresholds = config.gpm.threshold;
   for (std::size_t p = 0; p < projections; ++p) {
+    settings.gpm.thresholds.push_back(thresholds[std::min(p, thresholds.size() - 1)]);
     settings.hlop.learning.push_back({.learning_rate = rates[std::min(p, rates.size() - 1)],
                                       .momentum = config.hebbian.momentum,
                                       .clamp = config.hebbian.clamp,
                                       .iterations = config.hebbian.iterations});
   }
+  settings.lowrank.learning = settings.hlop.learning;
   return settings;
 }
 
@@ -274,6 +299,7 @@ void Trainer::begin_task(std::size_t task, const TaskLength& length) {
 }
 
 void Trainer::end_task() {
+  const PhaseTimer timer(seconds_, Phase::extract);
   protection_->end_task();
 }
 
@@ -390,8 +416,9 @@ WeightGradient Trainer::gradient_of(std::size_t parameter) const {
   return {.post = readout_error_, .trace = output, .activity = output};
 }
 
-/// The projection of the traces costs 2·N·M·n, that of the summed gradient or the direction 2·targets·M·n:
-/// the smaller is taken where the optimiser allows both.
+/// The operator on N traces costs as much as on N columns of the summed gradient or the direction, which has
+/// `targets`: 2·M·n each with M subspace rows, n² with a whole matrix. The fewer are taken where the optimiser
+/// allows both.
 void Trainer::update_weights(std::size_t parameter) {
   const Matrix weights = learned_[parameter].weights;
   const WeightGradient gradient = gradient_of(parameter);

@@ -16,6 +16,8 @@ PARTIAL_NAME = "run.partial.h5"
 
 CURVES = ["task", "epoch", "batch", "loss", "accuracy"]
 SUBSPACE = ["rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"]
+#: Files of earlier versions lack these.
+PROTECTION = ["effective_rank", "memory"]
 COSTS = [
     "training_batches",
     "training_samples",
@@ -178,6 +180,8 @@ def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
     projections = [_plain(name) for name in group["rank"].attrs["projections"]]
     rows = pd.MultiIndex.from_product([tasks_done, projections], names=["task", "projection"])
     measures = {name: group[name][: len(tasks_done)].ravel() for name in SUBSPACE}
+    for name in PROTECTION:
+        measures[name] = group[name][: len(tasks_done)].ravel() if name in group else np.nan
     return pd.DataFrame(measures, index=rows).reset_index()
 
 

@@ -81,6 +81,8 @@ def write(path, *, tasks_done=3, killed=False):
     for name in ("mean_angle", "largest_angle"):
         _measure(file, f"subspace/{name}", np.array(RANK) / 2, tasks_done, name, "degree")
     _measure(file, "subspace/leak", LEAK, tasks_done, "leak")
+    _measure(file, "subspace/effective_rank", np.array(RANK) / 4, tasks_done, "effective rank")
+    _measure(file, "subspace/memory", np.array(RANK) * 8, tasks_done, "memory", "byte")
     for data in file["subspace"].values():
         data.attrs.create("projections", PROJECTIONS, dtype=h5py.string_dtype(length=32))
 

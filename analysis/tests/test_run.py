@@ -67,6 +67,8 @@ def test_subspace_has_a_row_for_each_task_and_projection(run):
         "mean_angle",
         "largest_angle",
         "leak",
+        "effective_rank",
+        "memory",
     ]
     assert len(run.subspace) == 6
     row = run.subspace.set_index(["task", "projection"]).loc[(2, "hidden1_to_readout")]
@@ -77,6 +79,8 @@ def test_subspace_has_a_row_for_each_task_and_projection(run):
         "mean_angle": 25,
         "largest_angle": 25,
         "leak": 0.01,
+        "effective_rank": 12.5,
+        "memory": 400,
     }
 
 
@@ -123,6 +127,7 @@ def test_texts_and_numbers_are_pythons_own(run):
         "/metrics/loss": "nat",
         "/subspace/mean_angle": "degree",
         "/subspace/largest_angle": "degree",
+        "/subspace/memory": "byte",
         "/costs/seconds": "s",
         "/costs/peak_memory": "byte",
     }
@@ -225,6 +230,14 @@ def test_a_run_that_lacks_something_is_refused(finished_file, missing):
         del file[missing]
     with pytest.raises(ValueError, match="run.h5: a damaged or incomplete orthospike run$"):
         open_run(finished_file)
+
+
+def test_a_run_of_an_earlier_version_lacks_what_protections_keep(finished_file):
+    with h5py.File(finished_file, "r+") as file:
+        del file["subspace/effective_rank"]
+    run = open_run(finished_file)
+    assert run.subspace.effective_rank.isna().all()
+    assert run.subspace.memory.notna().all()
 
 
 def test_a_run_of_another_shape_is_refused(finished_file):

@@ -6,57 +6,7 @@ namespace orthospike {
 
 Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size,
                  std::size_t max_rows)
-    : backend(backend),
-      neurons(neurons),
-      subspace(backend, presynaptic_size),
-      residual(backend.allocate<float>(max_rows * presynaptic_size)),
-      one(backend.allocate<float>(1)) {
-  backend.raise_to(1.0F, one.view());
-}
-
-ConstMatrix Hlop::Part::residual_of(const Presynaptic& x) {
-  if (subspace.old_rank() == 0) return x;
-  const Matrix result = residual.matrix(x.rows, x.cols);
-  if (x.address() != residual_source.address() || x.rows != residual_source.rows) {
-    remove_responses(x, result);
-    residual_source = x;
-  }
-  return result;
-}
-
-void Hlop::Part::remove_responses(const Presynaptic& x, Matrix result) {
-  const ConstMatrix h = subspace.old_rows();
-  if (neurons.linear() && !x.has_events()) {
-    backend.remove_subspace(h, x, result);
-    return;
-  }
-  const Matrix y = responses(x.rows, h.rows);
-  if (x.has_events()) {
-    backend.deliver(x.spikes, subspace.old_rows_transposed(), one.view(), 1.0F, Delivery::automatic,
-                    subspace_crossover, y);
-  } else {
-    backend.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
-  }
-  neurons.respond(y);
-  backend.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, x, result);
-}
-
-Matrix Hlop::Part::responses(std::size_t rows, std::size_t cols) {
-  if (response.size() < rows * cols) response = backend.allocate<float>(rows * cols);
-  return response.matrix(rows, cols);
-}
-
-ConstMatrix Hlop::Part::apply_to_traces(const Presynaptic& traces) {
-  residual_source = {};
-  return residual_of(traces);
-}
-
-void Hlop::Part::apply_to_gradient(Matrix gradient) {
-  const ConstMatrix h = subspace.old_rows();
-  const Matrix y = responses(h.rows, gradient.cols);
-  backend.multiply(1.0F, h, Transpose::no, gradient, Transpose::no, 0.0F, y);
-  backend.multiply(-1.0F, h, Transpose::yes, y, Transpose::no, 1.0F, gradient);
-}
+    : subspace(backend, presynaptic_size), remove(backend, neurons, subspace, max_rows) {}
 
 Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
     : settings_(settings.hlop),
@@ -81,14 +31,14 @@ void Hlop::begin_task(std::size_t task) {
 }
 
 PresynapticOperator* Hlop::presynaptic_operator(std::size_t projection) {
-  return parts_[projection]->subspace.old_rank() == 0 ? nullptr : parts_[projection].get();
+  return parts_[projection]->subspace.old_rank() == 0 ? nullptr : &parts_[projection]->remove;
 }
 
 void Hlop::observe(std::size_t projection, const Presynaptic& activity) {
   Part& part = *parts_[projection];
   if (part.subspace.new_rank() > 0)
-    part.extractor->learn(activity, part.residual_of(activity), part.subspace);
-  part.residual_source = {};
+    part.extractor->learn(activity, part.remove.residual_of(activity), part.subspace);
+  part.remove.forget();
 }
 
 void Hlop::end_task() {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/protections/protection.hpp"
+#include "learning/protections/subspace_operator.hpp"
 
 namespace orthospike {
 
@@ -18,31 +18,20 @@ class Hlop final : public Protection {
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
+  double effective_rank(std::size_t projection) const override {
+    return static_cast<double>(parts_[projection]->subspace.old_rank());
+  }
+  std::size_t memory(std::size_t projection) const override {
+    return parts_[projection]->subspace.old_rows().values.size() * sizeof(float);
+  }
 
  private:
-  /// The subspace of one projection and the operator x - h_oldᵀ q(h_old x).
-  struct Part final : PresynapticOperator, LinearPresynapticOperator {
+  struct Part {
     Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
 
-    ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-    LinearPresynapticOperator* linear() override { return neurons.linear() ? this : nullptr; }
-    void apply_to_gradient(Matrix gradient) override;
-    /// result ← x - q(x h_oldᵀ) h_old
-    void remove_responses(const Presynaptic& x, Matrix result);
-    /// A matrix in `response`, which grows as needed.
-    Matrix responses(std::size_t rows, std::size_t cols);
-    /// x without its part in the old rows. The same x in a row is computed once: often traces are the
-    /// activity.
-    ConstMatrix residual_of(const Presynaptic& x);
-
-    Backend& backend;
-    LateralNeurons& neurons;
     Subspace subspace;
+    SubspaceOperator remove;
     std::unique_ptr<Extractor> extractor;
-    Array<float> residual;
-    ConstMatrix residual_source;  ///< whose residual is held; empty between batches
-    Array<float> one;             ///< [1] height of a spike
-    Array<float> response;        ///< [old rank × targets] of gradients, [N × old rank] of traces
   };
 
   HlopSettings settings_;

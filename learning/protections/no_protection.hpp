@@ -12,6 +12,8 @@ class NoProtection final : public Protection {
   void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/) override {}
   void end_task() override {}
   const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
+  double effective_rank(std::size_t /*projection*/) const override { return 0; }
+  std::size_t memory(std::size_t /*projection*/) const override { return 0; }
 };
 
 }  // namespace orthospike

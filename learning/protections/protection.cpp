@@ -1,7 +1,12 @@
 #include "learning/protections/protection.hpp"
 
+#include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
+#include "learning/protections/leaky.hpp"
+#include "learning/protections/leaky_circuit.hpp"
+#include "learning/protections/leaky_lowrank.hpp"
 #include "learning/protections/no_protection.hpp"
+#include "learning/protections/owm.hpp"
 
 namespace orthospike {
 
@@ -12,6 +17,20 @@ Registry<Protection, const Network&, const ProtectionSettings&>& protections() {
               [](const Network&, const ProtectionSettings&) { return std::make_unique<NoProtection>(); });
     known.add("hlop", [](const Network& network, const ProtectionSettings& settings) {
       return std::make_unique<Hlop>(network, settings);
+    });
+    known.add("leaky",
+              [](const Network& network, const ProtectionSettings& settings) -> std::unique_ptr<Protection> {
+                if (settings.leaky.circuit) return std::make_unique<LeakyCircuit>(network, settings);
+                return std::make_unique<Leaky>(network, settings);
+              });
+    known.add("leaky_lowrank", [](const Network& network, const ProtectionSettings& settings) {
+      return std::make_unique<LeakyLowrank>(network, settings);
+    });
+    known.add("gpm", [](const Network& network, const ProtectionSettings& settings) {
+      return std::make_unique<Gpm>(network, settings);
+    });
+    known.add("owm", [](const Network& network, const ProtectionSettings& settings) {
+      return std::make_unique<Owm>(network, settings);
     });
     return known;
   }();

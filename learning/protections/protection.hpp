@@ -47,6 +47,11 @@ class Protection {
 
   /// The subspace of a projection's presynaptic activity, for reports; null where there is none.
   virtual const Subspace* subspace(std::size_t projection) const = 0;
+  /// Directions that the finished tasks take from changes of a projection, each counted by the part of it that
+  /// is taken: the trace of I - P for operator P.
+  virtual double effective_rank(std::size_t projection) const = 0;
+  /// Bytes that hold what finished tasks left of a projection, without buffers and copies made for speed.
+  virtual std::size_t memory(std::size_t projection) const = 0;
 };
 
 struct HlopSettings {
@@ -59,10 +64,38 @@ struct HlopSettings {
   bool orthonormalise = false;  ///< make the learned rows orthonormal at the end of each task
 };
 
+struct LeakySettings {
+  float lambda = 1;  ///< energy at which a direction is halved; the mean direction of one task has 1
+  bool circuit = false;
+  float learning_rate = 0;  ///< of the circuit's lateral weights, a batch; see LeakyCircuit
+  float tolerance = 0;      ///< relative error left by settling
+};
+
+struct LowrankSettings {
+  float lambda = 1;                         ///< as of LeakySettings
+  std::vector<ExtractorSettings> learning;  ///< one a projection
+  std::size_t neurons = 0;                  ///< of all projections together
+  float unexplained = 0;                    ///< part of the energy above which a projection gets neurons
+  std::size_t growth = 0;                   ///< so many at a time
+  std::size_t growth_batches = 0;           ///< batches between two times
+};
+
+struct GpmSettings {
+  std::vector<float> thresholds;  ///< one a projection: part of a task's energy that rows must hold
+};
+
+struct OwmSettings {
+  float alpha = 1;  ///< energy of the mean activity of one batch that halves changes along it
+};
+
 struct ProtectionSettings {
   std::uint64_t seed = 0;
   std::size_t max_rows = 0;  ///< of traces and activity
-  HlopSettings hlop;
+  HlopSettings hlop = {};
+  LeakySettings leaky = {};
+  LowrankSettings lowrank = {};
+  GpmSettings gpm = {};
+  OwmSettings owm = {};
 };
 
 /// Protections by their name. The network outlives the protection.

@@ -12,6 +12,13 @@ void Subspace::append(std::size_t count, const RandomKey& key) {
   backend_.orthonormalise_rows(rows(), first);
 }
 
+void Subspace::replace(std::span<const float> rows) {
+  rank_ = rows.size() / size_;
+  storage_ = backend_.allocate<float>(rows.size());
+  backend_.upload(rows, storage_.view());
+  freeze();
+}
+
 void Subspace::freeze() {
   old_ = rank_;
   old_transposed_ = backend_.allocate<float>(size_ * old_);

@@ -14,6 +14,8 @@ class Subspace {
   void append(std::size_t count, const RandomKey& key);
   /// All rows become old.
   void freeze();
+  /// Rows [count × n] from the host, all old, in place of the ones there were.
+  void replace(std::span<const float> rows);
   /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
   void orthonormalise_new_rows() { backend_.orthonormalise_rows(rows(), old_); }
 

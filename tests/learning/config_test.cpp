@@ -122,6 +122,13 @@ TEST_CASE("values out of range are refused with key, value and what is expected"
                                "--neuron.firing_fraction=1.5",
                                "--replay.batch_size=0",
                                "--replay.learning_rate=-1",
+                               "--leaky.lambda=0",
+                               "--leaky.tolerance=0",
+                               "--leaky.unexplained=1.1",
+                               "--leaky.neurons=0",
+                               "--gpm.threshold=1.1",
+                               "--gpm.threshold=",
+                               "--owm.alpha=0",
                                "--hlop.lateral_scale=0",
                                "--hlop.lateral_steps=0"}) {
     INFO(argument);

@@ -1,0 +1,59 @@
+#include "learning/protections/gpm.hpp"
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+Gpm::Part::Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows)
+    : subspace(backend, presynaptic_size),
+      moment(backend.allocate<float>(presynaptic_size * presynaptic_size)),
+      remove(backend, neurons, subspace, max_rows) {}
+
+Gpm::Gpm(const Network& network, const ProtectionSettings& settings)
+    : backend_(network.backend()), settings_(settings.gpm) {
+  for (const Projection& projection : network.projections())
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection.fan_in, settings.max_rows));
+}
+
+PresynapticOperator* Gpm::presynaptic_operator(std::size_t projection) {
+  Part& part = *parts_[projection];
+  return part.subspace.old_rank() == 0 ? nullptr : &part.remove;
+}
+
+void Gpm::observe(std::size_t projection, const Presynaptic& activity) {
+  Part& part = *parts_[projection];
+  add_outer_products(backend_, 1.0F, activity, activity, 1.0F,
+                     part.moment.matrix(activity.cols, activity.cols));
+}
+
+void Gpm::end_task() {
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    Part& part = *parts_[p];
+    const std::size_t n = part.subspace.presynaptic_size();
+    const Matrix moment = part.moment.matrix(n, n);
+    const auto host = [&] {
+      const std::vector<float> values = backend_.download(View<const float>(moment.values));
+      return std::vector<double>(values.begin(), values.end());
+    };
+    const double energy = trace(host(), n);
+    if (part.subspace.old_rank() > 0) {  // from both sides: it is symmetric
+      backend_.remove_subspace(part.subspace.old_rows(), moment, moment);
+      part.remove.apply_to_gradient(moment);
+    }
+    const std::vector<double> residual = host();
+    backend_.clear(moment.values);
+
+    double missing = trace(residual, n) - (1.0 - settings_.thresholds[p]) * energy;
+    if (missing <= 0) continue;
+    const Eigensystem components = eigensystem(residual, n);
+    std::vector<float> rows = backend_.download(part.subspace.old_rows().values);
+    for (std::size_t k = 0; rows.size() < n * n && missing > 0; ++k) {
+      const auto row = components.vectors.begin() + static_cast<std::ptrdiff_t>(k * n);
+      rows.insert(rows.end(), row, row + static_cast<std::ptrdiff_t>(n));
+      missing -= components.values[k];
+    }
+    part.subspace.replace(rows);
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "learning/protections/subspace_operator.hpp"
+
+namespace orthospike {
+
+/// Gradient projection memory (Saha et al., ICLR 2021), a relative of hlop without neurons: at the end of a
+/// task the exact principal components of what the old rows leave of its activity become rows, as few as
+/// make all rows together hold the threshold's part of the activity's energy. Changes of weights are removed
+/// from their span. Published for a sample of each task; here the components are those of all its activity.
+class Gpm final : public Protection {
+ public:
+  Gpm(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t /*task*/) override {}
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void end_task() override;
+  const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
+  double effective_rank(std::size_t projection) const override {
+    return static_cast<double>(parts_[projection]->subspace.old_rank());
+  }
+  std::size_t memory(std::size_t projection) const override {
+    return parts_[projection]->subspace.old_rows().values.size() * sizeof(float);
+  }
+
+ private:
+  struct Part {
+    Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
+
+    Subspace subspace;
+    Array<float> moment;  ///< [n × n] of this task's activity
+    SubspaceOperator remove;
+  };
+
+  Backend& backend_;
+  GpmSettings settings_;
+  LinearNeurons neurons_;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "learning/protections/dense_operator.hpp"
+
+namespace orthospike {
+
+/// Leaky lateral inhibition: from the second task on traces x become P x with P = (I + C / lambda)^-1, which
+/// weakens each direction by how much earlier tasks use it. C sums over finished tasks the second moment of
+/// the presynaptic activity, each scaled to mean eigenvalue 1: along an eigenvector with eigenvalue c of C,
+/// 1 / (1 + c / lambda) is left.
+class Leaky final : public Protection {
+ public:
+  Leaky(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t task) override { task_ = task; }
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void end_task() override;
+  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
+  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  std::size_t memory(std::size_t projection) const override {
+    return parts_[projection]->moments.size() * sizeof(double);
+  }
+
+ private:
+  struct Part {
+    Part(Backend& backend, std::size_t presynaptic_size);
+
+    std::size_t n;
+    Array<float> moment;          ///< [n × n] of this task, a sum over rows
+    std::vector<double> moments;  ///< [n × n] of finished tasks: C
+    DenseOperator damp;
+    double effective_rank = 0;
+  };
+
+  Backend& backend_;
+  LeakySettings settings_;
+  std::size_t task_ = 0;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "learning/protections/protection.hpp"
+
+namespace orthospike {
+
+/// The operator of Leaky, (I + L)^-1 with L = C / lambda, as a circuit: lateral inhibitory weights L between
+/// the presynaptic neurons of a projection learn the correlations of their activity, and traces x settle
+/// under those of finished tasks, dz/dt = x - z - L z.
+///
+/// Learning, in each batch x [N × n], is local: L_new ← L_new + η (xᵀ x / (lambda N) - L_new) with η the larger
+/// of the learning rate and 1 / (batches of the task so far), so that with rate 0 L_new is the mean over the
+/// task. At its end a homeostatic factor brings the mean of L_new's diagonal to 1 / lambda, and L ← L + L_new.
+///
+/// Settling. The eigenvalues of I + L lie between 1 and κ, which may be n · tasks / lambda: an Euler step must
+/// be shorter than 2/κ, and the slowest direction then takes κ/2 · ln(1/ε) steps. Neurons with inertia need
+/// about the root of that: in step k, d ← b_k d + a_k (x - z - L z), z ← z + d, with the a_k and b_k of the
+/// Chebyshev iteration on [1, κ] (Golub & Varga, 1961). From z = 0 the error along each eigenvector is
+/// at most 2 ((√κ - 1) / (√κ + 1))^k of what it settles to, so that strongly inhibited directions are as right,
+/// relative to the little that is left of them, as others. The steps are those that make this bound the
+/// tolerance, √κ/2 · ln(2/tolerance): for 0.01 and κ = 10⁴, 265.
+class LeakyCircuit final : public Protection {
+ public:
+  LeakyCircuit(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t task) override;
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void end_task() override;
+  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
+  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  std::size_t memory(std::size_t projection) const override {
+    return parts_[projection]->old_weights.size() * sizeof(float);
+  }
+  /// Steps in which traces of a projection settle.
+  std::size_t steps(std::size_t projection) const { return parts_[projection]->steps; }
+
+ private:
+  struct Part final : PresynapticOperator, LinearPresynapticOperator {
+    Part(Backend& backend, std::size_t presynaptic_size);
+
+    ConstMatrix apply_to_traces(const Presynaptic& traces) override;
+    LinearPresynapticOperator* linear() override { return this; }
+    void apply_to_gradient(Matrix gradient) override;
+    /// Where activity with input x settles; neurons are its columns, [N × n], or its rows, [n × targets].
+    Matrix settle(ConstMatrix x, bool neurons_are_rows);
+
+    Backend& backend;
+    std::size_t n;
+    Array<float> old_weights;  ///< [n × n] of finished tasks
+    Array<float> new_weights;  ///< [n × n] of this task
+    std::size_t batches = 0;   ///< of this task so far
+    double bound = 1;          ///< κ
+    std::size_t steps = 1;
+    double effective_rank = 0;
+    Array<float> activity, drive, change;  ///< z, x - z - L z and d, as large as needed
+  };
+
+  Backend& backend_;
+  LeakySettings settings_;
+  std::size_t task_ = 0;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike

@@ -1,0 +1,159 @@
+#include "learning/protections/leaky_lowrank.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+namespace {
+
+/// sum[0] ← ‖x‖² + beta · sum[0]
+void add_energy(Backend& backend, ConstMatrix x, float beta, View<float> sum) {
+  const ConstMatrix row{x.values, 1, x.values.size()};
+  backend.multiply(1.0F, row, Transpose::no, row, Transpose::yes, beta, {sum, 1, 1});
+}
+
+}  // namespace
+
+LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size,
+                         std::size_t max_rows)
+    : subspace(backend, presynaptic_size),
+      damping(backend, presynaptic_size),
+      explain(backend, neurons, subspace, max_rows),
+      damp(backend, neurons, damping, max_rows),
+      energy(backend.allocate<float>(1)) {}
+
+LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionSettings& settings)
+    : backend_(network.backend()),
+      settings_(settings.lowrank),
+      seed_(settings.seed),
+      max_rows_(settings.max_rows),
+      energies_(backend_.allocate<float>(2)) {
+  for (std::size_t p = 0; p < network.projections().size(); ++p) {
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p].fan_in, max_rows_));
+    parts_[p]->extractor = extractors().make("lateral_hebbian", backend_, neurons_, settings_.learning[p]);
+  }
+}
+
+void LeakyLowrank::begin_task(std::size_t /*task*/) {
+  batches_ = 0;
+  for (const auto& part : parts_) part->measured = 0;
+}
+
+PresynapticOperator* LeakyLowrank::presynaptic_operator(std::size_t projection) {
+  Part& part = *parts_[projection];
+  return part.damping.old_rank() == 0 ? nullptr : &part.damp;
+}
+
+void LeakyLowrank::observe(std::size_t projection, const Presynaptic& activity) {
+  Part& part = *parts_[projection];
+  if (part.subspace.new_rank() > 0)
+    part.extractor->learn(activity, part.explain.residual_of(activity), part.subspace);
+  part.explain.forget();
+  measure(part, activity);
+  const bool grows = batches_ % settings_.growth_batches == 0;
+  if (grows) part.unexplained = unexplained(part, activity);
+  if (projection + 1 < parts_.size()) return;
+  if (grows) grow();
+  ++batches_;
+}
+
+void LeakyLowrank::measure(Part& part, const Presynaptic& activity) {
+  const std::size_t rank = part.subspace.rank();
+  if (rank == 0) return;
+  if (part.measured != rank) {
+    part.measured = rank;
+    part.response = backend_.allocate<float>(max_rows_ * rank);
+    part.moment = backend_.allocate<float>(rank * rank);
+    backend_.clear(part.energy.view());
+  }
+  const Matrix y = part.response.matrix(activity.rows, rank);
+  backend_.multiply(1.0F, activity, Transpose::no, std::as_const(part.subspace).rows(), Transpose::yes, 0.0F,
+                    y);
+  backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, part.moment.matrix(rank, rank));
+  add_energy(backend_, activity, 1.0F, part.energy.view());
+}
+
+double LeakyLowrank::unexplained(const Part& part, ConstMatrix x) {
+  ConstMatrix rest = x;
+  if (part.subspace.rank() > 0) {
+    if (rest_.size() < x.values.size()) rest_ = backend_.allocate<float>(x.values.size());
+    backend_.remove_subspace(part.subspace.rows(), x, rest_.matrix(x.rows, x.cols));
+    rest = rest_.matrix(x.rows, x.cols);
+  }
+  add_energy(backend_, x, 0.0F, energies_.view().subview(0, 1));
+  add_energy(backend_, rest, 0.0F, energies_.view().subview(1, 1));
+  const std::vector<float> energies = backend_.download(View<const float>(energies_.view()));
+  return energies[0] > 0 ? static_cast<double>(energies[1]) / energies[0] : 0;
+}
+
+void LeakyLowrank::grow() {
+  std::size_t left = settings_.neurons;
+  std::vector<std::size_t> order;
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    left -= parts_[p]->subspace.rank();
+    if (parts_[p]->unexplained > settings_.unexplained) order.push_back(p);
+  }
+  std::ranges::stable_sort(order, std::greater{}, [&](std::size_t p) { return parts_[p]->unexplained; });
+  for (const std::size_t p : order) {
+    Part& part = *parts_[p];
+    Subspace& subspace = part.subspace;
+    const std::size_t count =
+        std::min({settings_.growth, left, subspace.presynaptic_size() - subspace.rank()});
+    if (count == 0) continue;
+    const auto stream = static_cast<std::uint32_t>(part.additions++ * parts_.size() + p);
+    subspace.append(count, {seed_, RandomPurpose::subspace, stream});
+    part.extractor->begin_task(subspace);
+    left -= count;
+  }
+}
+
+void LeakyLowrank::end_task() {
+  for (const auto& part : parts_) {
+    Subspace& subspace = part->subspace;
+    const std::size_t rank = subspace.rank(), n = subspace.presynaptic_size();
+    if (rank == 0) continue;
+    if (subspace.new_rank() > 0) subspace.orthonormalise_new_rows();
+    std::vector<double> responses(rank * rank, 0.0);
+    for (std::size_t i = 0; i < part->energies.size(); ++i) responses[i * rank + i] = part->energies[i];
+    if (part->measured > 0) {
+      const std::vector<float> moment = backend_.download(View<const float>(part->moment.view()));
+      const double energy = backend_.download(View<const float>(part->energy.view()))[0];
+      for (std::size_t i = 0; energy != 0 && i < part->measured; ++i) {
+        for (std::size_t j = 0; j < part->measured; ++j)
+          responses[i * rank + j] += moment[i * part->measured + j] * static_cast<double>(n) / energy;
+      }
+    }
+    const Eigensystem axes = eigensystem(std::move(responses), rank);
+    const std::vector<float> turn(axes.vectors.begin(), axes.vectors.end());
+    Array<float> rotation = backend_.allocate<float>(turn.size());
+    backend_.upload(std::span<const float>(turn), rotation.view());
+    Array<float> turned = backend_.allocate<float>(rank * n);
+    backend_.multiply(1.0F, rotation.matrix(rank, rank), Transpose::no, std::as_const(subspace).rows(),
+                      Transpose::no, 0.0F, turned.matrix(rank, n));
+    std::vector<float> rows = backend_.download(View<const float>(turned.view()));
+    subspace.replace(rows);
+    part->energies = axes.values;
+    for (std::size_t i = 0; i < rank; ++i) {
+      part->energies[i] = std::max(part->energies[i], 0.0);  // rounding
+      const auto root = static_cast<float>(std::sqrt(gain(part->energies[i])));
+      for (std::size_t j = 0; j < n; ++j) rows[i * n + j] *= root;
+    }
+    part->damping.replace(rows);
+  }
+}
+
+double LeakyLowrank::effective_rank(std::size_t projection) const {
+  double sum = 0;
+  for (const double energy : parts_[projection]->energies) sum += gain(energy);
+  return sum;
+}
+
+std::size_t LeakyLowrank::memory(std::size_t projection) const {
+  const Part& part = *parts_[projection];
+  return part.subspace.old_rows().values.size() * sizeof(float) + part.energies.size() * sizeof(double);
+}
+
+}  // namespace orthospike

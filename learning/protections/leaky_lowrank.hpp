@@ -1,0 +1,63 @@
+#pragma once
+
+#include "learning/protections/subspace_operator.hpp"
+
+namespace orthospike {
+
+/// Leaky for projections too wide for n × n weights: r lateral neurons h with a gain each, P = I - hᵀ diag(g) h,
+/// g_i = c_i / (c_i + lambda), c_i the energy of the neuron's own responses in finished tasks, each task scaled
+/// so that its mean direction has 1. Gains of 1 are hlop.
+///
+/// New neurons learn as those of hlop. A projection gets them while a part of its activity above `unexplained`
+/// is outside their span, those with the largest part first, until all projections together have as many as
+/// there may be. Responses count from the last time a projection got neurons on, when the others have
+/// settled. Hebbian neurons find a subspace, not its axes: at the end of a task all turn to the principal axes
+/// of their summed responses, in which they are uncorrelated, and are exact components of what they have seen.
+class LeakyLowrank final : public Protection {
+ public:
+  LeakyLowrank(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t task) override;
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void end_task() override;
+  const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
+  double effective_rank(std::size_t projection) const override;
+  std::size_t memory(std::size_t projection) const override;
+
+ private:
+  struct Part {
+    Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
+
+    Subspace subspace;
+    Subspace damping;  ///< old rows times the roots of their gains: hlop's operator on these is ours
+    SubspaceOperator explain;
+    SubspaceOperator damp;
+    std::unique_ptr<Extractor> extractor;
+    std::vector<double> energies;  ///< [old rank] c
+    std::size_t measured = 0;      ///< rows whose responses are in moment
+    Array<float> response;         ///< [most rows × measured] of one batch
+    Array<float> moment;           ///< [measured × measured] Σ yᵀ y of responses y
+    Array<float> energy;           ///< [1] Σ ‖x‖² of the same activity
+    std::size_t additions = 0;     ///< of neurons, for random numbers
+    double unexplained = 0;        ///< part of the energy of the last batch looked at
+  };
+
+  void measure(Part& part, const Presynaptic& activity);
+  /// ‖x‖² of a batch that the rows of a part leave, in parts of all.
+  double unexplained(const Part& part, ConstMatrix x);
+  void grow();
+  double gain(double energy) const { return energy / (energy + settings_.lambda); }
+
+  Backend& backend_;
+  LowrankSettings settings_;
+  std::uint64_t seed_;
+  LinearNeurons neurons_;
+  std::size_t max_rows_;
+  std::size_t batches_ = 0;                   ///< of this task so far
+  Array<float> rest_;                         ///< what rows leave of a batch; grows as needed
+  Array<float> energies_;                     ///< [2] of a batch and of what rows leave of it
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike

@@ -1,0 +1,43 @@
+#include "learning/protections/owm.hpp"
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+Owm::Part::Part(Backend& backend, std::size_t presynaptic_size)
+    : n(presynaptic_size),
+      mean(backend.allocate<float>(n)),
+      means(backend.allocate<float>(n * n)),
+      remove(backend, presynaptic_size) {}
+
+Owm::Owm(const Network& network, const ProtectionSettings& settings)
+    : backend_(network.backend()),
+      settings_(settings.owm),
+      ones_(backend_.allocate<float>(settings.max_rows)) {
+  backend_.raise_to(1.0F, ones_.view());
+  for (const Projection& projection : network.projections())
+    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+}
+
+PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {
+  return task_ == 0 ? nullptr : &parts_[projection]->remove;
+}
+
+void Owm::observe(std::size_t projection, const Presynaptic& activity) {
+  Part& part = *parts_[projection];
+  const Matrix mean = part.mean.matrix(1, part.n);
+  backend_.multiply(1.0F / static_cast<float>(activity.rows), ones_.matrix(1, activity.rows), Transpose::no,
+                    activity, Transpose::no, 0.0F, mean);
+  backend_.multiply(1.0F, mean, Transpose::yes, mean, Transpose::no, 1.0F, part.means.matrix(part.n, part.n));
+}
+
+void Owm::end_task() {
+  for (const auto& part : parts_) {
+    const std::vector<float> sum = backend_.download(View<const float>(part->means.view()));
+    const std::vector<double> inverse = damped_inverse({sum.begin(), sum.end()}, settings_.alpha, part->n);
+    part->remove.set(inverse);
+    part->effective_rank = static_cast<double>(part->n) - trace(inverse, part->n);
+  }
+}
+
+}  // namespace orthospike

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "learning/protections/protection.hpp"
+
+namespace orthospike {
+
+/// x - q(x h_oldᵀ) h_old of the old rows of a subspace, with the responses q of lateral neurons. The
+/// subspace and the neurons outlive it.
+class SubspaceOperator final : public PresynapticOperator, public LinearPresynapticOperator {
+ public:
+  SubspaceOperator(Backend& backend, LateralNeurons& neurons, const Subspace& subspace, std::size_t max_rows);
+
+  ConstMatrix apply_to_traces(const Presynaptic& traces) override;
+  LinearPresynapticOperator* linear() override { return neurons_.linear() ? this : nullptr; }
+  void apply_to_gradient(Matrix gradient) override;
+  /// x without its part in the old rows. The same x in a row is computed once, until the next `forget`: often
+  /// traces are the activity.
+  ConstMatrix residual_of(const Presynaptic& x);
+  /// What was computed last is of an earlier batch.
+  void forget() { residual_source_ = {}; }
+
+ private:
+  void remove_responses(const Presynaptic& x, Matrix result);
+  /// A matrix in `response_`, which grows as needed.
+  Matrix responses(std::size_t rows, std::size_t cols);
+
+  Backend& backend_;
+  LateralNeurons& neurons_;
+  const Subspace& subspace_;
+  Array<float> residual_;
+  ConstMatrix residual_source_;  ///< whose residual is held; empty between batches
+  Array<float> one_;             ///< [1] height of a spike
+  Array<float> response_;        ///< [old rank × targets] of gradients, [N × old rank] of traces
+};
+
+}  // namespace orthospike
