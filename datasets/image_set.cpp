@@ -113,6 +113,21 @@ ImageData read_image_data(const fs::path& folder) {
   return data;
 }
 
+ImageData with_held_back(ImageData data, std::size_t count) {
+  ImageSet& train = data.train;
+  ImageSet& test = data.test;
+  train.count -= count;
+  test.count = count;
+  const auto split = [&](std::vector<std::uint8_t>& from, std::vector<std::uint8_t>& to, std::size_t size) {
+    const auto first = from.begin() + static_cast<std::ptrdiff_t>(train.count * size);
+    to.assign(first, from.end());
+    from.erase(first, from.end());
+  };
+  split(train.pixels, test.pixels, train.pixels_per_image());
+  split(train.labels, test.labels, 1);
+  return data;
+}
+
 bool holds_image_data(const fs::path& folder) {
   return std::all_of(file_names.begin(), file_names.end(), [&folder](std::string_view name) {
     std::error_code ignored;

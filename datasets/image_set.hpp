@@ -32,6 +32,10 @@ struct ImageData {
 /// Throws EnvironmentError for a missing or damaged file, or when ranks, counts or image sizes do not fit.
 ImageData read_image_data(const std::filesystem::path& folder);
 
+/// The last `count` training images in place of the test images, and no longer for training: to choose settings without
+/// a look at the test images. count < data.train.count.
+ImageData with_held_back(ImageData data, std::size_t count);
+
 /// True when `folder` has those four files, each plain or with .gz.
 bool holds_image_data(const std::filesystem::path& folder);
 

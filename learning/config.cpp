@@ -227,6 +227,12 @@ const std::vector<ConfigKey>& config_keys() {
           "tasks.test_samples", 0, any, "samples", "First so many test samples; 0 uses all.",
           [](auto& c) -> auto& { return c.tasks.test_samples; }),
       integer_key(
+          "tasks.held_back_samples", 0, any, "samples",
+          "Test on so many training samples, the last, instead of the test set, and do not train on them: to "
+          "choose "
+          "settings.",
+          [](auto& c) -> auto& { return c.tasks.held_back_samples; }),
+      integer_key(
           "tasks.epochs", 1, any, "epochs", "Passes over the training samples of each task.",
           [](auto& c) -> auto& { return c.tasks.epochs; }),
       integer_key(

@@ -31,6 +31,7 @@ struct Config {
     std::size_t count = 10;
     std::size_t train_samples = 0;
     std::size_t test_samples = 0;
+    std::size_t held_back_samples = 0;
     std::size_t epochs = 1;
   } tasks;
   struct {

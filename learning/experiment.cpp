@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "datasets/image_set.hpp"
 #include "datasets/permuted_tasks.hpp"
 #include "kernels/error.hpp"
 #include "learning/monitor.hpp"
@@ -276,7 +277,13 @@ RunRecord run_experiment(const Config& config, const ImageData& data, const std:
     throw ConfigError(
         fmt::format("tasks.sequence: unknown name '{}'; expected permuted", config.tasks.sequence));
   }
-  return Experiment(config, data, folder, observer).run();
+  const std::size_t held_back = config.tasks.held_back_samples;
+  if (held_back == 0) return Experiment(config, data, folder, observer).run();
+  if (held_back >= data.train.count) {
+    throw ConfigError(fmt::format("tasks.held_back_samples: {} of {} training samples leave none to train on",
+                                  held_back, data.train.count));
+  }
+  return Experiment(config, with_held_back(data, held_back), folder, observer).run();
 }
 
 }  // namespace orthospike

@@ -337,6 +337,29 @@ TEST_CASE("after the first task thresholds stay as they are") {
   CHECK(rows.size() > frozen_rows.size());
 }
 
+TEST_CASE("held-back training samples take the place of the test set") {
+  Config config = digits();
+  config.tasks.count = 1;
+  config.tasks.epochs = 1;
+  config.tasks.held_back_samples = 1000;
+  // The same samples, cut by hand; what were test images must not matter.
+  ImageData cut = digit_images();
+  const auto kept = cut.train.count - 1000;
+  cut.test.pixels.assign(cut.train.pixels.end() - 1000 * 64, cut.train.pixels.end());
+  cut.test.labels.assign(cut.train.labels.end() - 1000, cut.train.labels.end());
+  cut.test.count = 1000;
+  const TemporaryFolder held_back_folder, cut_folder, folder;
+  const RunRecord held_back = run(config, held_back_folder);
+  config.tasks.held_back_samples = 0;
+  config.tasks.train_samples = kept;
+  Silent observer;
+  const RunRecord by_hand = run_experiment(config, cut, cut_folder.path(), observer);
+  CHECK(held_back.accuracy.values() == by_hand.accuracy.values());
+  CHECK(held_back.accuracy.at(1, 1) != run(config, folder).accuracy.at(1, 1));
+  config.tasks.held_back_samples = digit_images().train.count;
+  CHECK_THROWS_AS(run(config, folder), ConfigError);
+}
+
 TEST_CASE("tasks to come can be left out of the tests, except for the next") {
   Config config = digits();
   config.tasks.count = 3;
