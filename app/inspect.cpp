@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -33,6 +34,11 @@ void print_subspaces(const RunRecord& record) {
                  report.effective_rank, report.memory / 1e6);
     }
   }
+}
+
+void print_boundaries(const RunRecord& record) {
+  if (record.detected_boundaries.empty()) return;
+  fmt::print("\ntasks seemed to begin with the updates {}\n", fmt::join(record.detected_boundaries, ", "));
 }
 
 void print_costs(const RunRecord& record) {
@@ -81,6 +87,7 @@ int inspect_command(const std::vector<std::string>& arguments) {
   fmt::print("{}", accuracy_table(record.accuracy, record.tasks_done));
   if (compared) print_intransigence(record, arguments.back());
   print_subspaces(record);
+  print_boundaries(record);
   print_costs(record);
   fmt::print("\n{}", record.config);
   return 0;

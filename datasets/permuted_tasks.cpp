@@ -24,4 +24,19 @@ std::vector<PermutedTask> permuted_tasks(std::size_t count, std::size_t pixels, 
   return tasks;
 }
 
+TaskPosition mixed_position(TaskPosition at, std::size_t tasks, std::size_t length, double mixing,
+                            std::uint64_t seed) {
+  const auto width = static_cast<std::size_t>(mixing * static_cast<double>(length) / 2);
+  const bool near_start = at.task > 0 && at.position < width;
+  const bool near_end = at.task + 1 < tasks && at.position >= length - width;
+  if (!near_start && !near_end) return at;
+  const std::size_t i = near_end ? at.position - (length - width) : width - 1 - at.position;
+  const std::size_t boundary = near_end ? at.task : at.task - 1;
+  const RandomBlock block =
+      random_block({seed, RandomPurpose::task_mixing, static_cast<std::uint32_t>(boundary)}, i / 4);
+  const double next = (static_cast<double>(i) + 0.5) / (2 * static_cast<double>(width));
+  if (unit_uniform(block.v[i % 4]) >= next) return at;
+  return {.task = near_end ? at.task + 1 : at.task - 1, .position = length - 1 - at.position};
+}
+
 }  // namespace orthospike

@@ -17,6 +17,8 @@ enum class RandomPurpose : std::uint32_t {
   sample_order = 5,
   replay_memory = 6,
   replay_order = 7,
+  task_mixing = 8,
+  boundary_detector = 9,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any

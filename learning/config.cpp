@@ -235,6 +235,38 @@ const std::vector<ConfigKey>& config_keys() {
       integer_key(
           "tasks.epochs", 1, any, "epochs", "Passes over the training samples of each task.",
           [](auto& c) -> auto& { return c.tasks.epochs; }),
+      text_key(
+          "tasks.boundaries",
+          "Whether training is told where tasks end: known, or hidden (boundaries are detected as the "
+          "section "
+          "boundaries says).",
+          [](auto& c) -> auto& { return c.tasks.boundaries; }),
+      real_key(
+          "tasks.mixing", fraction, "-",
+          "Share of a task around each boundary in which samples of both tasks mix: the probability that one "
+          "is of the next task rises in a line from 0 to 1. Each task keeps its number of samples.",
+          [](auto& c) -> auto& { return c.tasks.mixing; }),
+      integer_key(
+          "boundaries.neurons", 1, 4096, "neurons",
+          "Random directions of the input through which hidden boundaries are detected.",
+          [](auto& c) -> auto& { return c.boundaries.neurons; }),
+      real_key(
+          "boundaries.lambda", positive, "-",
+          "Energy of a direction in the task so far at which half of what a batch has along it is residual; "
+          "the "
+          "mean direction has energy 1.",
+          [](auto& c) -> auto& { return c.boundaries.lambda; }),
+      integer_key(
+          "boundaries.smoothing", 1, 100000, "updates",
+          "Time constant of the fast average of the residual: the longer, the slower changes it finds.",
+          [](auto& c) -> auto& { return c.boundaries.smoothing; }),
+      real_key(
+          "boundaries.threshold", positive, "-",
+          "Standard deviations of that average by which it must exceed what the task had so far.",
+          [](auto& c) -> auto& { return c.boundaries.threshold; }),
+      integer_key(
+          "boundaries.distance", 4, any, "updates", "Fewest updates between two detected boundaries.",
+          [](auto& c) -> auto& { return c.boundaries.distance; }),
       integer_key(
           "training.batch_size", 1, 65536, "samples", "Samples of one weight update.",
           [](auto& c) -> auto& { return c.training.batch_size; }),
@@ -452,6 +484,23 @@ const std::vector<ConfigKey>& config_keys() {
           "leaky.tolerance", {0, 1, true}, "-",
           "Largest relative error that settling leaves along each eigenvector of the circuit.",
           [](auto& c) -> auto& { return c.leaky.tolerance; }),
+      text_key(
+          "leaky.consolidation",
+          "When activity comes to protect: boundaries (at the end of its task) or slow (as it enters a slow "
+          "average from a fast one; leaky.form exact only). slow needs no boundaries and detects none.",
+          [](auto& c) -> auto& { return c.leaky.consolidation; }),
+      integer_key(
+          "leaky.fast_updates", 1, any, "batches",
+          "Time constant of the fast average: how late a task's own activity comes to protect.",
+          [](auto& c) -> auto& { return c.leaky.fast_updates; }),
+      integer_key(
+          "leaky.slow_updates", 1, any, "batches",
+          "So many batches protect as much as a finished task does with boundaries.",
+          [](auto& c) -> auto& { return c.leaky.slow_updates; }),
+      integer_key(
+          "leaky.refresh", 1, any, "batches",
+          "Batches from one computation of the slow average and its operator to the next.",
+          [](auto& c) -> auto& { return c.leaky.refresh; }),
       integer_key(
           "leaky.neurons", 1, any, "neurons",
           "Lateral neurons of leaky_lowrank that all projections share over all tasks.",

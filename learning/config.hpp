@@ -33,7 +33,16 @@ struct Config {
     std::size_t test_samples = 0;
     std::size_t held_back_samples = 0;
     std::size_t epochs = 1;
+    std::string boundaries = "known";
+    float mixing = 0.0F;
   } tasks;
+  struct {
+    std::size_t neurons = 32;
+    float lambda = 0.1F;
+    std::size_t smoothing = 4;
+    float threshold = 6.0F;
+    std::size_t distance = 20;
+  } boundaries;
   struct {
     std::size_t batch_size = 64;
   } training;
@@ -100,6 +109,10 @@ struct Config {
     std::string form = "exact";
     float learning_rate = 0.0F;
     float tolerance = 0.01F;
+    std::string consolidation = "boundaries";
+    std::size_t fast_updates = 20;
+    std::size_t slow_updates = 1000;
+    std::size_t refresh = 50;
     std::size_t neurons = 2000;
     float unexplained = 0.05F;
     std::size_t growth = 20;

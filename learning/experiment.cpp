@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "datasets/image_set.hpp"
@@ -59,6 +60,7 @@ class Experiment {
       : config_(config),
         observer_(observer),
         plan_(protection_plan(config.protection.name)),
+        told_(config.tasks.boundaries == "known"),
         selection_(replay_selection(config.replay.selection)),
         backend_(make_backend(config.run.device, config.run.threads,
                               [&](const std::string& sentence) { observer.warn(sentence); })),
@@ -89,15 +91,19 @@ class Experiment {
     // Joint training is that of the last task: after it all are learned.
     for (std::size_t task = plan_.joint ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
       TaskCosts costs;
-      trainer_.begin_task(plan_.joint ? 0 : task - 1,
-                          {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+      if (told_ || task == 1) {
+        trainer_.begin_task(plan_.joint ? 0 : task - 1,
+                            {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+      }
       monitor_.begin_task();
       for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
         train(task, epoch, training_pass(task, epoch), costs);
-      trainer_.end_task();
+      if (told_) trainer_.end_task();
       const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
       if (plan_.replay) replay(task, costs);
       evaluate(task);
+      file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
+      boundaries_written_ = trainer_.detected_boundaries().size();
       const auto samples = static_cast<double>(costs.training_samples);
       costs.multiply_adds /= samples;
       costs.spikes /= samples;
@@ -134,15 +140,38 @@ class Experiment {
     return (samples + trainer_.batch_size() - 1) / trainer_.batch_size();
   }
 
-  /// All training samples in random order; in joint training those of every task, mixed.
+  /// All training samples in random order, in joint training those of every task; task and epoch count from 0.
+  /// Number i stands for sample i % count of task i / count.
+  std::vector<std::uint32_t> shuffled_samples(std::size_t task, std::size_t epoch) const {
+    const std::size_t first_task = plan_.joint ? 0 : task;
+    const auto stream = static_cast<std::uint32_t>(task * config_.tasks.epochs + epoch);
+    std::vector<std::uint32_t> numbers =
+        shuffled_order((task + 1 - first_task) * train_.count,
+                       {config_.experiment.seed, RandomPurpose::sample_order, stream});
+    for (std::uint32_t& number : numbers) number += static_cast<std::uint32_t>(first_task * train_.count);
+    return numbers;
+  }
+
+  /// The same where boundaries are gradual: samples change places with those as far beyond the boundary.
+  std::vector<std::uint32_t> mixed_samples(std::size_t task, std::size_t epoch) const {
+    const std::size_t count = train_.count, epochs = config_.tasks.epochs;
+    std::vector<std::uint32_t> numbers = shuffled_samples(task, epoch);
+    std::map<std::size_t, std::vector<std::uint32_t>> neighbours;
+    for (std::size_t i = 0; config_.tasks.mixing > 0 && i < count; ++i) {
+      const TaskPosition shown =
+          mixed_position({task, epoch * count + i}, config_.tasks.count, epochs * count, config_.tasks.mixing,
+                         config_.experiment.seed);
+      if (shown.task == task) continue;
+      std::vector<std::uint32_t>& others = neighbours[shown.task];
+      if (others.empty()) others = shuffled_samples(shown.task, shown.position / count);
+      numbers[i] = others[shown.position % count];
+    }
+    return numbers;
+  }
+
   Pass training_pass(std::size_t task, std::size_t epoch) {
-    const std::size_t first_task = plan_.joint ? 0 : task - 1;
-    const auto stream = static_cast<std::uint32_t>((task - 1) * config_.tasks.epochs + epoch - 1);
-    // Number i stands for sample i % count of task first_task + i / count.
-    Pass pass{.samples = shuffled_order((task - first_task) * train_.count,
-                                        {config_.experiment.seed, RandomPurpose::sample_order, stream}),
-              .updates = {}};
-    const auto task_of = [&](std::uint32_t i) { return first_task + i / train_.count; };
+    Pass pass{.samples = mixed_samples(task - 1, epoch - 1), .updates = {}};
+    const auto task_of = [&](std::uint32_t i) { return i / train_.count; };
     for (std::size_t first = 0; first < pass.samples.size(); first += trainer_.batch_size()) {
       const auto batch = std::span(pass.samples)
                              .subspan(first, std::min(trainer_.batch_size(), pass.samples.size() - first));
@@ -256,6 +285,7 @@ class Experiment {
   const Config& config_;
   ExperimentObserver& observer_;
   ProtectionPlan plan_;
+  bool told_;  ///< whether the trainer is told of boundaries
   ReplaySelection selection_;
   std::unique_ptr<Backend> backend_;
   StoredImages train_;
@@ -266,6 +296,7 @@ class Experiment {
   AccuracyMatrix accuracy_;
   RunFile file_;
   std::vector<Array<std::uint32_t>> pixel_orders_;  ///< one a task
+  std::size_t boundaries_written_ = 0;
   std::vector<std::vector<std::uint32_t>> memory_;  ///< of each task so far, the samples to replay
 };
 
@@ -277,6 +308,8 @@ RunRecord run_experiment(const Config& config, const ImageData& data, const std:
     throw ConfigError(
         fmt::format("tasks.sequence: unknown name '{}'; expected permuted", config.tasks.sequence));
   }
+  if (config.tasks.mixing > 0 && protection_plan(config.protection.name).joint)
+    throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
   const std::size_t held_back = config.tasks.held_back_samples;
   if (held_back == 0) return Experiment(config, data, folder, observer).run();
   if (held_back >= data.train.count) {

@@ -70,6 +70,11 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   add_measure(file_, "/curves/loss", {0}, "mean loss over the samples of the update, before it", "nat");
   add_measure(file_, "/curves/accuracy", {0}, "accuracy on the samples of the update, before it");
 
+  file_.add<std::uint32_t>("/boundaries/detected", {0}, 0);
+  file_.add_attribute(
+      "/boundaries/detected", "definition",
+      std::string("updates with which a task seemed to begin, counted from 1 over all tasks"));
+
   const std::vector<std::size_t> by_projection = {T, projections.size()};
   file_.add<std::uint32_t>("/subspace/rank", by_projection, 0);
   file_.add_attribute("/subspace/rank", "definition", std::string("subspace neurons after each task"));
@@ -141,6 +146,10 @@ void RunFile::append_curves(std::uint32_t task, std::uint32_t epoch, std::span<c
   file_.append<std::uint32_t>("/curves/batch", column);
   file_.append<double>("/curves/loss", losses);
   file_.append<double>("/curves/accuracy", accuracies);
+}
+
+void RunFile::append_boundaries(std::span<const std::uint32_t> updates) {
+  file_.append<std::uint32_t>("/boundaries/detected", updates);
 }
 
 void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& projections,
@@ -215,6 +224,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
                    .started = file.text_attribute("/", "started"),
                    .projections = file.texts_attribute("/subspace/rank", "projections"),
                    .tasks_done = read("/progress/tasks_done", 1, std::uint32_t{})[0],
+                   .detected_boundaries = {},
                    .reports = {},
                    .costs = {}};
   const std::vector<std::size_t> shape = file.shape("/metrics/accuracy");
@@ -240,6 +250,8 @@ RunRecord read_run_file(const std::filesystem::path& path) {
   };
   const auto effective_rank = read_if_present("/subspace/effective_rank");
   const auto memory = read_if_present("/subspace/memory");
+  if (file.exists("/boundaries/detected"))
+    record.detected_boundaries = file.read<std::uint32_t>("/boundaries/detected");
   const auto seconds = read("/costs/seconds", T * phase_names.size(), double{});
   const auto batches = read("/costs/training_batches", T, std::uint32_t{});
   const auto samples = read("/costs/training_samples", T, std::uint64_t{});

@@ -48,6 +48,8 @@ class RunFile {
   /// Mean loss and accuracy of consecutive updates of one epoch; task and epoch count from 1.
   void append_curves(std::uint32_t task, std::uint32_t epoch, std::span<const double> losses,
                      std::span<const double> accuracies);
+  /// Updates with which a task seemed to begin, after those so far.
+  void append_boundaries(std::span<const std::uint32_t> updates);
   /// Everything measured at the end of a task (counted from 1), then a flush: readers see the task.
   void write_task(std::size_t task, const std::vector<ProjectionReport>& projections, const TaskCosts& costs);
   /// Gives the file its final name.
@@ -70,6 +72,7 @@ struct RunRecord {
   std::vector<std::string> projections;
   std::size_t tasks_done = 0;
   AccuracyMatrix accuracy{1};
+  std::vector<std::uint32_t> detected_boundaries;      ///< updates, see Trainer
   std::vector<std::vector<ProjectionReport>> reports;  ///< [tasks_done][projection]
   std::vector<TaskCosts> costs;                        ///< [tasks_done]
   double peak_memory = 0;                              ///< bytes

@@ -154,7 +154,11 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
       .leaky = {.lambda = config.leaky.lambda,
                 .circuit = config.leaky.form == "circuit",
                 .learning_rate = config.leaky.learning_rate,
-                .tolerance = config.leaky.tolerance},
+                .tolerance = config.leaky.tolerance,
+                .consolidates = config.leaky.consolidation == "slow",
+                .fast = config.leaky.fast_updates,
+                .slow = config.leaky.slow_updates,
+                .refresh = config.leaky.refresh},
       .lowrank = {.lambda = config.leaky.lambda,
                   .learning = {},
                   .neurons = config.leaky.neurons,
@@ -166,10 +170,20 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
   if (name == "hlop") settings.hlop.ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections);
   if (config.leaky.form != "exact" && config.leaky.form != "circuit")
     throw ConfigError(fmt::format("leaky.form: '{}' is not one of exact, circuit", config.leaky.form));
+  if (config.leaky.consolidation != "boundaries" && config.leaky.consolidation != "slow") {
+    throw ConfigError(
+        fmt::format("leaky.consolidation: '{}' is not one of boundaries, slow", config.leaky.consolidation));
+  }
+  if (config.leaky.consolidation == "slow") {
+    refuse_unread(config, "slow consolidation", {"leaky.form"});
+  } else if (name == "leaky") {
+    refuse_unread(config, "leaky.consolidation boundaries",
+                  {"leaky.fast_updates", "leaky.slow_updates", "leaky.refresh"});
+  }
   if (name == "leaky")
     refuse_unread(config, "leaky",
                   {"leaky.neurons", "leaky.unexplained", "leaky.growth", "leaky.growth_batches"});
-  if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form"});
+  if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form", "leaky.consolidation"});
   if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank")
     refuse_unread(config, name + " without the circuit", {"leaky.learning_rate", "leaky.tolerance"});
   const std::vector<float>& rates = config.hebbian.learning_rate;
@@ -208,6 +222,46 @@ ScheduleSettings schedule_settings(const Config& config) {
           .step_factor = optimiser.step_factor,
           .step_epochs = optimiser.step_epochs,
           .warm_up_epochs = optimiser.warm_up_epochs};
+}
+
+std::optional<BoundarySettings> boundary_settings(const Config& config) {
+  const auto& boundaries = config.boundaries;
+  const auto refuse_unread_keys = [&](const std::string& reader) {
+    refuse_unread(config, reader,
+                  {"boundaries.neurons", "boundaries.lambda", "boundaries.smoothing", "boundaries.threshold",
+                   "boundaries.distance"});
+  };
+  if (config.tasks.boundaries == "known") {
+    refuse_unread_keys("tasks.boundaries known");
+    return {};
+  }
+  if (config.tasks.boundaries != "hidden")
+    throw ConfigError(
+        fmt::format("tasks.boundaries: '{}' is not one of known, hidden", config.tasks.boundaries));
+  const ProtectionPlan plan = protection_plan(config.protection.name);
+  if (plan.joint) throw ConfigError("tasks.boundaries: joint training has none to hide; leave it at known");
+  if (plan.replay) {
+    throw ConfigError(
+        "tasks.boundaries: replay follows each task and stores samples of it, so it must know where tasks "
+        "end");
+  }
+  if (config.optimiser.schedule != "constant") {
+    throw ConfigError(fmt::format(
+        "tasks.boundaries: the schedule {} goes by the length of a task, which is not known where "
+        "boundaries are hidden; use optimiser.schedule constant",
+        config.optimiser.schedule));
+  }
+  if (plan.protection == "leaky" && config.leaky.consolidation == "slow") {
+    refuse_unread_keys("slow consolidation");
+    return {};
+  }
+  return BoundarySettings{.seed = config.experiment.seed,
+                          .max_rows = config.training.batch_size,
+                          .neurons = boundaries.neurons,
+                          .lambda = boundaries.lambda,
+                          .smoothing = boundaries.smoothing,
+                          .threshold = boundaries.threshold,
+                          .distance = boundaries.distance};
 }
 
 StoredImages::StoredImages(Backend& backend, const ImageSet& images, std::size_t samples)
@@ -283,6 +337,8 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
     for (const Learned& learned : learned_)
       replay_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
+  if (const auto settings = boundary_settings(config))
+    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, *settings);
   logit_gradient_ = backend.allocate<float>(neuron_.steps * max_batch * classes);
   summed_error_ = backend.allocate<float>(max_batch * classes);
   unused_loss_ = backend.allocate<double>(1);
@@ -291,6 +347,7 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
 }
 
 void Trainer::begin_task(std::size_t task, const TaskLength& length) {
+  task_ = task;
   train_thresholds_ = task == 0;
   task_length_ = length;
   updates_ = 0;
@@ -320,6 +377,12 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
 void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
                           std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
   encode(images, samples, shares);
+  ++updates_of_all_;
+  if (begins_task(engine_->input(samples.size()))) {
+    detected_boundaries_.push_back(updates_of_all_);
+    end_task();
+    begin_task(task_ + 1, task_length_);
+  }
   rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
   for (std::size_t first = 0; first < neuron_.steps; first += steps_per_update_) {
     compute_gradients(images, samples, first, steps_per_update_, loss, correct);
@@ -332,6 +395,11 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     }
   }
   if (train_thresholds_) update_thresholds();
+}
+
+bool Trainer::begins_task(ConstMatrix input) {
+  const PhaseTimer timer(seconds_, Phase::extract);
+  return detector_ != nullptr && detector_->begins_with(input);
 }
 
 void Trainer::begin_replay() {

@@ -3,9 +3,11 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "datasets/image_set.hpp"
+#include "learning/boundary_detector.hpp"
 #include "learning/config.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
@@ -66,7 +68,8 @@ class Trainer {
   Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes);
 
   /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task
-  /// on thresholds stay as they are.
+  /// on thresholds stay as they are. With hidden boundaries only the first task is begun from outside and none
+  /// is ended: before a batch with which a task seems to begin the trainer does both.
   void begin_task(std::size_t task, const TaskLength& length);
   /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
   void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
@@ -94,9 +97,13 @@ class Trainer {
   const Protection& protection() const { return *protection_; }
   ErrorFeedback& feedback() { return *feedback_; }
   PhaseSeconds& seconds() { return seconds_; }
+  /// Updates with which a task seemed to begin, counted from 1 over all tasks.
+  const std::vector<std::uint32_t>& detected_boundaries() const { return detected_boundaries_; }
 
  private:
   void encode(const StoredImages& images, View<const std::uint32_t> samples, std::span<const Share> shares);
+  /// Whether boundaries are hidden and a task seems to begin with this batch.
+  bool begins_task(ConstMatrix input);
   /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
   void compute_gradients(const StoredImages& images, View<const std::uint32_t> samples, std::size_t first,
                          std::size_t count, View<double> loss, View<std::uint32_t> correct);
@@ -125,12 +132,16 @@ class Trainer {
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
   std::unique_ptr<Optimiser> replay_optimiser_;
+  std::unique_ptr<BoundaryDetector> detector_;  ///< null where none are detected
+  std::vector<std::uint32_t> detected_boundaries_;
   float learning_rate_;
   float replay_learning_rate_;
   Schedule schedule_;
+  std::size_t task_ = 0;
   TaskLength task_length_;
-  std::size_t updates_ = 0;  ///< of this task so far
-  float rate_ = 0;           ///< learning rate of this update
+  std::size_t updates_ = 0;           ///< of this task so far
+  std::uint32_t updates_of_all_ = 0;  ///< of all tasks
+  float rate_ = 0;                    ///< learning rate of this update
   bool train_thresholds_ = true;
   std::size_t steps_per_update_ = 0;
   Array<float> logit_gradient_;          ///< [steps·batch × classes]
@@ -151,5 +162,7 @@ NeuronSettings neuron_settings(const Config& config);
 RuleSettings rule_settings(const Config& config, std::size_t max_batch);
 OptimiserSettings optimiser_settings(const Config& config);
 ScheduleSettings schedule_settings(const Config& config);
+/// Empty where boundaries are known, or nothing needs them.
+std::optional<BoundarySettings> boundary_settings(const Config& config);
 
 }  // namespace orthospike

@@ -51,6 +51,7 @@ class Run:
     forgetting: pd.DataFrame  #: rows: after task, columns: of task
 
     curves: pd.DataFrame  #: an update a row
+    detected_boundaries: list[int]  #: updates with which a task seemed to begin, counted from 1 over all tasks
     subspace: pd.DataFrame  #: a task done and a projection a row
     costs: pd.DataFrame  #: a task done a row
     seconds: pd.DataFrame  #: a task done a row, a phase a column
@@ -163,6 +164,8 @@ def _read(file: h5py.File, path: Path) -> Run:
         learning_accuracy=series("learning_accuracy"),
         forgetting=matrix("forgetting", after_task),
         curves=_curves(file["curves"]),
+        # Files of earlier versions lack them.
+        detected_boundaries=file["boundaries/detected"][()].tolist() if "boundaries" in file else [],
         subspace=_subspace(file["subspace"], tasks_done),
         costs=pd.DataFrame({name: file[f"costs/{name}"][:done] for name in COSTS}, index=tasks_done),
         seconds=pd.DataFrame(file["costs/seconds"][:done], index=tasks_done, columns=phases),

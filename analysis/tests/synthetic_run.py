@@ -32,6 +32,7 @@ FORWARD_TRANSFER = [NAN, 0.04, (0.04 + 0.06) / 2]
 LEARNING_ACCURACY = [0.90, 0.85, 2.65 / 3]
 FORGETTING = [[NAN, NAN, NAN], [-0.02, NAN, NAN], [0.07, 0.10, NAN]]
 RANK = [[24, 40], [34, 50], [44, 60]]
+DETECTED_BOUNDARIES = [3, 5]
 LEAK = [[NAN, NAN], [0.03, 0.01], [0.04, 0.02]]
 
 
@@ -74,6 +75,10 @@ def write(path, *, tasks_done=3, killed=False):
         dtype = np.uint32 if isinstance(values[0], int) else np.float64
         data = np.array(values[: updates + unfinished], dtype)
         _described(file.create_dataset(f"curves/{name}", data=data, maxshape=(None,), chunks=(1024,)), name)
+
+    boundaries = np.array(DETECTED_BOUNDARIES, np.uint32)
+    boundaries = file.create_dataset("boundaries/detected", data=boundaries, maxshape=(None,), chunks=(1024,))
+    _described(boundaries, "updates with which a task seemed to begin")
 
     _measure(file, "subspace/rank", RANK, tasks_done, "subspace neurons", dtype=np.uint32)
     for name in ("orthonormality_error", "explained_energy"):

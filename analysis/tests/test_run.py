@@ -240,6 +240,13 @@ def test_a_run_of_an_earlier_version_lacks_what_protections_keep(finished_file):
     assert run.subspace.memory.notna().all()
 
 
+def test_detected_boundaries_are_updates_of_the_whole_run(finished_file):
+    assert open_run(finished_file).detected_boundaries == written.DETECTED_BOUNDARIES
+    with h5py.File(finished_file, "r+") as file:  # as an earlier version wrote it
+        del file["boundaries"]
+    assert open_run(finished_file).detected_boundaries == []
+
+
 def test_a_run_of_another_shape_is_refused(finished_file):
     with h5py.File(finished_file, "r+") as file:
         del file["metrics/forgetting"]

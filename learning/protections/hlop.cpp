@@ -25,7 +25,9 @@ void Hlop::begin_task(std::size_t task) {
     Subspace& subspace = parts_[p]->subspace;
     const std::size_t left = subspace.presynaptic_size() - subspace.rank();
     const auto stream = static_cast<std::uint32_t>(task * parts_.size() + p);
-    subspace.append(std::min(settings_.ranks[task][p], left), {seed_, RandomPurpose::subspace, stream});
+    // Where boundaries are detected there may be more tasks than expected.
+    const std::size_t rank = settings_.ranks[std::min(task, settings_.ranks.size() - 1)][p];
+    subspace.append(std::min(rank, left), {seed_, RandomPurpose::subspace, stream});
     parts_[p]->extractor->begin_task(subspace);
   }
 }

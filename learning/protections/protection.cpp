@@ -5,6 +5,7 @@
 #include "learning/protections/leaky.hpp"
 #include "learning/protections/leaky_circuit.hpp"
 #include "learning/protections/leaky_lowrank.hpp"
+#include "learning/protections/leaky_slow.hpp"
 #include "learning/protections/no_protection.hpp"
 #include "learning/protections/owm.hpp"
 
@@ -20,6 +21,7 @@ Registry<Protection, const Network&, const ProtectionSettings&>& protections() {
     });
     known.add("leaky",
               [](const Network& network, const ProtectionSettings& settings) -> std::unique_ptr<Protection> {
+                if (settings.leaky.consolidates) return std::make_unique<LeakySlow>(network, settings);
                 if (settings.leaky.circuit) return std::make_unique<LeakyCircuit>(network, settings);
                 return std::make_unique<Leaky>(network, settings);
               });

@@ -59,7 +59,8 @@ struct HlopSettings {
   std::vector<ExtractorSettings> learning;  ///< one a projection
   std::string lateral_neurons = "linear";
   LateralSettings lateral;
-  /// ranks[task][projection]: new rows of each task, not yet capped at the presynaptic size.
+  /// ranks[task][projection]: new rows of each task, not yet capped at the presynaptic size; the last are also
+  /// those of later tasks.
   std::vector<std::vector<std::size_t>> ranks;
   bool orthonormalise = false;  ///< make the learned rows orthonormal at the end of each task
 };
@@ -67,8 +68,10 @@ struct HlopSettings {
 struct LeakySettings {
   float lambda = 1;  ///< energy at which a direction is halved; the mean direction of one task has 1
   bool circuit = false;
-  float learning_rate = 0;  ///< of the circuit's lateral weights, a batch; see LeakyCircuit
-  float tolerance = 0;      ///< relative error left by settling
+  float learning_rate = 0;    ///< of the circuit's lateral weights, a batch; see LeakyCircuit
+  float tolerance = 0;        ///< relative error left by settling
+  bool consolidates = false;  ///< by a slow average and not at boundaries; see LeakySlow
+  std::size_t fast = 1, slow = 1, refresh = 1;  ///< batches
 };
 
 struct LowrankSettings {

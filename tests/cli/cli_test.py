@@ -149,6 +149,11 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("inspect", out, "--joint", out), 2, "--joint", str(out))
         self.assert_refused(orthospike("inspect", out, "--joint"), 2, "--joint")
 
+    def test_hidden_boundaries_are_shown_where_they_were_detected(self):
+        out = self.folder / "hidden"
+        orthospike("run", CONFIG, "--out", out, "--tasks.boundaries=hidden", "--boundaries.distance=5", *QUICK)
+        self.assertIn("\ntasks seemed to begin with the updates 11\n", orthospike("inspect", out).stdout)
+
     def test_inspect(self):
         out, run = self.finished_run()
         for place in (out, out / "run.h5"):

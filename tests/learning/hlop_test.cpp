@@ -479,4 +479,16 @@ TEST_CASE("no protection has no subspace and no operator", "[hlop]") {
   CHECK_THROWS_AS(protections().make("abacus", fixture.network, {}), ConfigError);
 }
 
+TEST_CASE("tasks beyond those with ranks get the last ranks", "[hlop]") {
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  const auto hlop = fixture.hlop({{3, 2}, {4, 1}}, false);
+  for (std::size_t task = 0; task < 4; ++task) {
+    hlop->begin_task(task);
+    CHECK(hlop->subspace(0)->rank() == 3 + 4 * task);
+    CHECK(hlop->subspace(1)->rank() == 2 + task);
+    hlop->end_task();
+  }
+}
+
 }  // namespace orthospike::testing

@@ -1,0 +1,69 @@
+#include "learning/boundary_detector.hpp"
+
+#include <cmath>
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+BoundaryDetector::BoundaryDetector(Backend& backend, std::size_t inputs, const BoundarySettings& settings)
+    : backend_(backend),
+      settings_(settings),
+      directions_(backend.allocate<float>(inputs * settings.neurons)),
+      responses_(backend.allocate<float>(settings.max_rows * settings.neurons)),
+      moment_(backend.allocate<float>(settings.neurons * settings.neurons)) {
+  backend_.fill_normal(directions_.view(), {settings.seed, RandomPurpose::boundary_detector, 0});
+  start_afresh();
+}
+
+void BoundaryDetector::start_afresh() {
+  used_.assign(settings_.neurons * settings_.neurons, 0.0);
+  mean_ = squares_ = fast_ = 0;
+  batches_ = residuals_ = 0;
+}
+
+std::vector<double> BoundaryDetector::moment_of(ConstMatrix activity) {
+  const std::size_t k = settings_.neurons;
+  const Matrix y = responses_.matrix(activity.rows, k);
+  backend_.multiply(1.0F, activity, Transpose::no, std::as_const(directions_).matrix(activity.cols, k),
+                    Transpose::no, 0.0F, y);
+  backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, moment_.matrix(k, k));
+  const std::vector<float> sum = backend_.download(View<const float>(moment_.view()));
+  std::vector<double> moment(sum.begin(), sum.end());
+  const double energy = trace(moment, k);
+  if (energy == 0) return {};
+  for (double& value : moment) value *= static_cast<double>(k) / energy;
+  return moment;
+}
+
+bool BoundaryDetector::begins_with(ConstMatrix activity) {
+  const std::vector<double> moment = moment_of(activity);
+  if (moment.empty()) return false;
+  bool begins = false;
+  if (batches_ > 0) {
+    const std::vector<double> left = damped_inverse(used_, settings_.lambda, settings_.neurons);
+    double residual = 0;
+    for (std::size_t i = 0; i < left.size(); ++i) residual += left[i] * moment[i];
+    residual /= static_cast<double>(settings_.neurons);
+    const auto rows = static_cast<double>(activity.rows);
+    if (batches_ >= settings_.distance && squares_ > 0) {
+      const double deviation = std::sqrt(squares_ / static_cast<double>(residuals_));
+      const auto smoothing = static_cast<double>(settings_.smoothing);
+      fast_ += (std::sqrt(rows) * (residual - mean_) / deviation - fast_) / smoothing;
+      begins = fast_ * std::sqrt(2 * smoothing - 1) > settings_.threshold;
+    }
+    if (begins) {
+      start_afresh();
+    } else if (2 * batches_ >= settings_.distance) {
+      const double difference = residual - mean_;
+      mean_ += difference / static_cast<double>(++residuals_);
+      squares_ += rows * difference * (residual - mean_);
+    }
+  }
+  ++batches_;
+  for (std::size_t i = 0; i < moment.size(); ++i)
+    used_[i] += (moment[i] - used_[i]) / static_cast<double>(batches_);
+  return begins;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,44 @@
+#include "learning/protections/leaky_slow.hpp"
+
+#include <algorithm>
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+LeakySlow::Part::Part(Backend& backend, std::size_t presynaptic_size)
+    : n(presynaptic_size),
+      fast(backend.allocate<float>(n * n)),
+      slow(n * n),
+      damp(backend, presynaptic_size) {}
+
+LeakySlow::LeakySlow(const Network& network, const ProtectionSettings& settings)
+    : backend_(network.backend()), settings_(settings.leaky) {
+  for (const Projection& projection : network.projections())
+    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+}
+
+PresynapticOperator* LeakySlow::presynaptic_operator(std::size_t projection) {
+  Part& part = *parts_[projection];
+  return part.batches < settings_.refresh ? nullptr : &part.damp;
+}
+
+void LeakySlow::observe(std::size_t projection, const Presynaptic& activity) {
+  Part& part = *parts_[projection];
+  const float rate = 1.0F / static_cast<float>(std::min(++part.batches, settings_.fast));
+  add_outer_products(backend_, rate / static_cast<float>(activity.rows), activity, activity, 1.0F - rate,
+                     part.fast.matrix(part.n, part.n));
+  if (part.batches % settings_.refresh != 0) return;
+  const std::vector<float> fast = backend_.download(View<const float>(part.fast.view()));
+  const double energy = trace({fast.begin(), fast.end()}, part.n);
+  if (energy != 0) {  // a silent source has nothing to protect
+    const double share = static_cast<double>(settings_.refresh) / static_cast<double>(settings_.slow);
+    for (std::size_t i = 0; i < fast.size(); ++i)
+      part.slow[i] += share * fast[i] * static_cast<double>(part.n) / energy;
+  }
+  const std::vector<double> inverse = damped_inverse(part.slow, settings_.lambda, part.n);
+  part.damp.set(inverse);
+  part.effective_rank = static_cast<double>(part.n) - trace(inverse, part.n);
+}
+
+}  // namespace orthospike

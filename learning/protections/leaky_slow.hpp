@@ -1,0 +1,48 @@
+#pragma once
+
+#include "learning/protections/dense_operator.hpp"
+
+namespace orthospike {
+
+/// Leaky lateral inhibition that needs no boundaries: what has become slow protects. With the second moment
+/// M = XᵀX / N of each batch, and every `refresh` batches,
+///   C_fast ← C_fast + (M - C_fast) / min(t, fast),  t: batches so far;
+///   C_slow ← C_slow + refresh / slow · n C_fast / tr C_fast;   P = (I + C_slow / lambda)^-1.
+/// `slow` batches add as much to C_slow as a finished task adds to C of Leaky, mean eigenvalue 1, so lambda means
+/// the same. Nothing decays, so that old tasks stay protected.
+/// A task's own traces enter C_slow about `fast` batches late. That lag is all that keeps a task from freezing its
+/// own learning: a task much longer than `fast` anneals itself, and one much longer than `slow` is protected more
+/// than others. The lag is a gap in the protection too: in the first `fast` batches of a task the end of the one
+/// before is protected in part only.
+class LeakySlow final : public Protection {
+ public:
+  LeakySlow(const Network& network, const ProtectionSettings& settings);
+
+  void begin_task(std::size_t /*task*/) override {}
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void end_task() override {}
+  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
+  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  std::size_t memory(std::size_t projection) const override {
+    return parts_[projection]->slow.size() * (sizeof(double) + sizeof(float));
+  }
+
+ private:
+  struct Part {
+    Part(Backend& backend, std::size_t presynaptic_size);
+
+    std::size_t n;
+    std::size_t batches = 0;
+    Array<float> fast;         ///< [n × n] C_fast
+    std::vector<double> slow;  ///< [n × n] C_slow
+    DenseOperator damp;
+    double effective_rank = 0;
+  };
+
+  Backend& backend_;
+  LeakySettings settings_;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike
