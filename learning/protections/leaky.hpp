@@ -16,7 +16,6 @@ class Leaky final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
-  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
   double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->moments.size() * sizeof(double);

@@ -11,7 +11,6 @@ class NoProtection final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
   void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/) override {}
   void end_task() override {}
-  const Subspace* subspace(std::size_t /*projection*/) const override { return nullptr; }
   double effective_rank(std::size_t /*projection*/) const override { return 0; }
   std::size_t memory(std::size_t /*projection*/) const override { return 0; }
 };

@@ -46,7 +46,7 @@ class Protection {
   virtual void end_task() = 0;
 
   /// The subspace of a projection's presynaptic activity, for reports; null where there is none.
-  virtual const Subspace* subspace(std::size_t projection) const = 0;
+  virtual const Subspace* subspace(std::size_t /*projection*/) const { return nullptr; }
   /// Directions that the finished tasks take from changes of a projection, each counted by the part of it that
   /// is taken: the trace of I - P for operator P.
   virtual double effective_rank(std::size_t projection) const = 0;
