@@ -235,6 +235,15 @@ void Backend::spike_signed(float scale, std::size_t steps, View<float> values, V
   do_spike_signed(scale, steps, values, spikes);
 }
 
+void Backend::settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition, Matrix potential,
+                               Matrix activity) {
+  require(height > 0, "settle_by_spikes", "height is not positive");
+  require(inhibition.rows == inhibition.cols && potential.cols == inhibition.cols &&
+              same_shape(potential, activity),
+          "settle_by_spikes", "potentials and activity do not fit the inhibition");
+  if (!potential.empty()) do_settle_by_spikes(height, sweeps, inhibition, potential, activity);
+}
+
 void Backend::hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) {
   require(same_shape(correlation, velocity) && same_shape(correlation, h), "hebbian_step",
           "correlation, velocity and weights differ in shape");

@@ -293,6 +293,15 @@ class Backend {
   /// spikes [values] ← spikes of both signs. scale > 0, steps > 0. Potentials are floats, added in order on
   /// every back end, so that spikes agree.
   void spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes);
+  /// Activity settles under lateral inhibition L [n × n] by signed spikes of `height`: z ≈ (I + L)^-1 x. From
+  /// z = 0 with potentials v = x, in each sweep each neuron in order fires k = round(v_i / (height (1 + L_ii)))
+  /// spikes (half to even), negative ones too: z_i ← z_i + k height, v ← v - k height (I + L) e_i. A row is
+  /// done after a sweep without spikes, with |v_i| ≤ height (1 + L_ii) / 2, or after `sweeps`. With L symmetric
+  /// and positive semidefinite spikes never raise zᵀ(I + L)z / 2 - xᵀz. potential [rows × n]: x, then v;
+  /// activity [rows × n] ← z. A NaN in a row makes all of it NaN. height > 0. Potentials are floats, changed in
+  /// order with one fused multiply-add a spike on every back end, so that spikes agree.
+  void settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition, Matrix potential,
+                        Matrix activity);
   /// velocity ← momentum · velocity + (1 - momentum) · clamp(scale · correlation); h ← h + learning_rate ·
   /// velocity. All are [rank × n].
   void hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h);
@@ -366,6 +375,8 @@ class Backend {
   virtual void do_quantise(float scale, std::size_t levels, View<float> values) = 0;
   virtual void do_spike_signed(float scale, std::size_t steps, View<float> values,
                                View<std::uint32_t> spikes) = 0;
+  virtual void do_settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition, Matrix potential,
+                                   Matrix activity) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                Matrix h) = 0;
   virtual void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual,

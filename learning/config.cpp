@@ -480,10 +480,23 @@ const std::vector<ConfigKey>& config_keys() {
           "Rate of the circuit's lateral weights once a task has had more than 1/rate batches; before, and "
           "with 0 always, they are the mean over the batches.",
           [](auto& c) -> auto& { return c.leaky.learning_rate; }),
+      text_key(
+          "leaky.lateral_neurons", "How neurons of the circuit inhibit each other: linear or spiking.",
+          [](auto& c) -> auto& { return c.leaky.lateral_neurons; }),
       real_key(
           "leaky.tolerance", {0, 1, true}, "-",
-          "Largest relative error that settling leaves along each eigenvector of the circuit.",
+          "Largest relative error that settling leaves along each eigenvector of the circuit of linear "
+          "neurons.",
           [](auto& c) -> auto& { return c.leaky.tolerance; }),
+      real_key(
+          "leaky.spike_height", positive, "-",
+          "Activity that one spike of a lateral neuron of the circuit stands for.",
+          [](auto& c) -> auto& { return c.leaky.spike_height; }),
+      integer_key(
+          "leaky.sweeps", 1, 100000, "-",
+          "How often each spiking neuron of the circuit may fire a burst while a trace settles; it ends "
+          "earlier when all are silent.",
+          [](auto& c) -> auto& { return c.leaky.sweeps; }),
       text_key(
           "leaky.consolidation",
           "When activity comes to protect: boundaries (at the end of its task) or slow (as it enters a slow "
@@ -597,12 +610,13 @@ const std::vector<ConfigKey>& config_keys() {
           "Training samples of each task whose activity is kept to measure subspaces and leaks; 0 measures "
           "none.",
           [](auto& c) -> auto& { return c.metrics.quality_samples; }),
-      flag_key(
-          "metrics.future_tasks",
-          "Test after each task also all tasks to come. false: of these only the next, which FWT needs; in "
-          "long "
-          "sequences testing takes half the time then.",
-          [](auto& c) -> auto& { return c.metrics.future_tasks; }),
+      text_key(
+          "metrics.tested_tasks",
+          "Which tasks are tested after a task: all, learned (those so far, and the next for FWT) or current "
+          "(it and the next, and after the last all; forgetting is unknown then). In sequences of 50, "
+          "testing "
+          "all takes longer than training.",
+          [](auto& c) -> auto& { return c.metrics.tested_tasks; }),
   };
   return keys;
 }

@@ -108,7 +108,10 @@ struct Config {
     float lambda = 0.1F;
     std::string form = "exact";
     float learning_rate = 0.0F;
+    std::string lateral_neurons = "linear";
     float tolerance = 0.01F;
+    float spike_height = 0.02F;
+    std::size_t sweeps = 10;
     std::string consolidation = "boundaries";
     std::size_t fast_updates = 20;
     std::size_t slow_updates = 1000;
@@ -146,7 +149,7 @@ struct Config {
   } optimiser;
   struct {
     std::size_t quality_samples = 1000;
-    bool future_tasks = true;
+    std::string tested_tasks = "all";
   } metrics;
 };
 

@@ -124,9 +124,11 @@ class Experiment {
 
   void evaluate(std::size_t after) {
     std::vector<double> losses(config_.tasks.count, std::numeric_limits<double>::quiet_NaN());
-    const bool all = config_.metrics.future_tasks || after == 0;  // what FWT compares with is before any task
-    for (std::size_t task = 1; task <= (all ? config_.tasks.count : std::min(after + 1, config_.tasks.count));
-         ++task) {
+    const std::size_t count = config_.tasks.count;
+    const std::string& tested = config_.metrics.tested_tasks;
+    const bool all = tested == "all" || after == 0 || after == count;  // FWT compares with before any task
+    const std::size_t first = all || tested == "learned" ? 1 : after;
+    for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
       const Evaluation result = trainer_.evaluate(test_, pixel_orders_[task - 1].view());
       accuracy_.at(after, task) = result.accuracy;
       losses[task - 1] = result.loss;
@@ -307,6 +309,10 @@ RunRecord run_experiment(const Config& config, const ImageData& data, const std:
   if (config.tasks.sequence != "permuted") {
     throw ConfigError(
         fmt::format("tasks.sequence: unknown name '{}'; expected permuted", config.tasks.sequence));
+  }
+  const std::string& tested = config.metrics.tested_tasks;
+  if (tested != "all" && tested != "learned" && tested != "current") {
+    throw ConfigError(fmt::format("metrics.tested_tasks: '{}' is not one of all, learned, current", tested));
   }
   if (config.tasks.mixing > 0 && protection_plan(config.protection.name).joint)
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");

@@ -1,6 +1,7 @@
 #include "learning/metrics.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace orthospike {
@@ -38,7 +39,10 @@ double AccuracyMatrix::forward_transfer(std::size_t k) const {
 double AccuracyMatrix::forgetting(std::size_t k, std::size_t task) const {
   if (task >= k) return not_evaluated;
   double best = at(task, task);
-  for (std::size_t i = task; i < k; ++i) best = std::max(best, at(i, task));
+  for (std::size_t i = task; i < k; ++i) {
+    const double accuracy = at(i, task);
+    best = std::isnan(accuracy) ? accuracy : std::max(best, accuracy);  // which keeps NaN
+  }
   return best - at(k, task);
 }
 

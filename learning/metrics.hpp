@@ -46,7 +46,8 @@ inline const std::string forward_transfer =
     "after k tasks: mean over 1 < j <= k of R[j-1][j] - R[0][j], against the untrained network (GEM); NaN "
     "for k = 1";
 inline const std::string forgetting =
-    "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth)";
+    "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth); NaN where "
+    "one of these was not evaluated";
 inline const std::string learning_accuracy = "after k tasks: mean over j <= k of R[j][j]";
 }  // namespace definitions
 

@@ -155,6 +155,9 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
                 .circuit = config.leaky.form == "circuit",
                 .learning_rate = config.leaky.learning_rate,
                 .tolerance = config.leaky.tolerance,
+                .spiking = config.leaky.lateral_neurons == "spiking",
+                .spike_height = config.leaky.spike_height,
+                .sweeps = config.leaky.sweeps,
                 .consolidates = config.leaky.consolidation == "slow",
                 .fast = config.leaky.fast_updates,
                 .slow = config.leaky.slow_updates,
@@ -170,6 +173,10 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
   if (name == "hlop") settings.hlop.ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections);
   if (config.leaky.form != "exact" && config.leaky.form != "circuit")
     throw ConfigError(fmt::format("leaky.form: '{}' is not one of exact, circuit", config.leaky.form));
+  if (config.leaky.lateral_neurons != "linear" && config.leaky.lateral_neurons != "spiking") {
+    throw ConfigError(fmt::format("leaky.lateral_neurons: '{}' is not one of linear, spiking",
+                                  config.leaky.lateral_neurons));
+  }
   if (config.leaky.consolidation != "boundaries" && config.leaky.consolidation != "slow") {
     throw ConfigError(
         fmt::format("leaky.consolidation: '{}' is not one of boundaries, slow", config.leaky.consolidation));
@@ -184,8 +191,16 @@ ProtectionSettings protection_settings(const Config& config, std::size_t project
     refuse_unread(config, "leaky",
                   {"leaky.neurons", "leaky.unexplained", "leaky.growth", "leaky.growth_batches"});
   if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form", "leaky.consolidation"});
-  if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank")
-    refuse_unread(config, name + " without the circuit", {"leaky.learning_rate", "leaky.tolerance"});
+  if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank") {
+    refuse_unread(config, name + " without the circuit",
+                  {"leaky.learning_rate", "leaky.lateral_neurons", "leaky.tolerance", "leaky.spike_height",
+                   "leaky.sweeps"});
+  } else if (name == "leaky") {
+    const std::string neurons = config.leaky.lateral_neurons;
+    refuse_unread(config, neurons + " lateral neurons",
+                  neurons == "linear" ? std::vector<std::string>{"leaky.spike_height", "leaky.sweeps"}
+                                      : std::vector<std::string>{"leaky.tolerance"});
+  }
   const std::vector<float>& rates = config.hebbian.learning_rate;
   const std::vector<float>& thresholds = config.gpm.threshold;
   for (std::size_t p = 0; p < projections; ++p) {

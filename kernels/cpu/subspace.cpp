@@ -6,6 +6,8 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -95,6 +97,49 @@ void spike_values(float scale, std::size_t steps, float* values, std::uint32_t* 
   for (; i < size; ++i) spike_lanes(hn::CappedTag<float, 1>(), scale, steps, values + i, spikes + i);
 }
 
+/// One row of Backend::settle_by_spikes; inverse_heights [n]: 1 / (height (1 + L_ii)). Vectors of neurons are
+/// searched for the next that fires; only its spikes change potentials.
+void settle_row(float height, std::size_t sweeps, const float* inhibition, const float* inverse_heights,
+                std::size_t n, float* potential, float* activity) {
+  const hn::ScalableTag<float> tag;
+  const std::size_t lanes = hn::Lanes(tag);
+  const auto half = hn::Set(tag, 0.5F);
+  std::fill(activity, activity + n, 0.0F);
+  bool fired = true;
+  const auto fire = [&](std::size_t i) {
+    fired = true;
+    const float* const weights = inhibition + i * n;
+    const float change = std::nearbyint(potential[i] * inverse_heights[i]) * height;
+    const auto changes = hn::Set(tag, change);
+    std::size_t j = 0;
+    for (; j + lanes <= n; j += lanes) {
+      const auto left = hn::NegMulAdd(changes, hn::LoadU(tag, weights + j), hn::LoadU(tag, potential + j));
+      hn::StoreU(left, tag, potential + j);
+    }
+    for (; j < n; ++j) potential[j] = std::fma(-change, weights[j], potential[j]);
+    potential[i] -= change;
+    activity[i] += change;
+  };
+  for (std::size_t sweep = 0; sweep < sweeps && fired; ++sweep) {
+    fired = false;
+    for (std::size_t i = 0; i < n;) {
+      if (i + lanes <= n) {
+        const auto scaled = hn::Mul(hn::LoadU(tag, potential + i), hn::LoadU(tag, inverse_heights + i));
+        const auto silent = hn::Le(hn::Abs(scaled), half);  // also half a spike is none, a NaN is one
+        const std::intptr_t first = hn::FindFirstTrue(tag, hn::Not(silent));
+        i += first < 0 ? lanes : static_cast<std::size_t>(first);
+        if (first < 0) continue;
+        fire(i);
+      } else if (!(std::abs(potential[i] * inverse_heights[i]) <= 0.5F)) {
+        fire(i);
+      }
+      ++i;
+    }
+  }
+  if (std::any_of(potential, potential + n, [](float value) { return std::isnan(value); }))
+    std::fill(activity, activity + n, std::numeric_limits<float>::quiet_NaN());
+}
+
 }  // namespace orthospike::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -106,6 +151,7 @@ namespace {
 HWY_EXPORT(follow_correlation);
 HWY_EXPORT(quantise_values);
 HWY_EXPORT(spike_values);
+HWY_EXPORT(settle_row);
 
 void follow(const HebbianStep& step, const float* correlation, const Matrix& velocity, const Matrix& h,
             std::size_t first, std::size_t last) {
@@ -140,6 +186,19 @@ void CpuBackend::do_spike_signed(float scale, std::size_t steps, View<float> val
   for_each_range(values.size(), piece, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
     HWY_DYNAMIC_DISPATCH(spike_values)
     (scale, steps, values.address() + first, spikes.address() + first, last - first);
+  });
+}
+
+void CpuBackend::do_settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition,
+                                     Matrix potential, Matrix activity) {
+  const std::size_t n = inhibition.cols;
+  float* const inverse_heights = scratch(1, n).address();
+  for (std::size_t i = 0; i < n; ++i)
+    inverse_heights[i] = 1.0F / (height * (1.0F + inhibition.address()[i * n + i]));
+  for_each_uneven_piece(potential.rows, threads_, [&](std::size_t row) {
+    HWY_DYNAMIC_DISPATCH(settle_row)
+    (height, sweeps, inhibition.address(), inverse_heights, n, potential.address() + row * n,
+     activity.address() + row * n);
   });
 }
 

@@ -8,6 +8,7 @@ namespace orthospike {
 namespace {
 
 constexpr unsigned update_threads = 256;
+constexpr unsigned settle_threads = 256;
 
 /// The element-wise part of a Hebbian step. Clamping keeps NaN, as std::clamp does.
 __global__ void __launch_bounds__(update_threads)
@@ -52,6 +53,38 @@ __global__ void __launch_bounds__(update_threads)
   spikes[i] = emitted;
 }
 
+/// One row of Backend::settle_by_spikes a block. All threads see the same potential of the neuron whose turn it
+/// is, and so take the same branches; only spikes make them wait for each other.
+__global__ void __launch_bounds__(settle_threads)
+    settle_row(float height, std::size_t sweeps, const float* __restrict__ inhibition, std::size_t n,
+               float* potentials, float* activities) {
+  float* const potential = potentials + blockIdx.x * n;
+  float* const activity = activities + blockIdx.x * n;
+  for (std::size_t j = threadIdx.x; j < n; j += blockDim.x) activity[j] = 0;
+  bool fired = true;
+  for (std::size_t sweep = 0; sweep < sweeps && fired; ++sweep) {
+    fired = false;
+    for (std::size_t i = 0; i < n; ++i) {
+      const float* const weights = inhibition + i * n;
+      const float spikes = rintf(potential[i] * (1.0F / (height * (1.0F + weights[i]))));
+      if (spikes == 0) continue;
+      fired = true;
+      const float change = spikes * height;
+      __syncthreads();  // or some would change potential[i] before others have read it
+      for (std::size_t j = threadIdx.x; j < n; j += blockDim.x) {
+        const float left = fmaf(-change, weights[j], potential[j]);
+        potential[j] = j == i ? left - change : left;
+        if (j == i) activity[j] += change;
+      }
+      __syncthreads();
+    }
+  }
+  bool numbers = true;
+  for (std::size_t j = threadIdx.x; j < n; j += blockDim.x) numbers = numbers && potential[j] == potential[j];
+  if (__syncthreads_and(numbers ? 1 : 0) != 0) return;
+  for (std::size_t j = threadIdx.x; j < n; j += blockDim.x) activity[j] = nanf("");
+}
+
 /// One block: row ← row / ‖row‖
 __global__ void __launch_bounds__(most_threads) normalise(float* row, std::size_t size) {
   double sum = 0;
@@ -85,6 +118,12 @@ void CudaBackend::do_spike_signed(float scale, std::size_t steps, View<float> va
   if (values.empty()) return;
   launch(signed_spikes, blocks_for(values.size(), update_threads), update_threads, 0, context_->stream, scale,
          static_cast<std::uint32_t>(steps), values.address(), spikes.address(), values.size());
+}
+
+void CudaBackend::do_settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition,
+                                      Matrix potential, Matrix activity) {
+  launch(settle_row, static_cast<unsigned>(potential.rows), settle_threads, 0, context_->stream, height,
+         sweeps, inhibition.address(), inhibition.cols, potential.address(), activity.address());
 }
 
 void CudaBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,

@@ -49,6 +49,8 @@ class ReferenceBackend final : public HostBackend {
   void do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residual) final;
   void do_quantise(float scale, std::size_t levels, View<float> values) final;
   void do_spike_signed(float scale, std::size_t steps, View<float> values, View<std::uint32_t> spikes) final;
+  void do_settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition, Matrix potential,
+                           Matrix activity) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity, Matrix h) final;
   void do_hebbian_step(const HebbianStep& step, ConstMatrix response, ConstMatrix residual, Matrix velocity,
                        Matrix h) final;

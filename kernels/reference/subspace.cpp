@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "kernels/reference/reference_backend.hpp"
@@ -46,6 +47,32 @@ void ReferenceBackend::do_spike_signed(float scale, std::size_t steps, View<floa
     }
     values.address()[i] = std::isnan(u) ? u : balance / static_cast<float>(steps) * scale;
     spikes.address()[i] = emitted;
+  }
+}
+
+void ReferenceBackend::do_settle_by_spikes(float height, std::size_t sweeps, ConstMatrix inhibition,
+                                           Matrix potential, Matrix activity) {
+  const std::size_t n = inhibition.cols;
+  for (std::size_t row = 0; row < potential.rows; ++row) {
+    float* const v = potential.address() + row * n;
+    float* const z = activity.address() + row * n;
+    std::fill(z, z + n, 0.0F);
+    bool fired = true;
+    for (std::size_t sweep = 0; sweep < sweeps && fired; ++sweep) {
+      fired = false;
+      for (std::size_t i = 0; i < n; ++i) {
+        const float* const weights = inhibition.address() + i * n;
+        const float spikes = std::nearbyint(v[i] * (1.0F / (height * (1.0F + weights[i]))));
+        if (spikes == 0) continue;
+        fired = true;
+        const float change = spikes * height;
+        for (std::size_t j = 0; j < n; ++j) v[j] = std::fma(-change, weights[j], v[j]);
+        v[i] -= change;
+        z[i] += change;
+      }
+    }
+    if (std::any_of(v, v + n, [](float value) { return std::isnan(value); }))
+      std::fill(z, z + n, std::numeric_limits<float>::quiet_NaN());
   }
 }
 

@@ -7,8 +7,9 @@
 
 namespace orthospike {
 
-LeakyCircuit::Part::Part(Backend& backend, std::size_t presynaptic_size)
+LeakyCircuit::Part::Part(Backend& backend, const LeakySettings& settings, std::size_t presynaptic_size)
     : backend(backend),
+      settings(settings),
       n(presynaptic_size),
       old_weights(backend.allocate<float>(n * n)),
       new_weights(backend.allocate<float>(n * n)) {}
@@ -45,8 +46,21 @@ Matrix LeakyCircuit::Part::settle(ConstMatrix x, bool neurons_are_rows) {
   return z;
 }
 
+Matrix LeakyCircuit::Part::settle_by_spikes(ConstMatrix x) {
+  const std::size_t size = x.values.size();
+  if (activity.size() < size) {
+    for (Array<float>* array : {&activity, &drive}) *array = backend.allocate<float>(size);
+  }
+  const Matrix z = activity.matrix(x.rows, x.cols);
+  const Matrix potential = drive.matrix(x.rows, x.cols);
+  backend.copy(x.values, potential.values);
+  backend.settle_by_spikes(settings.spike_height, settings.sweeps, std::as_const(old_weights).matrix(n, n),
+                           potential, z);
+  return z;
+}
+
 ConstMatrix LeakyCircuit::Part::apply_to_traces(const Presynaptic& traces) {
-  return settle(traces, false);
+  return settings.spiking ? settle_by_spikes(traces) : settle(traces, false);
 }
 
 void LeakyCircuit::Part::apply_to_gradient(Matrix gradient) {
@@ -56,7 +70,7 @@ void LeakyCircuit::Part::apply_to_gradient(Matrix gradient) {
 LeakyCircuit::LeakyCircuit(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()), settings_(settings.leaky) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection.fan_in));
 }
 
 void LeakyCircuit::begin_task(std::size_t task) {

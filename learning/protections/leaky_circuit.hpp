@@ -19,11 +19,18 @@ namespace orthospike {
 /// at most 2 ((√κ - 1) / (√κ + 1))^k of what it settles to, so that strongly inhibited directions are as right,
 /// relative to the little that is left of them, as others. The steps are those that make this bound the
 /// tolerance, √κ/2 · ln(2/tolerance): for 0.01 and κ = 10⁴, 265.
+///
+/// Spiking lateral neurons transmit signed spikes of a height instead of z (Backend::settle_by_spikes; a
+/// network of predictive spikes as in Boerlin, Machens & Denève, 2013): a neuron fires when its potential
+/// x - z - L z passes half of what one spike takes off it. When all are silent, potentials v are what is
+/// left: the error of z is (I + L)^-1 v, 1 / κ of v along the most inhibited direction. Not linear: spikes
+/// cannot carry gradients, only traces.
 class LeakyCircuit final : public Protection {
  public:
   LeakyCircuit(const Network& network, const ProtectionSettings& settings);
 
   void begin_task(std::size_t task) override;
+  bool is_linear() const override { return !settings_.spiking; }
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
@@ -31,20 +38,22 @@ class LeakyCircuit final : public Protection {
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->old_weights.size() * sizeof(float);
   }
-  /// Steps in which traces of a projection settle.
+  /// Steps in which traces of a projection settle through linear lateral neurons.
   std::size_t steps(std::size_t projection) const { return parts_[projection]->steps; }
 
  private:
   struct Part final : PresynapticOperator, LinearPresynapticOperator {
-    Part(Backend& backend, std::size_t presynaptic_size);
+    Part(Backend& backend, const LeakySettings& settings, std::size_t presynaptic_size);
 
     ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-    LinearPresynapticOperator* linear() override { return this; }
+    LinearPresynapticOperator* linear() override { return settings.spiking ? nullptr : this; }
     void apply_to_gradient(Matrix gradient) override;
     /// Where activity with input x settles; neurons are its columns, [N × n], or its rows, [n × targets].
     Matrix settle(ConstMatrix x, bool neurons_are_rows);
+    Matrix settle_by_spikes(ConstMatrix x);
 
     Backend& backend;
+    const LeakySettings& settings;
     std::size_t n;
     Array<float> old_weights;  ///< [n × n] of finished tasks
     Array<float> new_weights;  ///< [n × n] of this task

@@ -68,9 +68,12 @@ struct HlopSettings {
 struct LeakySettings {
   float lambda = 1;  ///< energy at which a direction is halved; the mean direction of one task has 1
   bool circuit = false;
-  float learning_rate = 0;    ///< of the circuit's lateral weights, a batch; see LeakyCircuit
-  float tolerance = 0;        ///< relative error left by settling
-  bool consolidates = false;  ///< by a slow average and not at boundaries; see LeakySlow
+  float learning_rate = 0;  ///< of the circuit's lateral weights, a batch; see LeakyCircuit
+  float tolerance = 0;      ///< relative error left by settling
+  bool spiking = false;     ///< lateral neurons of the circuit
+  float spike_height = 0;
+  std::size_t sweeps = 0;
+  bool consolidates = false;                    ///< by a slow average and not at boundaries; see LeakySlow
   std::size_t fast = 1, slow = 1, refresh = 1;  ///< batches
 };
 

@@ -137,6 +137,15 @@ TEST_CASE("subspaces that do not fit are refused", "[backend]") {
   CHECK_THROWS_AS(s.backend->spike_signed(1.0F, 2, s.floats(3), s.integers(2)), std::invalid_argument);
   CHECK_THROWS_AS(s.backend->spike_signed(0.0F, 2, s.floats(3), s.integers(3)), std::invalid_argument);
   CHECK_THROWS_AS(s.backend->spike_signed(1.0F, 0, s.floats(3), s.integers(3)), std::invalid_argument);
+  CHECK_NOTHROW(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(2, 3)));
+  CHECK_THROWS_AS(s.backend->settle_by_spikes(0.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(2, 3)),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 2), s.matrix(2, 2), s.matrix(2, 2)),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 2), s.matrix(2, 2)),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(3, 3)),
+                  std::invalid_argument);
   CHECK_THROWS_AS(s.backend->quantise(0.0F, 2, s.floats(3)), std::invalid_argument);
   CHECK_THROWS_AS(s.backend->quantise(1.0F, 0, s.floats(3)), std::invalid_argument);
   CHECK_THROWS_AS(s.backend->hebbian_step({}, s.matrix(3, 2), s.matrix(2, 3), s.matrix(2, 3)),

@@ -123,6 +123,10 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") 
       learned("leaky", {{"leaky.lambda", "0.3"}, {"leaky.form", "circuit"}, {"leaky.tolerance", "0.001"}});
   CHECK(circuit.accuracy.backward_transfer(4) == Approx(exact.accuracy.backward_transfer(4)).margin(0.01));
   CHECK(circuit.reports[3][1].effective_rank == Approx(exact.reports[3][1].effective_rank).epsilon(0.01));
+  const RunRecord spiking = learned(
+      "leaky", {{"leaky.lambda", "0.3"}, {"leaky.form", "circuit"}, {"leaky.lateral_neurons", "spiking"}});
+  CHECK(spiking.accuracy.backward_transfer(4) > exact.accuracy.backward_transfer(4) - 0.02);
+  CHECK(spiking.accuracy.average_accuracy(4) > exact.accuracy.average_accuracy(4) - 0.02);
 }
 
 TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
@@ -452,24 +456,35 @@ TEST_CASE("held-back training samples take the place of the test set") {
   CHECK_THROWS_AS(run(config, folder), ConfigError);
 }
 
-TEST_CASE("tasks to come can be left out of the tests, except for the next") {
+TEST_CASE("tasks to come, and those before the last, can be left out of the tests") {
   Config config = digits();
-  config.tasks.count = 3;
+  config.tasks.count = 4;
   config.tasks.epochs = 1;
-  const TemporaryFolder all_folder, next_folder;
+  const TemporaryFolder all_folder;
   const RunRecord all = run(config, all_folder);
-  config.metrics.future_tasks = false;
-  const RunRecord next = run(config, next_folder);
-  for (std::size_t after = 0; after <= 3; ++after) {
-    for (std::size_t task = 1; task <= 3; ++task) {
-      if (after == 1 && task == 3) {
-        CHECK(std::isnan(next.accuracy.at(after, task)));
-      } else {
-        CHECK(next.accuracy.at(after, task) == all.accuracy.at(after, task));
+  for (const std::string tested : {"learned", "current"}) {
+    config.metrics.tested_tasks = tested;
+    const TemporaryFolder folder;
+    const RunRecord part = run(config, folder);
+    for (std::size_t after = 0; after <= 4; ++after) {
+      for (std::size_t task = 1; task <= 4; ++task) {
+        const bool to_come = task > after + 1, before = task < after && tested == "current";
+        if (after != 0 && after != 4 && (to_come || before)) {
+          CHECK(std::isnan(part.accuracy.at(after, task)));
+        } else {
+          CHECK(part.accuracy.at(after, task) == all.accuracy.at(after, task));
+        }
       }
     }
+    CHECK(part.accuracy.forward_transfer(4) == all.accuracy.forward_transfer(4));
+    CHECK(part.accuracy.backward_transfer(4) == all.accuracy.backward_transfer(4));
+    CHECK(part.accuracy.learning_accuracy(4) == all.accuracy.learning_accuracy(4));
+    if (tested == "learned") {
+      CHECK(part.accuracy.mean_forgetting(4) == all.accuracy.mean_forgetting(4));
+    } else {
+      CHECK(std::isnan(part.accuracy.mean_forgetting(4)));
+    }
   }
-  CHECK(next.accuracy.forward_transfer(3) == all.accuracy.forward_transfer(3));
 }
 
 TEST_CASE("ranks above the presynaptic size are capped with a warning") {
@@ -500,7 +515,8 @@ TEST_CASE("unknown names are refused before anything is written") {
   for (const std::string name :
        {"rule.name", "feedback.name", "protection.name", "hlop.extractor", "hlop.lateral_neurons",
         "optimiser.name", "optimiser.schedule", "neuron.model", "run.device", "replay.selection",
-        "network.delivery", "tasks.sequence", "tasks.boundaries", "leaky.consolidation", "hlop.ranks"}) {
+        "network.delivery", "tasks.sequence", "tasks.boundaries", "leaky.consolidation",
+        "metrics.tested_tasks", "hlop.ranks"}) {
     INFO(name);
     Config config = digits();
     std::ranges::find(config_keys(), name, &ConfigKey::name)->set(config, "x");
@@ -524,13 +540,20 @@ TEST_CASE("keys of leaky inhibition that its form does not read are refused, tho
     CHECK_FALSE(refused({"--protection.name=leaky_lowrank+replay", "--leaky." + key}));
     CHECK_FALSE(refused({"--protection.name=gpm", "--leaky." + key}));
   }
-  for (const std::string key : {"learning_rate=0.1", "tolerance=0.1"}) {
+  for (const std::string key : {"learning_rate=0.1", "tolerance=0.1", "lateral_neurons=spiking"}) {
     CHECK(refused({"--protection.name=leaky", "--leaky." + key}));
     CHECK(refused({"--protection.name=leaky_lowrank", "--leaky." + key}));
     CHECK_FALSE(refused({"--protection.name=leaky", "--leaky.form=circuit", "--leaky." + key}));
   }
   CHECK(refused({"--protection.name=leaky_lowrank", "--leaky.form=circuit"}));
   CHECK(refused({"--protection.name=leaky", "--leaky.form=spiking"}));
+  const std::string circuit = "--leaky.form=circuit", spiking = "--leaky.lateral_neurons=spiking";
+  CHECK(refused({"--protection.name=leaky", circuit, "--leaky.lateral_neurons=x"}));
+  CHECK(refused({"--protection.name=leaky", circuit, spiking, "--leaky.tolerance=0.1"}));
+  for (const std::string key : {"--leaky.spike_height=0.1", "--leaky.sweeps=3"}) {
+    CHECK(refused({"--protection.name=leaky", circuit, key}));
+    CHECK_FALSE(refused({"--protection.name=leaky", circuit, spiking, key}));
+  }
   // Only hlop reads its ranks, so that only with it they must fit the projections.
   CHECK(refused({"--hlop.ranks=1,2"}));
   for (const std::string name : {"none", "leaky", "gpm", "owm", "replay", "joint"})

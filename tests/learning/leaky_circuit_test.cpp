@@ -17,6 +17,17 @@ ProtectionSettings settings(float lambda, float tolerance, float learning_rate =
       .leaky = {.lambda = lambda, .circuit = true, .learning_rate = learning_rate, .tolerance = tolerance}};
 }
 
+/// I + L after two_tasks, [n × n].
+Doubles expected_circuit(float lambda) {
+  Doubles sum = identity(n);
+  for (const std::vector<float>& x : two_tasks()) {
+    double energy = 0;
+    for (const float value : x) energy += static_cast<double>(value) * value;
+    add_moment(x, n, n / energy / lambda, sum);
+  }
+  return sum;
+}
+
 /// The largest error along an eigenvector, relative to what is left there, is that of settled · exact⁻¹ - I
 /// by its eigenvalues; this is its Frobenius norm.
 double relative_error(const Doubles& settled, const Doubles& inverse) {
@@ -31,12 +42,7 @@ double relative_error(const Doubles& settled, const Doubles& inverse) {
 TEST_CASE("activity settles at the exact operator to the tolerance, along each eigenvector", "[leaky]") {
   on_each_backend([](Backend& backend) {
     for (const float lambda : {0.02F, 1.0F}) {
-      Doubles inverse = identity(n);
-      for (const std::vector<float>& x : two_tasks()) {
-        double energy = 0;
-        for (const float value : x) energy += static_cast<double>(value) * value;
-        add_moment(x, n, n / energy / lambda, inverse);
-      }
+      const Doubles inverse = expected_circuit(lambda);
       double before = 10;
       std::size_t steps = 0;
       for (const float tolerance : {0.3F, 0.03F, 0.003F}) {
@@ -106,6 +112,45 @@ TEST_CASE("with a learning rate lateral weights forget the batches at the start 
   const double left = std::pow(0.9, 20);
   CHECK(early == Approx(1 / (1 + n * left)).epsilon(1e-3));
   CHECK(late == Approx(1 / (1 + n * (1 - left))).epsilon(1e-3));
+}
+
+TEST_CASE("spiking lateral neurons settle where linear ones do, to half of what a spike takes off",
+          "[leaky]") {
+  on_each_backend([](Backend& backend) {
+    TwoProjections at(backend);
+    Leaky exact(at.network, settings(1, 0.01F));
+    learn(backend, exact, two_tasks());
+    const Doubles expected = at.matrix_of(*exact.presynaptic_operator(0), n);
+    const std::vector<float> values = random_values(n, 5, -1.0F, 1.0F);
+    const Doubles sum = expected_circuit(1);
+    Doubles settled(n, 0.0);
+    for (std::size_t i = 0; i < n * n; ++i) settled[i / n] += expected[i] * values[i % n];
+
+    double before = 10;
+    for (const float height : {0.1F, 0.01F, 0.001F}) {
+      ProtectionSettings by_spikes = settings(1, 0.01F);
+      by_spikes.leaky.spiking = true;
+      by_spikes.leaky.spike_height = height;
+      by_spikes.leaky.sweeps = 10000;
+      LeakyCircuit circuit(at.network, by_spikes);
+      CHECK_FALSE(circuit.is_linear());
+      learn(backend, circuit, two_tasks());
+      PresynapticOperator& on = *circuit.presynaptic_operator(0);
+      CHECK(on.linear() == nullptr);
+      const auto x = uploaded(backend, values);
+      const std::vector<float> z = backend.download(on.apply_to_traces(x.matrix(1, n)).values);
+      // z = P (x - v) with |v_i| ≤ height (1 + L_ii) / 2.
+      double error = 0, bound = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        error += std::pow(z[i] - settled[i], 2);
+        bound += std::pow(height * sum[i * n + i] / 2, 2);
+      }
+      CHECK(std::sqrt(error) < std::sqrt(bound));
+      CHECK(std::sqrt(error) < 0.5 * before);
+      before = std::sqrt(error);
+      CHECK(downloaded(backend, x) == values);
+    }
+  });
 }
 
 }  // namespace orthospike::testing
