@@ -35,9 +35,7 @@ void Leaky::end_task() {
       for (std::size_t i = 0; i < moment.size(); ++i)
         part->moments[i] += moment[i] * static_cast<double>(part->n) / energy;
     }
-    const std::vector<double> inverse = damped_inverse(part->moments, settings_.lambda, part->n);
-    part->damp.set(inverse);
-    part->effective_rank = static_cast<double>(part->n) - trace(inverse, part->n);
+    part->damp.set(part->moments, settings_.lambda);
   }
 }
 

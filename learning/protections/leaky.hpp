@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/protections/dense_operator.hpp"
+#include "learning/protections/damping_operator.hpp"
 
 namespace orthospike {
 
@@ -16,7 +16,9 @@ class Leaky final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
-  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  double effective_rank(std::size_t projection) const override {
+    return parts_[projection]->damp.effective_rank();
+  }
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->moments.size() * sizeof(double);
   }
@@ -28,8 +30,7 @@ class Leaky final : public Protection {
     std::size_t n;
     Array<float> moment;          ///< [n × n] of this task, a sum over rows
     std::vector<double> moments;  ///< [n × n] of finished tasks: C
-    DenseOperator damp;
-    double effective_rank = 0;
+    DampingOperator damp;
   };
 
   Backend& backend_;

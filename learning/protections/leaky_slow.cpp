@@ -36,9 +36,7 @@ void LeakySlow::observe(std::size_t projection, const Presynaptic& activity) {
     for (std::size_t i = 0; i < fast.size(); ++i)
       part.slow[i] += share * fast[i] * static_cast<double>(part.n) / energy;
   }
-  const std::vector<double> inverse = damped_inverse(part.slow, settings_.lambda, part.n);
-  part.damp.set(inverse);
-  part.effective_rank = static_cast<double>(part.n) - trace(inverse, part.n);
+  part.damp.set(part.slow, settings_.lambda);
 }
 
 }  // namespace orthospike

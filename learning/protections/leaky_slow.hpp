@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/protections/dense_operator.hpp"
+#include "learning/protections/damping_operator.hpp"
 
 namespace orthospike {
 
@@ -22,7 +22,9 @@ class LeakySlow final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override {}
-  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  double effective_rank(std::size_t projection) const override {
+    return parts_[projection]->damp.effective_rank();
+  }
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->slow.size() * (sizeof(double) + sizeof(float));
   }
@@ -35,8 +37,7 @@ class LeakySlow final : public Protection {
     std::size_t batches = 0;
     Array<float> fast;         ///< [n × n] C_fast
     std::vector<double> slow;  ///< [n × n] C_slow
-    DenseOperator damp;
-    double effective_rank = 0;
+    DampingOperator damp;
   };
 
   Backend& backend_;

@@ -1,7 +1,5 @@
 #include "learning/protections/owm.hpp"
 
-#include "learning/protections/symmetric.hpp"
-
 namespace orthospike {
 
 Owm::Part::Part(Backend& backend, std::size_t presynaptic_size)
@@ -34,9 +32,7 @@ void Owm::observe(std::size_t projection, const Presynaptic& activity) {
 void Owm::end_task() {
   for (const auto& part : parts_) {
     const std::vector<float> sum = backend_.download(View<const float>(part->means.view()));
-    const std::vector<double> inverse = damped_inverse({sum.begin(), sum.end()}, settings_.alpha, part->n);
-    part->remove.set(inverse);
-    part->effective_rank = static_cast<double>(part->n) - trace(inverse, part->n);
+    part->remove.set({sum.begin(), sum.end()}, settings_.alpha);
   }
 }
 

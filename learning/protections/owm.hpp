@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/protections/dense_operator.hpp"
+#include "learning/protections/damping_operator.hpp"
 
 namespace orthospike {
 
@@ -19,7 +19,9 @@ class Owm final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
-  double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
+  double effective_rank(std::size_t projection) const override {
+    return parts_[projection]->remove.effective_rank();
+  }
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->means.size() * sizeof(float);
   }
@@ -31,8 +33,7 @@ class Owm final : public Protection {
     std::size_t n;
     Array<float> mean;   ///< [1 × n] of a batch
     Array<float> means;  ///< [n × n] Σ m mᵀ over all batches so far
-    DenseOperator remove;
-    double effective_rank = 0;
+    DampingOperator remove;
   };
 
   Backend& backend_;

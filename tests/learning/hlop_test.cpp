@@ -6,13 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include "tests/conformance/backends.hpp"
+#include "tests/learning/two_projections.hpp"
 
 namespace orthospike::testing {
 namespace {
 
-constexpr std::size_t sizes[] = {35, 67, 5};
-constexpr std::size_t batch = 12;
+constexpr auto& sizes = TwoProjections::sizes;
+constexpr std::size_t batch = TwoProjections::batch;
 constexpr std::size_t kept_directions = 4;  // of the activity of the first task
 
 using Ranks = std::vector<std::vector<std::size_t>>;
@@ -22,22 +22,8 @@ struct Responses {
   LateralSettings settings = {};
 };
 
-/// The part of a network that a protection looks at.
-struct Fixture {
-  explicit Fixture(Backend& b) : backend(b), network(b) {
-    const NeuronSettings neuron{
-        .steps = 5, .dt = 0.1F, .tau = 1.0F, .threshold = 1.0F, .firing_fraction = 1.0F};
-    network.add_population(
-        {.name = "in", .size = sizes[0], .kind = Population::Kind::input, .neuron = nullptr});
-    network.add_population({.name = "hidden",
-                            .size = sizes[1],
-                            .kind = Population::Kind::spiking,
-                            .neuron = neuron_models().make("lif_dsr", backend, neuron)});
-    network.add_population(
-        {.name = "out", .size = sizes[2], .kind = Population::Kind::readout, .neuron = nullptr});
-    network.add_projection("first", 0, 1);
-    network.add_projection("second", 1, 2);
-  }
+struct Fixture : TwoProjections {
+  using TwoProjections::TwoProjections;
 
   std::unique_ptr<Hlop> hlop(const Ranks& ranks, bool orthonormalise, std::uint64_t seed = 1,
                              const Responses& responses = {}) {
@@ -57,9 +43,6 @@ struct Fixture {
   std::vector<float> rows(const Hlop& hlop, std::size_t projection) {
     return backend.download(hlop.subspace(projection)->rows().values);
   }
-
-  Backend& backend;
-  Network network;
 };
 
 /// Activity of n neurons that lies in a few directions.
@@ -399,13 +382,13 @@ TEST_CASE("a residual is computed once where traces are the activity", "[hlop]")
 TEST_CASE("the rank ends at the number of presynaptic neurons", "[hlop]") {
   on_each_backend([](Backend& backend) {
     Fixture fixture(backend);
-    const auto hlop = fixture.hlop({{30, 1}, {30, 1}, {30, 1}}, true);
+    const auto hlop = fixture.hlop({{20, 1}, {20, 1}, {20, 1}}, true);
     const std::size_t n = sizes[0];
     const auto x = uploaded(backend, random_values(batch * n, 1));
     for (std::size_t task = 0; task < 3; ++task) {
       INFO("task " << task);
       hlop->begin_task(task);
-      CHECK(hlop->subspace(0)->rank() == (task == 0 ? 30 : n));
+      CHECK(hlop->subspace(0)->rank() == (task == 0 ? 20 : n));
       CHECK(hlop->subspace(1)->rank() == task + 1);
       if (task > 0) hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
       hlop->observe(0, x.matrix(batch, n));

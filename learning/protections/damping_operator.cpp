@@ -1,8 +1,10 @@
-#include "learning/protections/dense_operator.hpp"
+#include "learning/protections/damping_operator.hpp"
+
+#include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
 
-DenseOperator::DenseOperator(Backend& backend, std::size_t presynaptic_size)
+DampingOperator::DampingOperator(Backend& backend, std::size_t presynaptic_size)
     : backend_(backend),
       size_(presynaptic_size),
       matrix_(backend.allocate<float>(presynaptic_size * presynaptic_size)),
@@ -10,17 +12,19 @@ DenseOperator::DenseOperator(Backend& backend, std::size_t presynaptic_size)
   backend.raise_to(1.0F, one_.view());
 }
 
-void DenseOperator::set(std::span<const double> matrix) {
-  const std::vector<float> rounded(matrix.begin(), matrix.end());
+void DampingOperator::set(const std::vector<double>& moments, double lambda) {
+  const std::vector<double> inverse = damped_inverse(moments, lambda, size_);
+  const std::vector<float> rounded(inverse.begin(), inverse.end());
   backend_.upload(std::span<const float>(rounded), matrix_.view());
+  effective_rank_ = static_cast<double>(size_) - trace(inverse, size_);
 }
 
-Matrix DenseOperator::product(std::size_t rows, std::size_t cols) {
+Matrix DampingOperator::product(std::size_t rows, std::size_t cols) {
   if (product_.size() < rows * cols) product_ = backend_.allocate<float>(rows * cols);
   return product_.matrix(rows, cols);
 }
 
-ConstMatrix DenseOperator::apply_to_traces(const Presynaptic& traces) {
+ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
   const Matrix result = product(traces.rows, traces.cols);
   if (traces.has_events()) {
     backend_.deliver(traces.spikes, matrix(), one_.view(), 1.0F, Delivery::automatic, subspace_crossover,
@@ -31,7 +35,7 @@ ConstMatrix DenseOperator::apply_to_traces(const Presynaptic& traces) {
   return result;
 }
 
-void DenseOperator::apply_to_gradient(Matrix gradient) {
+void DampingOperator::apply_to_gradient(Matrix gradient) {
   const Matrix result = product(gradient.rows, gradient.cols);
   backend_.multiply(1.0F, matrix(), Transpose::no, gradient, Transpose::no, 0.0F, result);
   backend_.copy(View<const float>(result.values), gradient.values);
