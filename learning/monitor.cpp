@@ -1,7 +1,6 @@
 #include "learning/monitor.hpp"
 
 #include <cmath>
-#include <future>
 #include <limits>
 #include <numeric>
 
@@ -82,7 +81,6 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
   }
   if (samples_ > 0) keep_activity(images, pixel_order);
 
-  std::vector<std::future<SubspaceQuality>> qualities(reports.size());
   for (std::size_t p = 0; p < reports.size(); ++p) {
     const Subspace* subspace = trainer_.protection().subspace(p);
     ProjectionReport& report = reports[p];
@@ -96,19 +94,13 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
     const ConstMatrix x = watched_[p].activity.matrix(kept_, n);
     Array<float> second_moment = backend_.allocate<float>(n * n);
     backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 0.0F, second_moment.matrix(n, n));
-    // The factorisations run on the host, one thread a projection.
-    qualities[p] =
-        std::async(std::launch::async, [h = backend_.download(subspace->rows().values),
-                                        c = backend_.download(View<const float>(second_moment.view())),
-                                        rank = report.rank, n] { return measure_subspace(h, rank, c, n); });
-  }
-  for (std::size_t p = 0; p < reports.size(); ++p) {
-    if (!qualities[p].valid()) continue;
-    const SubspaceQuality quality = qualities[p].get();
-    reports[p].orthonormality_error = quality.orthonormality_error;
-    reports[p].explained_energy = quality.explained_energy;
-    reports[p].mean_angle = quality.mean_angle;
-    reports[p].largest_angle = quality.largest_angle;
+    const SubspaceQuality quality =
+        measure_subspace(backend_.download(subspace->rows().values), report.rank,
+                         backend_.download(View<const float>(second_moment.view())), n);
+    report.orthonormality_error = quality.orthonormality_error;
+    report.explained_energy = quality.explained_energy;
+    report.mean_angle = quality.mean_angle;
+    report.largest_angle = quality.largest_angle;
   }
   return reports;
 }
