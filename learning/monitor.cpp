@@ -68,6 +68,24 @@ void Monitor::keep_activity(const StoredImages& images, View<const std::uint32_t
   kept_ += wanted;
 }
 
+double Monitor::energy_taken(std::size_t p) {
+  PresynapticOperator* const protect = trainer_.protection().presynaptic_operator(p);
+  if (protect == nullptr) return std::numeric_limits<double>::quiet_NaN();
+  const ConstMatrix x = watched_[p].activity.matrix(kept_, trainer_.network().projections()[p].fan_in);
+  Array<float> energies = backend_.allocate<float>(2);  // x·x and x·P(x)
+  const auto add_product = [&](ConstMatrix a, ConstMatrix b, std::size_t sum) {
+    backend_.multiply(1.0F, {a.values, 1, a.values.size()}, Transpose::no, {b.values, 1, b.values.size()},
+                      Transpose::yes, 1.0F, {energies.view().subview(sum, 1), 1, 1});
+  };
+  for (std::size_t first = 0; first < kept_; first += trainer_.batch_size()) {
+    const ConstMatrix batch = x.row_range(first, std::min(trainer_.batch_size(), kept_ - first));
+    add_product(batch, batch, 0);
+    add_product(batch, protect->apply_to_traces(batch), 1);
+  }
+  const std::vector<float> sums = backend_.download(View<const float>(energies.view()));
+  return 1 - static_cast<double>(sums[1]) / sums[0];
+}
+
 std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
                                                 View<const std::uint32_t> pixel_order) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
@@ -86,9 +104,12 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
     ProjectionReport& report = reports[p];
     report.orthonormality_error = report.explained_energy = report.mean_angle = report.largest_angle =
         undefined;
-    if (subspace == nullptr) continue;
-    report.rank = subspace->rank();
+    if (subspace != nullptr) report.rank = subspace->rank();
     if (samples_ == 0) continue;
+    if (subspace == nullptr) {
+      report.explained_energy = energy_taken(p);
+      continue;
+    }
 
     const std::size_t n = subspace->presynaptic_size();
     const ConstMatrix x = watched_[p].activity.matrix(kept_, n);

@@ -10,6 +10,8 @@ namespace orthospike {
 struct ProjectionReport {
   std::size_t rank = 0;
   double orthonormality_error = 0;  ///< see SubspaceQuality; the sample is that of all tasks so far
+  /// ‖x hᵀ h‖² / ‖x‖² of the sample x and subspace rows h; without rows the part of its energy that the protection
+  /// takes, 1 - x·P(x) / ‖x‖², which is the same for orthonormal rows. NaN without protection.
   double explained_energy = 0;
   double mean_angle = 0;
   double largest_angle = 0;
@@ -36,6 +38,8 @@ class Monitor {
   /// Appends the activity of the task's first samples.
   void keep_activity(const StoredImages& images, View<const std::uint32_t> pixel_order);
   double leak(std::size_t projection);
+  /// See ProjectionReport::explained_energy.
+  double energy_taken(std::size_t projection);
 
   struct Watched {
     Array<float> activity;        ///< [tasks·samples × source neurons]

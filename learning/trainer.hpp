@@ -94,7 +94,7 @@ class Trainer {
   std::size_t batch_size() const { return batch_size_; }
   ClockEngine& engine() { return *engine_; }
   Network& network() { return network_; }
-  const Protection& protection() const { return *protection_; }
+  Protection& protection() { return *protection_; }
   ErrorFeedback& feedback() { return *feedback_; }
   PhaseSeconds& seconds() { return seconds_; }
   /// Updates with which a task seemed to begin, counted from 1 over all tasks.

@@ -17,7 +17,7 @@ Leaky::Leaky(const Network& network, const ProtectionSettings& settings)
 }
 
 PresynapticOperator* Leaky::presynaptic_operator(std::size_t projection) {
-  return task_ == 0 ? nullptr : &parts_[projection]->damp;
+  return effective_rank(projection) == 0 ? nullptr : &parts_[projection]->damp;
 }
 
 void Leaky::observe(std::size_t projection, const Presynaptic& activity) {

@@ -12,7 +12,7 @@ class Leaky final : public Protection {
  public:
   Leaky(const Network& network, const ProtectionSettings& settings);
 
-  void begin_task(std::size_t task) override { task_ = task; }
+  void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
@@ -35,7 +35,6 @@ class Leaky final : public Protection {
 
   Backend& backend_;
   LeakySettings settings_;
-  std::size_t task_ = 0;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

@@ -73,13 +73,12 @@ LeakyCircuit::LeakyCircuit(const Network& network, const ProtectionSettings& set
     parts_.push_back(std::make_unique<Part>(backend_, settings_, projection.fan_in));
 }
 
-void LeakyCircuit::begin_task(std::size_t task) {
-  task_ = task;
+void LeakyCircuit::begin_task(std::size_t /*task*/) {
   for (const auto& part : parts_) part->batches = 0;
 }
 
 PresynapticOperator* LeakyCircuit::presynaptic_operator(std::size_t projection) {
-  return task_ == 0 ? nullptr : parts_[projection].get();
+  return effective_rank(projection) == 0 ? nullptr : parts_[projection].get();
 }
 
 void LeakyCircuit::observe(std::size_t projection, const Presynaptic& activity) {

@@ -66,7 +66,6 @@ class LeakyCircuit final : public Protection {
 
   Backend& backend_;
   LeakySettings settings_;
-  std::size_t task_ = 0;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

@@ -9,10 +9,10 @@ namespace orthospike {
 
 namespace {
 
-/// sum[0] ← ‖x‖² + beta · sum[0]
-void add_energy(Backend& backend, ConstMatrix x, float beta, View<float> sum) {
+/// sum[0] ← alpha · ‖x‖² + beta · sum[0]
+void add_energy(Backend& backend, float alpha, ConstMatrix x, float beta, View<float> sum) {
   const ConstMatrix row{x.values, 1, x.values.size()};
-  backend.multiply(1.0F, row, Transpose::no, row, Transpose::yes, beta, {sum, 1, 1});
+  backend.multiply(alpha, row, Transpose::no, row, Transpose::yes, beta, {sum, 1, 1});
 }
 
 }  // namespace
@@ -49,10 +49,10 @@ PresynapticOperator* LeakyLowrank::presynaptic_operator(std::size_t projection) 
 
 void LeakyLowrank::observe(std::size_t projection, const Presynaptic& activity) {
   Part& part = *parts_[projection];
+  measure(part, activity);  // first, for learning fits rows to this batch
   if (part.subspace.new_rank() > 0)
     part.extractor->learn(activity, part.explain.residual_of(activity), part.subspace);
   part.explain.forget();
-  measure(part, activity);
   const bool grows = batches_ % settings_.growth_batches == 0;
   if (grows) part.unexplained = unexplained(part, activity);
   if (projection + 1 < parts_.size()) return;
@@ -65,6 +65,7 @@ void LeakyLowrank::measure(Part& part, const Presynaptic& activity) {
   if (rank == 0) return;
   if (part.measured != rank) {
     part.measured = rank;
+    part.weight = 0;
     part.response = backend_.allocate<float>(max_rows_ * rank);
     part.moment = backend_.allocate<float>(rank * rank);
     backend_.clear(part.energy.view());
@@ -72,8 +73,9 @@ void LeakyLowrank::measure(Part& part, const Presynaptic& activity) {
   const Matrix y = part.response.matrix(activity.rows, rank);
   backend_.multiply(1.0F, activity, Transpose::no, std::as_const(part.subspace).rows(), Transpose::yes, 0.0F,
                     y);
-  backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, part.moment.matrix(rank, rank));
-  add_energy(backend_, activity, 1.0F, part.energy.view());
+  ++part.weight;
+  backend_.multiply(part.weight, y, Transpose::yes, y, Transpose::no, 1.0F, part.moment.matrix(rank, rank));
+  add_energy(backend_, part.weight, activity, 1.0F, part.energy.view());
 }
 
 double LeakyLowrank::unexplained(const Part& part, ConstMatrix x) {
@@ -83,8 +85,8 @@ double LeakyLowrank::unexplained(const Part& part, ConstMatrix x) {
     backend_.remove_subspace(part.subspace.rows(), x, rest_.matrix(x.rows, x.cols));
     rest = rest_.matrix(x.rows, x.cols);
   }
-  add_energy(backend_, x, 0.0F, energies_.view().subview(0, 1));
-  add_energy(backend_, rest, 0.0F, energies_.view().subview(1, 1));
+  add_energy(backend_, 1.0F, x, 0.0F, energies_.view().subview(0, 1));
+  add_energy(backend_, 1.0F, rest, 0.0F, energies_.view().subview(1, 1));
   const std::vector<float> energies = backend_.download(View<const float>(energies_.view()));
   return energies[0] > 0 ? static_cast<double>(energies[1]) / energies[0] : 0;
 }
@@ -117,14 +119,23 @@ void LeakyLowrank::end_task() {
     if (rank == 0) continue;
     if (subspace.new_rank() > 0) subspace.orthonormalise_new_rows();
     std::vector<double> responses(rank * rank, 0.0);
-    for (std::size_t i = 0; i < part->energies.size(); ++i) responses[i * rank + i] = part->energies[i];
+    for (std::size_t i = 0; i < rank; ++i)
+      responses[i * rank + i] = i < part->energies.size() ? part->energies[i] : part->rest;
     if (part->measured > 0) {
       const std::vector<float> moment = backend_.download(View<const float>(part->moment.view()));
       const double energy = backend_.download(View<const float>(part->energy.view()))[0];
-      for (std::size_t i = 0; energy != 0 && i < part->measured; ++i) {
-        for (std::size_t j = 0; j < part->measured; ++j)
-          responses[i * rank + j] += moment[i * part->measured + j] * static_cast<double>(n) / energy;
+      const std::size_t measured = part->measured;
+      const double scale = energy == 0 ? 0 : static_cast<double>(n) / energy;
+      double outside = energy;
+      for (std::size_t i = 0; i < measured; ++i) {
+        outside -= moment[i * measured + i];
+        for (std::size_t j = 0; j < measured; ++j)
+          responses[i * rank + j] += moment[i * measured + j] * scale;
       }
+      const double rest =
+          measured == n ? 0 : std::max(outside, 0.0) * scale / static_cast<double>(n - measured);
+      for (std::size_t i = measured; i < rank; ++i) responses[i * rank + i] += rest;
+      part->rest = rank == n ? 0 : part->rest + rest;
     }
     const Eigensystem axes = eigensystem(std::move(responses), rank);
     const std::vector<float> turn(axes.vectors.begin(), axes.vectors.end());
@@ -138,16 +149,20 @@ void LeakyLowrank::end_task() {
     part->energies = axes.values;
     for (std::size_t i = 0; i < rank; ++i) {
       part->energies[i] = std::max(part->energies[i], 0.0);  // rounding
-      const auto root = static_cast<float>(std::sqrt(gain(part->energies[i])));
+      const auto root = static_cast<float>(
+          std::sqrt(std::max(0.0, part->energies[i] - part->rest) / (part->energies[i] + settings_.lambda)));
       for (std::size_t j = 0; j < n; ++j) rows[i * n + j] *= root;
     }
     part->damping.replace(rows);
+    part->damp.set_scale(static_cast<float>(1 - gain(part->rest)));
   }
 }
 
 double LeakyLowrank::effective_rank(std::size_t projection) const {
-  double sum = 0;
-  for (const double energy : parts_[projection]->energies) sum += gain(energy);
+  const Part& part = *parts_[projection];
+  const std::size_t outside = part.subspace.presynaptic_size() - part.energies.size();
+  double sum = static_cast<double>(outside) * gain(part.rest);
+  for (const double energy : part.energies) sum += gain(std::max(energy, part.rest));
   return sum;
 }
 

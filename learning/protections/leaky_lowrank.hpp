@@ -4,15 +4,20 @@
 
 namespace orthospike {
 
-/// Leaky for projections too wide for n × n weights: r lateral neurons h with a gain each, P = I - hᵀ diag(g) h,
-/// g_i = c_i / (c_i + lambda), c_i the energy of the neuron's own responses in finished tasks, each task scaled
-/// so that its mean direction has 1. Gains of 1 are hlop.
+/// Leaky for projections too wide for n × n weights: r lateral neurons h with a gain each. With c_i the energy of
+/// a neuron's own responses in finished tasks, each task scaled so that its mean direction has 1, and c_0 the
+/// energy that they leave, the mean of the n - r directions outside their span,
+///   P = lambda / (c_0 + lambda) · (I - hᵀ diag(g) h),  g_i = (c_i - c_0) / (c_i + lambda),
+/// which is Leaky's operator of a C with eigenvalues c_i along h and c_0 elsewhere. c_0 = 0 and gains of 1 are
+/// hlop.
 ///
 /// New neurons learn as those of hlop. A projection gets them while a part of its activity above `unexplained`
 /// is outside their span, those with the largest part first, until all projections together have as many as
-/// there may be. Responses count from the last time a projection got neurons on, when the others have
-/// settled. Hebbian neurons find a subspace, not its axes: at the end of a task all turn to the principal axes
-/// of their summed responses, in which they are uncorrelated, and are exact components of what they have seen.
+/// there may be. One that never gets any is not protected. New ones begin with the c_0 that finished tasks
+/// are expected to have had along them. Responses count from the last time a projection got neurons on, the
+/// later the more, for then they have settled. Hebbian neurons find a subspace, not its axes: at the end of a
+/// task all turn to the principal axes of their summed responses, in which they are uncorrelated, and are exact
+/// components of what they have seen.
 class LeakyLowrank final : public Protection {
  public:
   LeakyLowrank(const Network& network, const ProtectionSettings& settings);
@@ -30,12 +35,14 @@ class LeakyLowrank final : public Protection {
     Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
 
     Subspace subspace;
-    Subspace damping;  ///< old rows times the roots of their gains: hlop's operator on these is ours
+    Subspace damping;  ///< old rows times the roots of their gains: hlop's operator on these, scaled, is ours
     SubspaceOperator explain;
     SubspaceOperator damp;
     std::unique_ptr<Extractor> extractor;
     std::vector<double> energies;  ///< [old rank] c
+    double rest = 0;               ///< c_0; 0 when no direction is outside
     std::size_t measured = 0;      ///< rows whose responses are in moment
+    float weight = 0;              ///< of the last batch in moment and energy
     Array<float> response;         ///< [most rows × measured] of one batch
     Array<float> moment;           ///< [measured × measured] Σ yᵀ y of responses y
     Array<float> energy;           ///< [1] Σ ‖x‖² of the same activity

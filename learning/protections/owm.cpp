@@ -18,7 +18,7 @@ Owm::Owm(const Network& network, const ProtectionSettings& settings)
 }
 
 PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {
-  return task_ == 0 ? nullptr : &parts_[projection]->remove;
+  return effective_rank(projection) == 0 ? nullptr : &parts_[projection]->remove;
 }
 
 void Owm::observe(std::size_t projection, const Presynaptic& activity) {

@@ -15,7 +15,7 @@ class Owm final : public Protection {
  public:
   Owm(const Network& network, const ProtectionSettings& settings);
 
-  void begin_task(std::size_t task) override { task_ = task; }
+  void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
@@ -38,7 +38,6 @@ class Owm final : public Protection {
 
   Backend& backend_;
   OwmSettings settings_;
-  std::size_t task_ = 0;
   Array<float> ones_;                         ///< [1 × most rows]
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

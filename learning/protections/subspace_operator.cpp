@@ -24,7 +24,7 @@ ConstMatrix SubspaceOperator::residual_of(const Presynaptic& x) {
 
 void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {
   const ConstMatrix h = subspace_.old_rows();
-  if (neurons_.linear() && !x.has_events()) {
+  if (neurons_.linear() && !x.has_events() && scale_ == 1) {
     backend_.remove_subspace(h, x, result);
     return;
   }
@@ -36,7 +36,7 @@ void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
   }
   neurons_.respond(y);
-  backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, x, result);
+  backend_.multiply(-scale_, y, Transpose::no, h, Transpose::no, scale_, x, result);
 }
 
 Matrix SubspaceOperator::responses(std::size_t rows, std::size_t cols) {
@@ -53,7 +53,7 @@ void SubspaceOperator::apply_to_gradient(Matrix gradient) {
   const ConstMatrix h = subspace_.old_rows();
   const Matrix y = responses(h.rows, gradient.cols);
   backend_.multiply(1.0F, h, Transpose::no, gradient, Transpose::no, 0.0F, y);
-  backend_.multiply(-1.0F, h, Transpose::yes, y, Transpose::no, 1.0F, gradient);
+  backend_.multiply(-scale_, h, Transpose::yes, y, Transpose::no, scale_, gradient);
 }
 
 }  // namespace orthospike

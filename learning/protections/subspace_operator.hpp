@@ -4,7 +4,7 @@
 
 namespace orthospike {
 
-/// x - q(x h_oldᵀ) h_old of the old rows of a subspace, with the responses q of lateral neurons. The
+/// scale · (x - q(x h_oldᵀ) h_old) of the old rows of a subspace, with the responses q of lateral neurons. The
 /// subspace and the neurons outlive it.
 class SubspaceOperator final : public PresynapticOperator, public LinearPresynapticOperator {
  public:
@@ -13,7 +13,9 @@ class SubspaceOperator final : public PresynapticOperator, public LinearPresynap
   ConstMatrix apply_to_traces(const Presynaptic& traces) override;
   LinearPresynapticOperator* linear() override { return neurons_.linear() ? this : nullptr; }
   void apply_to_gradient(Matrix gradient) override;
-  /// x without its part in the old rows. The same x in a row is computed once, until the next `forget`: often
+  /// 1 until it is set.
+  void set_scale(float scale) { scale_ = scale; }
+  /// x without its part in the old rows, scaled. The same x in a row is computed once, until the next `forget`: often
   /// traces are the activity.
   ConstMatrix residual_of(const Presynaptic& x);
   /// What was computed last is of an earlier batch.
@@ -27,6 +29,7 @@ class SubspaceOperator final : public PresynapticOperator, public LinearPresynap
   Backend& backend_;
   LateralNeurons& neurons_;
   const Subspace& subspace_;
+  float scale_ = 1;
   Array<float> residual_;
   ConstMatrix residual_source_;  ///< whose residual is held; empty between batches
   Array<float> one_;             ///< [1] height of a spike

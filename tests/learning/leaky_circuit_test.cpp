@@ -77,12 +77,7 @@ TEST_CASE("the circuit and the exact form are one protection", "[leaky]") {
     CHECK(circuit.effective_rank(0) == Approx(exact.effective_rank(0)).epsilon(1e-5));
     CHECK(circuit.memory(0) == n * n * sizeof(float));
     // Where nothing was learned nothing is weakened.
-    const std::vector<float> values = random_values(TwoProjections::sizes[1], 3);
-    const auto x = uploaded(backend, values);
-    CHECK(
-        backend.download(
-            circuit.presynaptic_operator(1)->apply_to_traces(x.matrix(1, TwoProjections::sizes[1])).values) ==
-        values);
+    CHECK(circuit.presynaptic_operator(1) == nullptr);
 
     std::vector<float> unit(n * n, 0.0F);
     for (std::size_t i = 0; i < n; ++i) unit[i * n + i] = 1;
