@@ -105,7 +105,7 @@ struct Config {
     float clamp = 10.0F;
   } hebbian;
   struct {
-    float lambda = 0.1F;
+    float lambda = 0.3F;
     std::string form = "exact";
     float learning_rate = 0.0F;
     std::string lateral_neurons = "linear";
