@@ -112,32 +112,35 @@ void LeakyLowrank::grow() {
   }
 }
 
+std::vector<double> LeakyLowrank::sum_responses(Part& part) {
+  const std::size_t rank = part.subspace.rank(), n = part.subspace.presynaptic_size();
+  const std::size_t measured = part.measured;
+  std::vector<double> sum(rank * rank, 0.0);
+  for (std::size_t i = 0; i < rank; ++i)
+    sum[i * rank + i] = i < part.energies.size() ? part.energies[i] : part.rest;
+  if (measured > 0) {
+    const std::vector<float> moment = backend_.download(View<const float>(part.moment.view()));
+    const double energy = backend_.download(View<const float>(part.energy.view()))[0];
+    const double scale = energy == 0 ? 0 : static_cast<double>(n) / energy;
+    double left = energy;
+    for (std::size_t i = 0; i < measured; ++i) {
+      left -= moment[i * measured + i];
+      for (std::size_t j = 0; j < measured; ++j) sum[i * rank + j] += moment[i * measured + j] * scale;
+    }
+    const double rest = measured == n ? 0 : std::max(left, 0.0) * scale / static_cast<double>(n - measured);
+    for (std::size_t i = measured; i < rank; ++i) sum[i * rank + i] += rest;
+    part.rest = rank == n ? 0 : part.rest + rest;
+  }
+  return sum;
+}
+
 void LeakyLowrank::end_task() {
   for (const auto& part : parts_) {
     Subspace& subspace = part->subspace;
     const std::size_t rank = subspace.rank(), n = subspace.presynaptic_size();
     if (rank == 0) continue;
     if (subspace.new_rank() > 0) subspace.orthonormalise_new_rows();
-    std::vector<double> responses(rank * rank, 0.0);
-    for (std::size_t i = 0; i < rank; ++i)
-      responses[i * rank + i] = i < part->energies.size() ? part->energies[i] : part->rest;
-    if (part->measured > 0) {
-      const std::vector<float> moment = backend_.download(View<const float>(part->moment.view()));
-      const double energy = backend_.download(View<const float>(part->energy.view()))[0];
-      const std::size_t measured = part->measured;
-      const double scale = energy == 0 ? 0 : static_cast<double>(n) / energy;
-      double outside = energy;
-      for (std::size_t i = 0; i < measured; ++i) {
-        outside -= moment[i * measured + i];
-        for (std::size_t j = 0; j < measured; ++j)
-          responses[i * rank + j] += moment[i * measured + j] * scale;
-      }
-      const double rest =
-          measured == n ? 0 : std::max(outside, 0.0) * scale / static_cast<double>(n - measured);
-      for (std::size_t i = measured; i < rank; ++i) responses[i * rank + i] += rest;
-      part->rest = rank == n ? 0 : part->rest + rest;
-    }
-    const Eigensystem axes = eigensystem(std::move(responses), rank);
+    const Eigensystem axes = eigensystem(sum_responses(*part), rank);
     const std::vector<float> turn(axes.vectors.begin(), axes.vectors.end());
     Array<float> rotation = backend_.allocate<float>(turn.size());
     backend_.upload(std::span<const float>(turn), rotation.view());
@@ -168,7 +171,8 @@ double LeakyLowrank::effective_rank(std::size_t projection) const {
 
 std::size_t LeakyLowrank::memory(std::size_t projection) const {
   const Part& part = *parts_[projection];
-  return part.subspace.old_rows().values.size() * sizeof(float) + part.energies.size() * sizeof(double);
+  return part.subspace.old_rows().values.size() * sizeof(float) + part.energies.size() * sizeof(double) +
+         sizeof(part.rest);
 }
 
 }  // namespace orthospike

@@ -195,7 +195,7 @@ TEST_CASE("a second task with the same activity needs no more neurons and raises
   show(*backend, *protection, 0, x, silence(x));
   CHECK(protection->subspace(0)->rank() == 3);
   const double once = protection->effective_rank(0);
-  CHECK(protection->memory(0) == 3 * (n * sizeof(float) + sizeof(double)));
+  CHECK(protection->memory(0) == 3 * (n * sizeof(float) + sizeof(double)) + sizeof(double));
   show(*backend, *protection, 1, x, silence(x));
   CHECK(protection->subspace(0)->rank() == 3);
   double expected = 0;
