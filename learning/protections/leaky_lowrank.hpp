@@ -54,8 +54,8 @@ class LeakyLowrank final : public Protection {
   /// ‖x‖² of a batch that the rows of a part leave, in parts of all.
   double unexplained(const Part& part, ConstMatrix x);
   void grow();
-  /// Second moments [rank × rank] of the responses of all rows, summed over finished tasks and this one. Adds what
-  /// the rows leave of this one to c_0.
+  /// Second moments [rank × rank] of the responses of all rows, summed over finished tasks and this one. Adds
+  /// what the rows leave of this one to c_0.
   std::vector<double> sum_responses(Part& part);
   double gain(double energy) const { return energy / (energy + settings_.lambda); }
 

@@ -39,7 +39,7 @@ class Protection {
   virtual void begin_task(std::size_t task) = 0;
   /// Whether its operators are linear, so that sums of gradients and steps can be projected as well as traces.
   virtual bool is_linear() const { return true; }
-  /// Null where nothing is to be changed.
+  /// Null where nothing is to be changed. Once a task has ended it is that of the next.
   virtual PresynapticOperator* presynaptic_operator(std::size_t projection) = 0;
   /// activity [N × n]: see WeightGradient.
   virtual void observe(std::size_t projection, const Presynaptic& activity) = 0;

@@ -15,8 +15,8 @@ class SubspaceOperator final : public PresynapticOperator, public LinearPresynap
   void apply_to_gradient(Matrix gradient) override;
   /// 1 until it is set.
   void set_scale(float scale) { scale_ = scale; }
-  /// x without its part in the old rows, scaled. The same x in a row is computed once, until the next `forget`: often
-  /// traces are the activity.
+  /// x without its part in the old rows, scaled. The same x in a row is computed once, until the next `forget`:
+  /// often traces are the activity.
   ConstMatrix residual_of(const Presynaptic& x);
   /// What was computed last is of an earlier batch.
   void forget() { residual_source_ = {}; }

@@ -109,7 +109,9 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") 
     for (std::size_t p = 0; p < 3; ++p) {
       for (std::size_t k = 1; k < 4; ++k) {
         CHECK(kept.reports[k][p].leak < 0.6 * none.reports[k][p].leak);
-        CHECK(kept.reports[k][p].effective_rank > kept.reports[0][p].effective_rank);
+        // New lateral neurons may find the energy outside less even than it was taken for, which counts less.
+        const std::size_t before = kept.config.find("name = leaky_lowrank") == std::string::npos ? k - 1 : 0;
+        CHECK(kept.reports[k][p].effective_rank > kept.reports[before][p].effective_rank);
         CHECK(kept.reports[k][p].explained_energy > 0.85);
         CHECK(kept.reports[k][p].explained_energy <= 1 + 1e-6);
         CHECK(kept.reports[k][p].memory > 0);

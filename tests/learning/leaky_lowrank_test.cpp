@@ -150,16 +150,31 @@ TEST_CASE("with a small lambda, and hardly anything outside its rows, the low-ra
     TwoProjections at(backend);
     const auto protection = lowrank(
         at,
-        {.lambda = 0.05F, .learning = {}, .neurons = 3, .unexplained = 0, .growth = 3, .growth_batches = 1});
+        {.lambda = 0.025F, .learning = {}, .neurons = 3, .unexplained = 0, .growth = 3, .growth_batches = 1});
+    // lambda is not smaller as what is outside is a difference of sums in float: not 0 but 1e-6 of all.
     const std::vector<float> x = on_axes(400 * batch, n, 3, 1);
     show(backend, *protection, 0, x, silence(x));
     const std::vector<float> h = backend.download(protection->subspace(0)->old_rows().values);
     REQUIRE(h.size() == 3 * n);
-    CHECK(orthonormality_error(h, n) < 1e-5);
     Doubles expected = identity(n);
     add_moment(h, n, -1, expected);
-    CHECK(difference(expected, at.matrix_of(*protection->presynaptic_operator(0), n)) < 0.01);
-    CHECK(protection->effective_rank(0) == Approx(3).epsilon(0.01));
+    CHECK(difference(expected, at.matrix_of(*protection->presynaptic_operator(0), n)) < 5e-3);
+    CHECK(protection->effective_rank(0) == Approx(3).epsilon(0.02));
+  });
+}
+
+TEST_CASE("rows of the low-rank form are made orthonormal, though learning has not come to an end",
+          "[leaky]") {
+  on_each_backend([](Backend& backend) {
+    TwoProjections at(backend);
+    const auto protection = lowrank(
+        at,
+        {.lambda = 0.1F, .learning = {}, .neurons = 7, .unexplained = 0, .growth = 7, .growth_batches = 1});
+    const std::vector<float> x = two_tasks()[0];
+    show(backend, *protection, 0, x, silence(x));
+    const std::vector<float> h = backend.download(protection->subspace(0)->old_rows().values);
+    REQUIRE(h.size() == 7 * n);
+    CHECK(orthonormality_error(h, n) < 1e-5);
   });
 }
 
