@@ -69,7 +69,6 @@ class Experiment {
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
         monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count), config.tasks.count),
-        amplifies_(trainer_.network().projections().size()),
         accuracy_(config.tasks.count),
         file_(folder, config_text(config),
               {.version = version,
@@ -101,7 +100,6 @@ class Experiment {
         train(task, epoch, training_pass(task, epoch), costs);
       if (told_) trainer_.end_task();
       const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
-      warn_of_amplification(task, reports);
       if (plan_.replay) replay(task, costs);
       evaluate(task);
       file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
@@ -122,21 +120,6 @@ class Experiment {
     std::vector<std::string> names;
     for (const Projection& projection : trainer_.network().projections()) names.push_back(projection.name);
     return names;
-  }
-
-  /// Rows h that explain more than all energy are not orthonormal: x - x hᵀ h then adds along some of them what
-  /// it should remove, and in time training diverges. Warns once of each projection.
-  void warn_of_amplification(std::size_t task, const std::vector<ProjectionReport>& reports) {
-    constexpr double rounding = 1e-3;  // of the float sums
-    for (std::size_t p = 0; p < reports.size(); ++p) {
-      if (amplifies_[p] || !(reports[p].explained_energy > 1 + rounding)) continue;
-      amplifies_[p] = true;
-      observer_.warn(fmt::format(
-          "after task {} the subspace rows of {} explain {:.1f} % of its activity's energy: they are not "
-          "orthonormal, and the projection amplifies changes of weights along them; set "
-          "hlop.orthonormalise = true or lower hebbian.learning_rate",
-          task, trainer_.network().projections()[p].name, 100 * reports[p].explained_energy));
-    }
   }
 
   void evaluate(std::size_t after) {
@@ -312,7 +295,6 @@ class Experiment {
   StoredImages test_;
   Trainer trainer_;
   Monitor monitor_;
-  std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so
   AccuracyMatrix accuracy_;
   RunFile file_;
   std::vector<Array<std::uint32_t>> pixel_orders_;  ///< one a task

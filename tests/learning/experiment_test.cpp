@@ -509,29 +509,6 @@ TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   CHECK(observer.evaluations == 3);
 }
 
-TEST_CASE("subspace rows that are not orthonormal any more are warned of, once a projection") {
-  const TemporaryFolder folder;
-  Config config = digits();
-  Silent settled;
-  run_experiment(config, digit_images(), folder.path(), settled);
-  CHECK(settled.warnings.empty());
-
-  const TemporaryFolder other;
-  config.hebbian.learning_rate = {0.3F};
-  Silent observer;
-  const RunRecord amplified = run_experiment(config, digit_images(), other.path(), observer);
-  REQUIRE(amplified.reports[0][1].explained_energy > 1.001);
-  REQUIRE(amplified.reports[3][1].explained_energy > 1.001);
-  const auto warnings_of = [&](std::string_view projection) {
-    return std::ranges::count_if(observer.warnings, [&](const std::string& warning) {
-      return warning.find(projection) != std::string::npos &&
-             warning.find("hlop.orthonormalise") != std::string::npos;
-    });
-  };
-  CHECK(warnings_of("hidden1_to_hidden2") == 1);
-  CHECK(warnings_of("hidden2_to_readout") == 1);
-}
-
 TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
   Config config = digits();
   config.optimiser.learning_rate = 1e30F;
