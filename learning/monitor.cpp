@@ -102,8 +102,8 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
   for (std::size_t p = 0; p < reports.size(); ++p) {
     const Subspace* subspace = trainer_.protection().subspace(p);
     ProjectionReport& report = reports[p];
-    report.orthonormality_error = report.explained_energy = report.mean_angle = report.largest_angle =
-        undefined;
+    report.orthonormality_error = report.largest_eigenvalue = report.explained_energy = report.mean_angle =
+        report.largest_angle = undefined;
     if (subspace != nullptr) report.rank = subspace->rank();
     if (samples_ == 0) continue;
     if (subspace == nullptr) {
@@ -119,6 +119,7 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
         measure_subspace(backend_.download(subspace->rows().values), report.rank,
                          backend_.download(View<const float>(second_moment.view())), n);
     report.orthonormality_error = quality.orthonormality_error;
+    report.largest_eigenvalue = quality.largest_eigenvalue;
     report.explained_energy = quality.explained_energy;
     report.mean_angle = quality.mean_angle;
     report.largest_angle = quality.largest_angle;

@@ -10,6 +10,7 @@ namespace orthospike {
 struct ProjectionReport {
   std::size_t rank = 0;
   double orthonormality_error = 0;  ///< see SubspaceQuality; the sample is that of all tasks so far
+  double largest_eigenvalue = 0;
   /// ‖x hᵀ h‖² / ‖x‖² of the sample x and subspace rows h; without rows the part of its energy that the
   /// protection takes, 1 - x·P(x) / ‖x‖², which is the same for orthonormal rows. NaN without protection.
   double explained_energy = 0;

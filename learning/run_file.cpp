@@ -79,6 +79,8 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   file_.add<std::uint32_t>("/subspace/rank", by_projection, 0);
   file_.add_attribute("/subspace/rank", "definition", std::string("subspace neurons after each task"));
   add_measure(file_, "/subspace/orthonormality_error", by_projection, "Frobenius norm of H Hᵀ - I");
+  add_measure(file_, "/subspace/largest_eigenvalue", by_projection,
+              "of H Hᵀ: 1 when the rows are orthonormal, above 2 X - X Hᵀ H amplifies");
   add_measure(file_, "/subspace/explained_energy", by_projection,
               "‖X Hᵀ H‖² / ‖X‖², X: kept samples of presynaptic activity of all tasks so far");
   add_measure(file_, "/subspace/mean_angle", by_projection,
@@ -95,8 +97,8 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
       "directions that the protection takes from later changes, each counted by the part that is taken");
   add_measure(file_, "/subspace/memory", by_projection,
               "what the protection keeps of finished tasks, without buffers", "byte");
-  for (const char* object : {"rank", "orthonormality_error", "explained_energy", "mean_angle",
-                             "largest_angle", "leak", "effective_rank", "memory"}) {
+  for (const char* object : {"rank", "orthonormality_error", "largest_eigenvalue", "explained_energy",
+                             "mean_angle", "largest_angle", "leak", "effective_rank", "memory"}) {
     file_.add_attribute(fmt::format("/subspace/{}", object), "projections", projections);
   }
 
@@ -163,6 +165,7 @@ void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& 
   for (const ProjectionReport& report : projections) ranks.push_back(static_cast<std::uint32_t>(report.rank));
   file_.write_rows<std::uint32_t>("/subspace/rank", task - 1, ranks);
   write_column("/subspace/orthonormality_error", &ProjectionReport::orthonormality_error);
+  write_column("/subspace/largest_eigenvalue", &ProjectionReport::largest_eigenvalue);
   write_column("/subspace/explained_energy", &ProjectionReport::explained_energy);
   write_column("/subspace/mean_angle", &ProjectionReport::mean_angle);
   write_column("/subspace/largest_angle", &ProjectionReport::largest_angle);
@@ -248,6 +251,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
   const auto read_if_present = [&](const std::string& object) {
     return file.exists(object) ? read(object, T * P, double{}) : std::vector<double>(T * P, not_measured);
   };
+  const auto largest_eigenvalue = read_if_present("/subspace/largest_eigenvalue");
   const auto effective_rank = read_if_present("/subspace/effective_rank");
   const auto memory = read_if_present("/subspace/memory");
   if (file.exists("/boundaries/detected"))
@@ -264,6 +268,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
     for (std::size_t at = k * P; at < (k + 1) * P; ++at) {
       reports.push_back({.rank = ranks[at],
                          .orthonormality_error = orthonormality[at],
+                         .largest_eigenvalue = largest_eigenvalue[at],
                          .explained_energy = energy[at],
                          .mean_angle = mean_angle[at],
                          .largest_angle = largest_angle[at],

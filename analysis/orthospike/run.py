@@ -16,8 +16,8 @@ PARTIAL_NAME = "run.partial.h5"
 
 CURVES = ["task", "epoch", "batch", "loss", "accuracy"]
 SUBSPACE = ["rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"]
-#: Files of earlier versions lack these.
-PROTECTION = ["effective_rank", "memory"]
+#: Measures that files of earlier versions lack.
+SUBSPACE_ADDED = ["largest_eigenvalue", "effective_rank", "memory"]
 COSTS = [
     "training_batches",
     "training_samples",
@@ -183,7 +183,7 @@ def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
     projections = [_plain(name) for name in group["rank"].attrs["projections"]]
     rows = pd.MultiIndex.from_product([tasks_done, projections], names=["task", "projection"])
     measures = {name: group[name][: len(tasks_done)].ravel() for name in SUBSPACE}
-    for name in PROTECTION:
+    for name in SUBSPACE_ADDED:
         measures[name] = group[name][: len(tasks_done)].ravel() if name in group else np.nan
     return pd.DataFrame(measures, index=rows).reset_index()
 

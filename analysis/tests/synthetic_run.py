@@ -81,7 +81,7 @@ def write(path, *, tasks_done=3, killed=False):
     _described(boundaries, "updates with which a task seemed to begin")
 
     _measure(file, "subspace/rank", RANK, tasks_done, "subspace neurons", dtype=np.uint32)
-    for name in ("orthonormality_error", "explained_energy"):
+    for name in ("orthonormality_error", "largest_eigenvalue", "explained_energy"):
         _measure(file, f"subspace/{name}", np.array(RANK) / 100, tasks_done, name)
     for name in ("mean_angle", "largest_angle"):
         _measure(file, f"subspace/{name}", np.array(RANK) / 2, tasks_done, name, "degree")

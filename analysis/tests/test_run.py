@@ -67,6 +67,7 @@ def test_subspace_has_a_row_for_each_task_and_projection(run):
         "mean_angle",
         "largest_angle",
         "leak",
+        "largest_eigenvalue",
         "effective_rank",
         "memory",
     ]
@@ -79,6 +80,7 @@ def test_subspace_has_a_row_for_each_task_and_projection(run):
         "mean_angle": 25,
         "largest_angle": 25,
         "leak": 0.01,
+        "largest_eigenvalue": 0.5,
         "effective_rank": 12.5,
         "memory": 400,
     }
@@ -232,7 +234,7 @@ def test_a_run_that_lacks_something_is_refused(finished_file, missing):
         open_run(finished_file)
 
 
-def test_a_run_of_an_earlier_version_lacks_what_protections_keep(finished_file):
+def test_a_run_of_an_earlier_version_lacks_measures_added_since(finished_file):
     with h5py.File(finished_file, "r+") as file:
         del file["subspace/effective_rank"]
     run = open_run(finished_file)

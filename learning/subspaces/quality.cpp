@@ -20,6 +20,13 @@ void require_success(lapack_int status) {
     throw EnvironmentError("the quality of a subspace cannot be measured: its numbers are not finite");
 }
 
+double largest_eigenvalue(std::vector<float> symmetric, std::size_t n) {
+  const auto size = static_cast<lapack_int>(n);
+  std::vector<float> ascending(n);
+  require_success(LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'N', 'U', size, symmetric.data(), size, ascending.data()));
+  return ascending.back();
+}
+
 /// Cosines of the principal angles: singular values of (orthonormal basis of rows of h) · (leading
 /// eigenvectors)ᵀ.
 std::vector<float> principal_cosines(std::span<const float> h, std::size_t rank,
@@ -53,7 +60,10 @@ SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
                                  std::span<const float> second_moment, std::size_t n) {
   if (rank == 0) {
     const double undefined = std::numeric_limits<double>::quiet_NaN();
-    return {.orthonormality_error = undefined, .mean_angle = undefined, .largest_angle = undefined};
+    return {.orthonormality_error = undefined,
+            .largest_eigenvalue = undefined,
+            .mean_angle = undefined,
+            .largest_angle = undefined};
   }
   if (!std::ranges::all_of(second_moment, [](float value) { return std::isfinite(value); }))
     require_success(1);
@@ -82,6 +92,7 @@ SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
   for (std::size_t i = 0; i < n; ++i) energy += second_moment[i * n + i];
   quality.orthonormality_error = std::sqrt(error);
   quality.explained_energy = explained / energy;
+  quality.largest_eigenvalue = largest_eigenvalue(std::move(gram), rank);
 
   for (const float cosine : principal_cosines(h, rank, second_moment, n)) {
     const double angle =

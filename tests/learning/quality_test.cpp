@@ -16,6 +16,7 @@ const std::vector<float> diagonal = {4, 0, 0, 0, 2, 0, 0, 0, 1};
 TEST_CASE("the leading axes explain their share and lie in the leading eigenspace") {
   const SubspaceQuality quality = measure_subspace(std::vector<float>{1, 0, 0, 0, 1, 0}, 2, diagonal, 3);
   CHECK(quality.orthonormality_error == Approx(0).margin(1e-6));
+  CHECK(quality.largest_eigenvalue == Approx(1));
   CHECK(quality.explained_energy == Approx(6.0 / 7.0));
   CHECK(quality.largest_angle == Approx(0).margin(0.1));
 }
@@ -32,12 +33,14 @@ TEST_CASE("rows that are not orthonormal are reported, angles are those of their
   const SubspaceQuality quality = measure_subspace(std::vector<float>{2, 0, 0, 1, 1, 0}, 2, diagonal, 3);
   // h hᵀ - I = {{3, 2}, {2, 1}}
   CHECK(quality.orthonormality_error == Approx(std::sqrt(9.0 + 4 + 4 + 1)));
+  CHECK(quality.largest_eigenvalue == Approx(3 + std::sqrt(5.0)));
   CHECK(quality.largest_angle == Approx(0).margin(0.1));
 }
 
 TEST_CASE("rank 0 has no angles, numbers that are not finite are refused") {
   const SubspaceQuality nothing = measure_subspace({}, 0, diagonal, 3);
   CHECK(nothing.explained_energy == 0);
+  CHECK(std::isnan(nothing.largest_eigenvalue));
   CHECK(std::isnan(nothing.largest_angle));
   std::vector<float> broken = diagonal;
   broken[4] = std::numeric_limits<float>::quiet_NaN();
