@@ -69,6 +69,7 @@ class Experiment {
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
         monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count), config.tasks.count),
+        amplifies_(trainer_.network().projections().size()),
         accuracy_(config.tasks.count),
         file_(folder, config_text(config),
               {.version = version,
@@ -100,6 +101,7 @@ class Experiment {
         train(task, epoch, training_pass(task, epoch), costs);
       if (told_) trainer_.end_task();
       const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
+      if (task < config_.tasks.count) warn_of_amplification(task, reports);
       if (plan_.replay) replay(task, costs);
       evaluate(task);
       file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
@@ -120,6 +122,20 @@ class Experiment {
     std::vector<std::string> names;
     for (const Projection& projection : trainer_.network().projections()) names.push_back(projection.name);
     return names;
+  }
+
+  /// Where rows h are far from orthonormal, x - x hᵀ h enlarges what it should remove: with every task's rows more,
+  /// until training diverges. Warns once of each projection.
+  void warn_of_amplification(std::size_t task, const std::vector<ProjectionReport>& reports) {
+    for (std::size_t p = 0; p < reports.size(); ++p) {
+      if (amplifies_[p] || !(reports[p].largest_eigenvalue > 2)) continue;
+      amplifies_[p] = true;
+      observer_.warn(
+          fmt::format("after task {} the subspace rows H of {} are far from orthonormal (largest "
+                      "eigenvalue of HHᵀ {:.1f}): the projection amplifies some changes of weights; "
+                      "set hlop.orthonormalise = true or lower hebbian.learning_rate",
+                      task, trainer_.network().projections()[p].name, reports[p].largest_eigenvalue));
+    }
   }
 
   void evaluate(std::size_t after) {
@@ -295,6 +311,7 @@ class Experiment {
   StoredImages test_;
   Trainer trainer_;
   Monitor monitor_;
+  std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so
   AccuracyMatrix accuracy_;
   RunFile file_;
   std::vector<Array<std::uint32_t>> pixel_orders_;  ///< one a task

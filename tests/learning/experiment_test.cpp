@@ -509,6 +509,32 @@ TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   CHECK(observer.evaluations == 3);
 }
 
+TEST_CASE("rows that make the projection amplify are warned of, once a projection, while tasks remain") {
+  const auto amplifying = [](const RunRecord& record, std::size_t p, std::size_t tasks) {
+    return std::ranges::any_of(std::span(record.reports).first(tasks),
+                               [p](const auto& reports) { return reports[p].largest_eigenvalue > 2; });
+  };
+  Config config = digits();
+  std::size_t expected = 0;
+  for (const float rate : {0.01F, 0.3F}) {
+    CAPTURE(rate);
+    config.hebbian.learning_rate = {rate};
+    const TemporaryFolder folder;
+    Silent observer;
+    const RunRecord record = run_experiment(config, digit_images(), folder.path(), observer);
+    for (std::size_t p = 0; p < record.projections.size(); ++p) {
+      const auto warnings = std::ranges::count_if(observer.warnings, [&](const std::string& warning) {
+        return warning.find(record.projections[p]) != std::string::npos &&
+               warning.find("hlop.orthonormalise") != std::string::npos;
+      });
+      CHECK(warnings == (amplifying(record, p, config.tasks.count - 1) ? 1 : 0));
+      expected += static_cast<std::size_t>(warnings);
+    }
+    if (rate == 0.01F) CHECK(observer.warnings.empty());
+  }
+  CHECK(expected > 0);
+}
+
 TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
   Config config = digits();
   config.optimiser.learning_rate = 1e30F;
