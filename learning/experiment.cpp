@@ -124,8 +124,8 @@ class Experiment {
     return names;
   }
 
-  /// Where rows h are far from orthonormal, x - x hᵀ h enlarges what it should remove: with every task's rows more,
-  /// until training diverges. Warns once of each projection.
+  /// Where h hᵀ has an eigenvalue above 2, x - x hᵀ h enlarges what it should remove, and in time training diverges.
+  /// Warns once of each projection.
   void warn_of_amplification(std::size_t task, const std::vector<ProjectionReport>& reports) {
     for (std::size_t p = 0; p < reports.size(); ++p) {
       if (amplifies_[p] || !(reports[p].largest_eigenvalue > 2)) continue;

@@ -515,7 +515,7 @@ TEST_CASE("rows that make the projection amplify are warned of, once a projectio
                                [p](const auto& reports) { return reports[p].largest_eigenvalue > 2; });
   };
   Config config = digits();
-  std::size_t expected = 0;
+  std::size_t warned = 0;
   for (const float rate : {0.01F, 0.3F}) {
     CAPTURE(rate);
     config.hebbian.learning_rate = {rate};
@@ -528,11 +528,11 @@ TEST_CASE("rows that make the projection amplify are warned of, once a projectio
                warning.find("hlop.orthonormalise") != std::string::npos;
       });
       CHECK(warnings == (amplifying(record, p, config.tasks.count - 1) ? 1 : 0));
-      expected += static_cast<std::size_t>(warnings);
+      warned += static_cast<std::size_t>(warnings);
     }
     if (rate == 0.01F) CHECK(observer.warnings.empty());
   }
-  CHECK(expected > 0);
+  CHECK(warned > 0);
 }
 
 TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
