@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
-#include <thread>
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/instruction_set.hpp"
+#include "kernels/cpu/processors.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/error.hpp"
 #include "kernels/reference/reference_backend.hpp"
@@ -49,8 +51,9 @@ std::unique_ptr<Backend> make_backend(const std::string& name, int threads, cons
     if (auto cuda = cuda_if_usable(warn)) return cuda;
   }
   if (name == "auto" || name == "cpu") {
-    const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-    return std::make_unique<CpuBackend>(threads == 0 ? cores : threads);
+    if (warn) std::ranges::for_each(slow_libraries(), warn);
+    const int processors = usable_processors();
+    return std::make_unique<CpuBackend>(threads == 0 ? processors : std::min(threads, processors));
   }
   if (name == "reference") return std::make_unique<ReferenceBackend>();
   if (name == "cuda") return make_cuda_backend(0);

@@ -197,7 +197,9 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.run.device; }),
       integer_key(
           "run.threads", 0, 1024, "threads",
-          "Threads of the cpu device; 0 uses all cores. Results do not depend on it.",
+          "Most threads that the cpu device may use; 0: one for each processor the process may use. Fewer "
+          "run while "
+          "other programs keep the processors busy. Results do not depend on it.",
           [](auto& c) -> auto& { return c.run.threads; }),
       text_key(
           "data.name", "Data set to look for: a folder of IDX files such as mnist or fashion-mnist.",

@@ -57,7 +57,7 @@ HWY_EXPORT(follow_moments);
 void CpuBackend::do_adam_step(const AdamStep& step, View<float> mean, View<float> square,
                               View<float> gradient) {
   for_each_range(
-      gradient.size(), elementwise_piece, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+      pool_, gradient.size(), elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
         HWY_DYNAMIC_DISPATCH(follow_moments)
         (step, mean.address() + first, square.address() + first, gradient.address() + first, last - first);
       });

@@ -6,11 +6,12 @@
 
 #include <bit>
 
+#include "kernels/cpu/gemm.hpp"
+
 namespace orthospike {
 
-CpuBackend::CpuBackend(int threads) : threads_(threads) {
-  // BLAS runs inside our own parallel loops; a second pool of threads below them would oversubscribe the
-  // cores.
+CpuBackend::CpuBackend(int threads) : pool_(threads) {
+  // For what calls BLAS and LAPACK on this thread; threads of their own would disturb the pool's.
   openblas_set_num_threads(1);
 }
 
@@ -18,7 +19,8 @@ std::string CpuBackend::device() const {
   // The lowest set bit among the supported targets is the best one.
   const auto supported = static_cast<std::uint64_t>(hwy::SupportedTargets());
   const auto best = static_cast<std::int64_t>(std::uint64_t{1} << std::countr_zero(supported));
-  return fmt::format("cpu ({} SIMD, OpenBLAS {})", hwy::TargetName(best), openblas_get_corename());
+  return fmt::format("cpu ({} SIMD, {} {}, OpenBLAS {})", hwy::TargetName(best), gemm_library(),
+                     name_of(gemm_instruction_set()), openblas_get_corename());
 }
 
 Matrix CpuBackend::scratch(std::size_t rows, std::size_t cols) {

@@ -5,7 +5,7 @@
 
 namespace orthospike {
 
-/// The fast host back end: OpenMP for threads, Highway for SIMD chosen at run time, CBLAS for dense products.
+/// The fast host back end: a pool of threads, Highway for SIMD chosen at run time, CBLAS for dense products.
 ///
 /// Work is cut into pieces by shape, never by the number of threads, and no sum crosses pieces in an order
 /// that depends on it: results are the same bits with any number of threads. BLAS itself runs serially inside
@@ -17,7 +17,7 @@ class CpuBackend final : public HostBackend {
 
   std::string name() const override { return "cpu"; }
   std::string device() const override;
-  int threads() const override { return threads_; }
+  int threads() const override { return pool_.most(); }
   std::unique_ptr<SpikeIndex> make_spike_index() override { return std::make_unique<CpuSpikeIndex>(); }
 
  private:
@@ -70,11 +70,11 @@ class CpuBackend final : public HostBackend {
   /// The index that spikes bring along, or one that lasts until the next call; up to date.
   CpuSpikeIndex& index_of(const ConstSpikes& spikes);
   /// sums [rows × targets] ← scale · Σ over events of a row of weights[event, :] + beta · sums
-  void sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta, Matrix sums) const;
+  void sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta, Matrix sums);
   /// Memory for intermediate results of one operation, kept from call to call.
   Matrix scratch(std::size_t rows, std::size_t cols);
 
-  int threads_;
+  ThreadPool pool_;
   Array<float> scratch_;
   CpuSpikeIndex own_index_;  ///< of spikes that bring none
 };

@@ -135,12 +135,12 @@ std::size_t rows_per_piece(const EventRows& events) {
 CpuSpikeIndex& CpuBackend::index_of(const ConstSpikes& spikes) {
   if (spikes.index == nullptr) own_index_.spikes_changed(1);
   CpuSpikeIndex& index = spikes.index == nullptr ? own_index_ : static_cast<CpuSpikeIndex&>(*spikes.index);
-  index.update(spikes, threads_);
+  index.update(spikes, pool_);
   return index;
 }
 
 void CpuBackend::sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta,
-                            Matrix sums) const {
+                            Matrix sums) {
   const std::size_t chunk = rows_per_piece(events);
   // Pieces of the same pass are neighbours: at a time threads work on few passes, whose weights stay in their
   // caches. Wide passes come first.
@@ -150,7 +150,7 @@ void CpuBackend::sum_events(const EventRows& events, ConstMatrix weights, float 
     target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
   }
   const std::size_t chunks = (events.rows + chunk - 1) / chunk;
-  for_each_uneven_piece(passes.size() * chunks, threads_, [&](std::size_t piece) {
+  pool_.for_each(passes.size() * chunks, [&](std::size_t piece) {
     const std::size_t first = piece % chunks * chunk;
     HWY_DYNAMIC_DISPATCH(sum_pass)
     (events, weights, passes[piece / chunks], first, std::min(first + chunk, events.rows), scale, beta, sums);

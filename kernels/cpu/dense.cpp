@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 namespace orthospike {
-
-namespace {
-
-CBLAS_TRANSPOSE blas(Transpose transpose) {
-  return transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
-}
-
-}  // namespace
 
 void CpuBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, ConstMatrix b,
                              Transpose transpose_b, float beta, ConstMatrix addend, Matrix c) {
@@ -27,25 +20,26 @@ void CpuBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, 
     }
     const float* a_block = a.address() + (transpose_a == Transpose::no ? row * a.cols : row);
     const float* b_block = b.address() + (transpose_b == Transpose::no ? col : col * b.cols);
-    cblas_sgemm(CblasRowMajor, blas(transpose_a), blas(transpose_b), static_cast<int>(rows),
-                static_cast<int>(cols), static_cast<int>(inner), alpha, a_block, static_cast<int>(a.cols),
-                b_block, static_cast<int>(b.cols), beta, c_block, static_cast<int>(c.cols));
+    gemm(rows, cols, inner, alpha, {a_block, a.cols, transpose_a}, {b_block, b.cols, transpose_b}, beta,
+         c_block, c.cols);
   };
 
-  const std::size_t length = std::max(c.rows, c.cols);
-  const std::size_t strip = strip_length(length, c.rows * c.cols * inner);
-  for_each_range(length, strip, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
-    if (c.rows >= c.cols) {
-      block(first, last - first, 0, c.cols);
-    } else {
-      block(0, c.rows, first, last - first);
-    }
-  });
+  const std::size_t pieces = product_pieces(c.rows * c.cols * inner);
+  const bool of_rows = c.rows >= pieces * fewest_rows(transpose_b) || c.rows >= c.cols;
+  const std::size_t length = of_rows ? c.rows : c.cols;
+  for_each_range(pool_, length, (length + pieces - 1) / pieces,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   if (of_rows) {
+                     block(first, last - first, 0, c.cols);
+                   } else {
+                     block(0, c.rows, first, last - first);
+                   }
+                 });
 }
 
 void CpuBackend::do_transpose(ConstMatrix a, Matrix b) {
   const std::size_t columns = std::max<std::size_t>(1, elementwise_piece / a.rows);
-  for_each_range(a.cols, columns, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+  for_each_range(pool_, a.cols, columns, [&](std::size_t, std::size_t first, std::size_t last) {
     cblas_somatcopy(CblasRowMajor, CblasTrans, static_cast<int>(a.rows), static_cast<int>(last - first), 1.0F,
                     a.address() + first, static_cast<int>(a.cols), b.address() + first * a.rows,
                     static_cast<int>(a.rows));
@@ -53,26 +47,23 @@ void CpuBackend::do_transpose(ConstMatrix a, Matrix b) {
 }
 
 void CpuBackend::do_add(float alpha, View<const float> x, float beta, View<float> y) {
-  for_each_range(y.size(), elementwise_piece, threads_,
-                 [&](std::size_t, std::size_t first, std::size_t last) {
-                   cblas_saxpby(static_cast<int>(last - first), alpha, x.address() + first, 1, beta,
-                                y.address() + first, 1);
-                 });
+  for_each_range(pool_, y.size(), elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
+    cblas_saxpby(static_cast<int>(last - first), alpha, x.address() + first, 1, beta, y.address() + first, 1);
+  });
 }
 
 void CpuBackend::do_sign(float scale, View<const float> x, View<float> y) {
-  for_each_range(y.size(), elementwise_piece, threads_,
-                 [&](std::size_t, std::size_t first, std::size_t last) {
-                   for (std::size_t i = first; i < last; ++i) {
-                     const float value = x.address()[i];
-                     y.address()[i] = scale * static_cast<float>((value > 0.0F) - (value < 0.0F));
-                   }
-                 });
+  for_each_range(pool_, y.size(), elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) {
+      const float value = x.address()[i];
+      y.address()[i] = scale * static_cast<float>((value > 0.0F) - (value < 0.0F));
+    }
+  });
 }
 
 void CpuBackend::do_modulate(ConstMatrix factor, Matrix x) {
   const std::size_t rows = std::max<std::size_t>(1, elementwise_piece / x.cols);
-  for_each_range(x.rows, rows, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+  for_each_range(pool_, x.rows, rows, [&](std::size_t, std::size_t first, std::size_t last) {
     for (std::size_t row = first; row < last; ++row) {
       float* const to = x.address() + row * x.cols;
       const float* const by = factor.address() + row * factor.cols;
@@ -86,7 +77,7 @@ void CpuBackend::do_modulate(ConstMatrix factor, Matrix x) {
 }
 
 void CpuBackend::do_raise_to(float bound, View<float> values) {
-  for_each_range(values.size(), elementwise_piece, threads_,
+  for_each_range(pool_, values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t i = first; i < last; ++i)
                      values.address()[i] = std::max(values.address()[i], bound);

@@ -14,7 +14,7 @@ void CpuBackend::do_encode_images(View<const std::uint8_t> images, View<const st
   }
   const std::size_t pixels = pixel_order.size();
   constexpr std::size_t rows_per_piece = 16;
-  for_each_range(samples.size(), rows_per_piece, threads_,
+  for_each_range(pool_, samples.size(), rows_per_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t b = first; b < last; ++b) {
                      const std::uint8_t* image = images.address() + samples.address()[b] * pixels;

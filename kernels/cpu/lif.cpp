@@ -224,7 +224,7 @@ void CpuBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_rest, Co
                    .currents = currents.address(),
                    .state = state,
                    .outputs = outputs};
-  for_each_range(batch, samples_per_piece(neurons * steps), threads_,
+  for_each_range(pool_, batch, samples_per_piece(neurons * steps),
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t b = first; b < last; ++b) HWY_DYNAMIC_DISPATCH(lif_sample)(run, b);
                  });
@@ -243,7 +243,7 @@ void CpuBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivat
                            .output_error = output_error.address(),
                            .later = later,
                            .current_error = current_error.address()};
-  for_each_range(size, elements_per_piece(steps), threads_,
+  for_each_range(pool_, size, elements_per_piece(steps),
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    HWY_DYNAMIC_DISPATCH(lif_backward_range)(run, first, last);
                  });

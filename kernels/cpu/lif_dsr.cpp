@@ -163,7 +163,7 @@ void CpuBackend::do_lif_dsr(const LifDsr& neuron, View<const float> threshold, s
                       .step_stride = currents.rows == batch ? 0 : batch * neurons,
                       .currents = currents.address(),
                       .outputs = outputs};
-  for_each_range(batch, samples_per_piece(neurons * steps), threads_,
+  for_each_range(pool_, batch, samples_per_piece(neurons * steps),
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t b = first; b < last; ++b) HWY_DYNAMIC_DISPATCH(lif_dsr_sample)(run, b);
                  });
@@ -176,11 +176,10 @@ void CpuBackend::do_lif_dsr_backward(const LifDsr& neuron, View<const float> thr
   const float factor = scale / neuron.tau;
   const std::size_t size = gradient.values.size();
   std::vector<double> sums((size + elementwise_piece - 1) / elementwise_piece);
-  for_each_range(
-      size, elementwise_piece, threads_, [&](std::size_t piece, std::size_t first, std::size_t last) {
-        sums[piece] = HWY_DYNAMIC_DISPATCH(mask_gradient)(average_current.address() + first, saturation,
-                                                          factor, gradient.address() + first, last - first);
-      });
+  for_each_range(pool_, size, elementwise_piece, [&](std::size_t piece, std::size_t first, std::size_t last) {
+    sums[piece] = HWY_DYNAMIC_DISPATCH(mask_gradient)(average_current.address() + first, saturation, factor,
+                                                      gradient.address() + first, last - first);
+  });
   threshold_gradient.address()[0] =
       neuron.dt * scale * static_cast<float>(std::accumulate(sums.begin(), sums.end(), 0.0));
 }

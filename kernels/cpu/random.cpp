@@ -4,7 +4,7 @@
 namespace orthospike {
 
 void CpuBackend::do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) {
-  for_each_range(values.size(), elementwise_piece, threads_,
+  for_each_range(pool_, values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t i = first; i < last; i += 4) {
                      const RandomBlock block = random_block(key, i / 4);
@@ -16,7 +16,7 @@ void CpuBackend::do_fill_uniform(View<float> values, float low, float high, cons
 }
 
 void CpuBackend::do_fill_normal(View<float> values, const RandomKey& key) {
-  for_each_range(values.size(), elementwise_piece, threads_,
+  for_each_range(pool_, values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    for (std::size_t i = first; i < last; i += 2) {
                      const RandomBlock block = random_block(key, i / 2);

@@ -20,7 +20,7 @@ CpuSpikeIndex::Parts::Parts(std::size_t steps, std::size_t batch) : steps(steps)
   window = (steps + windows - 1) / windows;
 }
 
-void CpuSpikeIndex::update(const ConstSpikes& spikes, int threads) {
+void CpuSpikeIndex::update(const ConstSpikes& spikes, ThreadPool& pool) {
   if (up_to_date_) return;
   const std::uint32_t* const counts = spikes.counts.address();
   neurons_of_row_ = {.indices = spikes.indices.address(),
@@ -31,7 +31,7 @@ void CpuSpikeIndex::update(const ConstSpikes& spikes, int threads) {
                      .events = std::accumulate(counts, counts + spikes.rows, std::size_t{0})};
   neurons_ = spikes.neurons;
   groups_ = 0;
-  if (steps_ > 1) find_groups(spikes, threads);
+  if (steps_ > 1) find_groups(spikes, pool);
   const std::size_t additions =
       groups_ > 0 ? groups_ + neurons_of_group_.events + groups_of_row_.events : neurons_of_row_.events;
   relative_cost_ = static_cast<double>(additions) / static_cast<double>(spikes.rows * spikes.neurons);
@@ -39,7 +39,7 @@ void CpuSpikeIndex::update(const ConstSpikes& spikes, int threads) {
   has_neurons_ = false;
 }
 
-void CpuSpikeIndex::find_groups(const ConstSpikes& spikes, int threads) {
+void CpuSpikeIndex::find_groups(const ConstSpikes& spikes, ThreadPool& pool) {
   // Sums of groups go through memory, and the lists have to be made: groups pay from some saving on, of which
   // a few parts give an idea.
   constexpr double worthwhile = 0.75;
@@ -59,7 +59,7 @@ void CpuSpikeIndex::find_groups(const ConstSpikes& spikes, int threads) {
 
   const std::size_t piece = std::max<std::size_t>(1, elementwise_piece / spikes.neurons);
   const auto for_each_part = [&](const auto& work) {
-    for_each_range(parts.count(), piece, threads, [&](std::size_t, std::size_t first, std::size_t last) {
+    for_each_range(pool, parts.count(), piece, [&](std::size_t, std::size_t first, std::size_t last) {
       for (std::size_t part = first; part < last; ++part) work(part);
     });
   };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "kernels/cpu/thread_pool.hpp"
 
 namespace orthospike {
 
@@ -34,7 +35,7 @@ class CpuSpikeIndex final : public SpikeIndex {
     up_to_date_ = false;
   }
   /// Finds the groups if the spikes changed.
-  void update(const ConstSpikes& spikes, int threads);
+  void update(const ConstSpikes& spikes, ThreadPool& pool);
 
   /// Share of a dense product's additions that one along the events takes.
   double relative_cost() const { return relative_cost_; }
@@ -79,7 +80,7 @@ class CpuSpikeIndex final : public SpikeIndex {
     unsigned spikes() const { return static_cast<unsigned>(std::popcount(steps)); }
   };
 
-  void find_groups(const ConstSpikes& spikes, int threads);
+  void find_groups(const ConstSpikes& spikes, ThreadPool& pool);
   void find_trains(const ConstSpikes& spikes, const Parts& parts, std::size_t part);
   void list_groups(const Parts& parts, std::size_t part, std::size_t first_group, std::size_t first_event);
 

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/parallel.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -168,12 +169,22 @@ void CpuBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residua
     return;
   }
   const Matrix response = scratch(x.rows, h.rows);
-  do_multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, response, response);
-  do_multiply(-1.0F, response, Transpose::no, h, Transpose::no, 1.0F, x, residual);
+  const std::size_t pieces = product_pieces(2 * x.rows * h.rows * x.cols);
+  const std::size_t strip = std::max(fewest_rows(Transpose::yes), (x.rows + pieces - 1) / pieces);
+  for_each_range(pool_, x.rows, strip, [&](std::size_t, std::size_t first, std::size_t last) {
+    const std::size_t rows = last - first;
+    const Matrix of_strip = response.row_range(first, rows);
+    const float* const from = x.row_range(first, rows).address();
+    float* const to = residual.row_range(first, rows).address();
+    gemm(rows, h.rows, h.cols, 1.0F, {from, x.cols}, {h.address(), h.cols, Transpose::yes}, 0.0F,
+         of_strip.address(), h.rows);
+    if (from != to) std::copy_n(from, rows * x.cols, to);
+    gemm(rows, h.cols, h.rows, -1.0F, {of_strip.address(), h.rows}, {h.address(), h.cols}, 1.0F, to, h.cols);
+  });
 }
 
 void CpuBackend::do_quantise(float scale, std::size_t levels, View<float> values) {
-  for_each_range(values.size(), elementwise_piece, threads_,
+  for_each_range(pool_, values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    HWY_DYNAMIC_DISPATCH(quantise_values)
                    (scale, static_cast<float>(levels), values.address() + first, last - first);
@@ -183,7 +194,7 @@ void CpuBackend::do_quantise(float scale, std::size_t levels, View<float> values
 void CpuBackend::do_spike_signed(float scale, std::size_t steps, View<float> values,
                                  View<std::uint32_t> spikes) {
   const std::size_t piece = std::max<std::size_t>(1, elementwise_piece / steps);
-  for_each_range(values.size(), piece, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
+  for_each_range(pool_, values.size(), piece, [&](std::size_t, std::size_t first, std::size_t last) {
     HWY_DYNAMIC_DISPATCH(spike_values)
     (scale, steps, values.address() + first, spikes.address() + first, last - first);
   });
@@ -195,7 +206,7 @@ void CpuBackend::do_settle_by_spikes(float height, std::size_t sweeps, ConstMatr
   float* const inverse_heights = scratch(1, n).address();
   for (std::size_t i = 0; i < n; ++i)
     inverse_heights[i] = 1.0F / (height * (1.0F + inhibition.address()[i * n + i]));
-  for_each_uneven_piece(potential.rows, threads_, [&](std::size_t row) {
+  pool_.for_each(potential.rows, [&](std::size_t row) {
     HWY_DYNAMIC_DISPATCH(settle_row)
     (height, sweeps, inhibition.address(), inverse_heights, n, potential.address() + row * n,
      activity.address() + row * n);
@@ -204,7 +215,7 @@ void CpuBackend::do_settle_by_spikes(float height, std::size_t sweeps, ConstMatr
 
 void CpuBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix correlation, Matrix velocity,
                                  Matrix h) {
-  for_each_range(h.values.size(), elementwise_piece, threads_,
+  for_each_range(pool_, h.values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
                    follow(step, correlation.address(), velocity, h, first, last);
                  });
@@ -216,12 +227,11 @@ void CpuBackend::do_hebbian_step(const HebbianStep& step, ConstMatrix response, 
                                  Matrix velocity, Matrix h) {
   const std::size_t n = h.cols;
   const Matrix correlation = scratch(h.rows, n);
-  const std::size_t strip = strip_length(h.rows, response.rows * h.rows * n);
-  for_each_range(h.rows, strip, threads_, [&](std::size_t, std::size_t first, std::size_t last) {
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, static_cast<int>(last - first), static_cast<int>(n),
-                static_cast<int>(response.rows), 1.0F, response.address() + first,
-                static_cast<int>(response.cols), residual.address(), static_cast<int>(n), 0.0F,
-                correlation.address() + first * n, static_cast<int>(n));
+  const std::size_t pieces = product_pieces(response.rows * h.rows * n);
+  const std::size_t strip = (h.rows + pieces - 1) / pieces;
+  for_each_range(pool_, h.rows, strip, [&](std::size_t, std::size_t first, std::size_t last) {
+    gemm(last - first, n, response.rows, 1.0F, {response.address() + first, response.cols, Transpose::yes},
+         {residual.address(), n}, 0.0F, correlation.address() + first * n, n);
     follow(step, correlation.address(), velocity, h, first * n, last * n);
   });
 }

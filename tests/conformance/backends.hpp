@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/error.hpp"
 #include "tests/catch.hpp"
 
@@ -88,10 +89,15 @@ inline bool same_bits(const std::vector<double>& a, const std::vector<double>& b
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0);
 }
 
+/// As make_backend, but also with more threads than there are processors.
+inline std::unique_ptr<Backend> backend_of(const std::string& name, int threads) {
+  return name == "cpu" ? std::make_unique<CpuBackend>(threads) : make_backend(name, threads);
+}
+
 /// A back end compiled in, or null, with a warning the first time, where this machine lacks the device.
 inline std::unique_ptr<Backend> backend_if_present(const std::string& name, int threads) {
   try {
-    return make_backend(name, threads);
+    return backend_of(name, threads);
   } catch (const EnvironmentError& error) {
     static std::set<std::string> warned;
     if (warned.insert(name).second) WARN("back end " << name << " is not tested: " << error.what());
@@ -114,7 +120,7 @@ inline void check_conformance(const Operation& operation) {
       CHECK(difference(block.values, actual.at(label).values) <= block.tolerance);
     }
     for (const int threads : {2, 3}) {
-      const Outcome parallel = operation(*make_backend(name, threads));
+      const Outcome parallel = operation(*backend_of(name, threads));
       for (const auto& [label, block] : actual) {
         INFO("back end " << name << ", " << label << ", " << threads << " threads");
         CHECK(same_bits(block.values, parallel.at(label).values));

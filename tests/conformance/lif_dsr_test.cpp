@@ -145,7 +145,7 @@ TEST_CASE("the threshold's gradient has the same bits with any number of threads
   for (std::size_t i = 0; i < size; ++i) values[i] = std::ldexp(values[i], static_cast<int>(i % 81) - 40);
   for (std::size_t i = 0; i < size / 2; ++i) values[size - 1 - i] = -values[i];
   const auto threshold_gradient = [&](const std::string& name, int threads) {
-    const auto backend = make_backend(name, threads);
+    const auto backend = backend_of(name, threads);
     const auto current = uploaded(*backend, std::vector<float>(size, 2.0F));
     const auto threshold = uploaded(*backend, std::vector<float>{1.0F});
     auto gradient = uploaded(*backend, values);

@@ -54,8 +54,9 @@ TEST_CASE("groups of equal trains are factors of the spikes", "[spike_index]") {
     const EventLists events = regular(steps, 3, 200);
     SpikeArrays spikes = uploaded_spikes(*cpu, events, 200);
     CpuSpikeIndex index;
+    ThreadPool pool(2);
     index.spikes_changed(steps);
-    index.update(spikes.view(), 2);
+    index.update(spikes.view(), pool);
     INFO(steps << " steps");
     REQUIRE(index.groups() > 0);
     // Intervals of 1, 2, 3 and 4 steps in each sample and window of up to 8 steps.
@@ -76,8 +77,9 @@ TEST_CASE("spikes without common trains have no groups", "[spike_index]") {
   const EventLists events = random_events(6 * 3, 20, 0.1, 1);
   SpikeArrays spikes = uploaded_spikes(*cpu, events, 20);
   CpuSpikeIndex index;
+  ThreadPool pool(1);
   index.spikes_changed(6);
-  index.update(spikes.view(), 1);
+  index.update(spikes.view(), pool);
   CHECK(index.groups() == 0);
   CHECK(lists(index.neurons_of_row()) == events);
   CHECK(lists(index.of_neuron()) == transposed(events, 20));
