@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
@@ -17,8 +18,8 @@ Usage:
   orthospike inspect RUN [--joint JOINT_RUN]
       Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
       intransigence: how much better joint training learned each task.
-  orthospike help config
-      Lists every config key.
+  orthospike help config [SECTION]
+      Lists every config key, or those of one section.
   orthospike --version
   orthospike --help
 
@@ -32,16 +33,26 @@ int help_command(const std::vector<std::string>& arguments) {
     fmt::print("{}", usage);
     return 0;
   }
-  if (arguments != std::vector<std::string>{"config"}) {
-    throw ConfigError(fmt::format("help: unknown topic '{}'; expected config", arguments.front()));
-  }
-  fmt::print("Keys of a config file; each is also an option --section.key=value, which wins.\n");
+  if (arguments.front() != "config" || arguments.size() > 2)
+    throw ConfigError(fmt::format("help: unknown topic '{}'; expected config or config SECTION",
+                                  fmt::join(arguments, " ")));
+  const std::string section = arguments.size() == 2 ? arguments.back() : "";
+  std::string text;
+  std::vector<std::string> sections;
   const Config defaults;
   for (const ConfigKey& key : config_keys()) {
+    const std::string own = key.name.substr(0, key.name.find('.'));
+    if (sections.empty() || sections.back() != own) sections.push_back(own);
+    if (!section.empty() && section != own) continue;
     const std::string unit = key.unit == "-" ? "" : fmt::format(", unit: {}", key.unit);
-    fmt::print("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit, key.get(defaults),
-               key.meaning);
+    text += fmt::format("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit, key.get(defaults),
+                        key.meaning);
   }
+  if (text.empty()) {
+    throw ConfigError(fmt::format("help config: unknown section '{}'; expected one of {}", section,
+                                  fmt::join(sections, ", ")));
+  }
+  fmt::print("Keys of a config file; each is also an option --section.key=value, which wins.\n{}", text);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
+#include "learning/config.hpp"
 #include "learning/run_file.hpp"
 
 namespace orthospike {
@@ -61,8 +62,8 @@ void print_costs(const RunRecord& record) {
 void print_intransigence(const RunRecord& record, const std::filesystem::path& place) {
   const std::filesystem::path path = run_file_at(place);
   const RunRecord joint = read_run_file(path);
-  if (joint.config.find("[protection]\nname = joint\n") == std::string::npos || joint.tasks_done == 0 ||
-      joint.accuracy.tasks() != record.accuracy.tasks()) {
+  if (values_by_key(joint.config, path.string() + "/config")["protection.name"] != "joint" ||
+      joint.tasks_done == 0 || joint.accuracy.tasks() != record.accuracy.tasks()) {
     throw ConfigError(fmt::format("--joint: {} is not joint training of {} tasks, done", path.string(),
                                   record.accuracy.tasks()));
   }

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <exception>
@@ -34,13 +34,17 @@ int dispatch(std::vector<std::string> words) {
     fmt::print("orthospike {} ({})\n", orthospike::version, orthospike::git_revision);
     return done;
   }
-  if (name == "--help" || name == "-h") return orthospike::help_command({});
+  const auto asks_for_help = [](const std::string& word) { return word == "--help" || word == "-h"; };
+  if (asks_for_help(name) || std::ranges::any_of(words, asks_for_help)) return orthospike::help_command({});
   const auto found = commands.find(name);
   if (found == commands.end()) {
     std::vector<std::string> names;
     for (const auto& command : commands) names.push_back(command.first);
-    throw orthospike::ConfigError(fmt::format("unknown command '{}'; the nearest known one is '{}'", name,
-                                              orthospike::nearest_name(name, names)));
+    const std::string nearest = orthospike::nearest_name(name, names);
+    throw orthospike::ConfigError(fmt::format("unknown command '{}'; {}", name,
+                                              nearest.empty()
+                                                  ? "'orthospike --help' lists the known ones"
+                                                  : fmt::format("the nearest known one is '{}'", nearest)));
   }
   return found->second(words);
 }

@@ -118,26 +118,21 @@ Arguments parse(const std::vector<std::string>& words) {
   return arguments;
 }
 
-/// The part of a config's text that results depend on: all but section [run].
-std::string without_run_section(const std::string& config) {
-  const std::size_t begin = config.find("[run]");
-  const std::size_t end = begin == std::string::npos ? begin : config.find('[', begin + 1);
-  return end == std::string::npos ? config : config.substr(0, begin) + config.substr(end);
-}
-
 }  // namespace
 
 int run_command(const std::vector<std::string>& words) {
-  if (words == std::vector<std::string>{"--help"}) return help_command({});
   const Arguments arguments = parse(words);
   const Config config = read_config(arguments.config_file, arguments.settings);
 
   const std::filesystem::path run_file = arguments.out / RunFile::name;
   if (std::filesystem::exists(run_file)) {
     const RunRecord record = read_run_file(run_file);
-    if (without_run_section(record.config) != without_run_section(config_text(config))) {
-      throw ConfigError(fmt::format("--out: {} holds a finished run of another config; give another folder",
-                                    run_file.string()));
+    const std::string difference =
+        first_difference(config, values_by_key(record.config, run_file.string() + "/config"));
+    if (!difference.empty()) {
+      throw ConfigError(
+          fmt::format("--out: {} holds a finished run of another config: {}; give another folder",
+                      run_file.string(), difference));
     }
     fmt::print("{} is finished already; nothing to do\n", run_file.string());
     print_summary(record, run_file);
@@ -151,7 +146,11 @@ int run_command(const std::vector<std::string>& words) {
     throw EnvironmentError(
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
   Console console(config.tasks.count);
-  print_summary(run_experiment(config, data, arguments.out, console), run_file);
+  try {
+    print_summary(run_experiment(config, data, arguments.out, console), run_file);
+  } catch (const ConfigError& error) {
+    throw ConfigError(with_place(config, error.what()));
+  }
   return 0;
 }
 

@@ -85,13 +85,17 @@ std::string environment(const char* name) {
 }
 
 std::vector<fs::path> candidate_folders(const std::string& name, const fs::path& explicit_path) {
-  if (!explicit_path.empty()) return {explicit_path, explicit_path / name};
+  const std::string home = environment("HOME");
+  if (!explicit_path.empty()) {
+    const bool in_home = *explicit_path.begin() == "~" && !home.empty();
+    const fs::path folder = in_home ? home / explicit_path.lexically_relative("~") : explicit_path;
+    return {folder, folder / name};
+  }
   std::vector<fs::path> folders;
   std::istringstream entries(environment("ORTHOSPIKE_DATA"));
   for (std::string entry; std::getline(entries, entry, ':');) {
     if (!entry.empty()) folders.push_back(fs::path(entry) / name);
   }
-  const std::string home = environment("HOME");
   if (!home.empty()) folders.push_back(fs::path(home) / ".local/share/orthospike" / name);
   folders.push_back(fs::path("/usr/share/datasets") / name);
   return folders;

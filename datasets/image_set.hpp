@@ -39,8 +39,8 @@ ImageData with_held_back(ImageData data, std::size_t count);
 /// True when `folder` has those four files, each plain or with .gz.
 bool holds_image_data(const std::filesystem::path& folder);
 
-/// The first folder with the four files: `explicit_path` or its subfolder `name`, if given; otherwise
-/// E/`name` or E for each E in $ORTHOSPIKE_DATA (colon-separated), $HOME/.local/share/orthospike/`name`, or
+/// The first folder with the four files: `explicit_path`, where ~ stands for $HOME, or its subfolder `name`, if given;
+/// otherwise E/`name` or E for each E in $ORTHOSPIKE_DATA (colon-separated), $HOME/.local/share/orthospike/`name`, or
 /// /usr/share/datasets/`name`. Throws EnvironmentError listing these places and how to get the files.
 std::filesystem::path find_data_set(const std::string& name, const std::filesystem::path& explicit_path);
 

@@ -5,18 +5,17 @@
 
 #include <algorithm>
 #include <boost/algorithm/string.hpp>
-#include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <numeric>
+#include <map>
+#include <sstream>
 
 #include "kernels/error.hpp"
+#include "learning/ini.hpp"
 
 namespace orthospike {
-
-namespace po = boost::program_options;
 
 namespace {
 
@@ -113,6 +112,12 @@ ConfigKey flag_key(std::string name, std::string meaning, Access access) {
           [access](const Config& c) { return access(c) ? "true" : "false"; }};
 }
 
+/// Whether numbers were perhaps meant with decimal commas, as 0,001: nothing but digits and commas. 0, 1 and 0.0,1 are
+/// lists without doubt.
+bool has_decimal_comma(const std::string& value) {
+  return value.find(',') != std::string::npos && value.find_first_not_of("0123456789,") == std::string::npos;
+}
+
 /// A comma-separated list, at least one number.
 template <class Number, class Access, class Accept>
 ConfigKey list_key(std::string name, std::string type, std::string unit, std::string meaning, Access access,
@@ -122,6 +127,12 @@ ConfigKey list_key(std::string name, std::string type, std::string unit, std::st
           std::move(unit),
           std::move(meaning),
           [=](Config& c, const std::string& value) {
+            if (std::is_floating_point_v<Number> && has_decimal_comma(value)) {
+              throw ConfigError(
+                  fmt::format("{}: '{}' looks like a number with a decimal comma; write 0.5 for a half and "
+                              "'0, 5' with a blank for two numbers",
+                              name, value));
+            }
             std::vector<std::string> parts;
             boost::split(parts, value, boost::is_any_of(","));
             std::vector<Number> numbers(parts.size());
@@ -130,7 +141,10 @@ ConfigKey list_key(std::string name, std::string type, std::string unit, std::st
             }
             access(c) = numbers;
           },
-          [access](const Config& c) { return fmt::format("{}", fmt::join(access(c), ",")); }};
+          [access](const Config& c) {
+            const std::string text = fmt::format("{}", fmt::join(access(c), ","));
+            return has_decimal_comma(text) ? fmt::format("{}", fmt::join(access(c), ", ")) : text;
+          }};
 }
 
 std::string section_of(const std::string& name) {
@@ -142,40 +156,57 @@ const ConfigKey* find_key(const std::string& name) {
   return found == config_keys().end() ? nullptr : &*found;
 }
 
-[[noreturn]] void refuse_unknown(const std::string& name, const std::string& place) {
+[[noreturn]] void refuse_unknown(const Setting& setting) {
   std::vector<std::string> names;
   for (const ConfigKey& key : config_keys()) names.push_back(key.name);
-  throw ConfigError(fmt::format("{}: unknown key '{}'; the nearest known one is '{}'", place, name,
-                                nearest_name(name, names)));
+  const std::string nearest = nearest_name(setting.key, names);
+  throw ConfigError(fmt::format("{}: unknown key '{}'; {}", setting.place, setting.key,
+                                nearest.empty() ? "'orthospike help config' lists the known ones"
+                                                : fmt::format("the nearest known one is '{}'", nearest)));
 }
 
-po::options_description known_options() {
-  po::options_description options;
-  for (const ConfigKey& key : config_keys())
-    options.add_options()(key.name.c_str(), po::value<std::string>());
-  return options;
+/// Options of the form --section.key=value or --section.key value. Throws ConfigError for other words.
+std::vector<Setting> command_line_settings(const std::vector<std::string>& words) {
+  const std::string place = "command line";
+  std::vector<Setting> settings;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (!word->starts_with("--")) {
+      throw ConfigError(
+          fmt::format("{}: unexpected word '{}'; options have the form --section.key=value", place, *word));
+    }
+    const std::size_t equals = word->find('=');
+    Setting& setting = settings.emplace_back(Setting{word->substr(2, equals - 2), "", place});
+    if (equals != std::string::npos) {
+      setting.value = word->substr(equals + 1);
+    } else if (word + 1 != words.end() && !word[1].starts_with("--")) {
+      setting.value = *++word;
+    } else {
+      if (find_key(setting.key) == nullptr) refuse_unknown(setting);
+      throw ConfigError(fmt::format("{}: key '{}' has no value", place, setting.key));
+    }
+  }
+  return settings;
 }
 
-/// Applies what a parser found; `place` names the file or the command line in messages.
-void apply(const po::parsed_options& parsed, const std::string& place, Config& config) {
-  std::vector<std::string> seen;
-  for (const po::option& option : parsed.options) {
-    if (option.position_key >= 0) {
-      throw ConfigError(fmt::format("{}: unexpected word '{}'; options have the form --section.key=value",
-                                    place, option.value.empty() ? option.string_key : option.value.front()));
+/// Later settings of the same key are refused.
+void apply_settings(const std::vector<Setting>& settings, Config& config) {
+  std::map<std::string, std::string> seen;
+  for (const Setting& setting : settings) {
+    const ConfigKey* key = find_key(setting.key);
+    if (key == nullptr) refuse_unknown(setting);
+    const auto [earlier, is_new] = seen.emplace(setting.key, setting.place);
+    if (!is_new) {
+      throw ConfigError(fmt::format("{}: key '{}' is given twice, first in {}", setting.place, setting.key,
+                                    earlier->second));
     }
-    std::string name = option.string_key;
-    if (name.starts_with("--")) name.erase(0, 2);
-    const ConfigKey* key = find_key(name);
-    if (key == nullptr) refuse_unknown(name, place);
-    if (std::ranges::find(seen, name) != seen.end()) {
-      throw ConfigError(fmt::format("{}: key '{}' is given twice", place, name));
+    config.places[setting.key] = setting.place;
+    try {
+      if (!is_line_of_text(setting.value))
+        throw ConfigError(setting.key + ": the value is not one line of UTF-8 text");
+      key->set(config, setting.value);
+    } catch (const ConfigError& error) {
+      throw ConfigError(with_place(config, error.what()));
     }
-    seen.push_back(name);
-    if (option.value.empty()) throw ConfigError(fmt::format("{}: key '{}' has no value", place, name));
-    std::string value = option.value.front();
-    boost::trim(value);
-    key->set(config, value);
   }
 }
 
@@ -206,7 +237,8 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.data.name; }),
       text_key(
           "data.path",
-          "Folder that holds the data set or its IDX files; empty searches ORTHOSPIKE_DATA, "
+          "Folder that holds the data set or its IDX files, ~/… in the home folder; empty searches "
+          "ORTHOSPIKE_DATA, "
           "~/.local/share/orthospike and /usr/share/datasets.",
           [](auto& c) -> auto& { return c.data.path; }),
       real_key(
@@ -625,28 +657,20 @@ const std::vector<ConfigKey>& config_keys() {
 
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments) {
   Config config;
-  const po::options_description options = known_options();
   if (!file.empty()) {
     std::ifstream stream(file);
     if (!stream || std::filesystem::is_directory(file)) {
       throw ConfigError(fmt::format("{}: the config file cannot be read", file.string()));
     }
-    try {
-      apply(po::parse_config_file(stream, options, true), file.string(), config);
-    } catch (const po::error& error) {
-      throw ConfigError(fmt::format("{}: {}", file.string(), error.what()));
-    }
-    if (stream.bad()) throw ConfigError(fmt::format("{}: the config file cannot be read", file.string()));
+    apply_settings(read_ini(stream, file.string()), config);
   }
-  try {
-    // Without abbreviations: a mistyped key must not be taken for another.
-    const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-    apply(po::command_line_parser(arguments).options(options).style(style).allow_unregistered().run(),
-          "command line", config);
-  } catch (const po::error& error) {
-    throw ConfigError(fmt::format("command line: {}", error.what()));
-  }
+  apply_settings(command_line_settings(arguments), config);
   return config;
+}
+
+std::string with_place(const Config& config, const std::string& sentence) {
+  const auto place = config.places.find(sentence.substr(0, sentence.find(':')));
+  return place == config.places.end() ? sentence : fmt::format("{}: {}", place->second, sentence);
 }
 
 void refuse_unread(const Config& config, const std::string& reader, const std::vector<std::string>& keys) {
@@ -668,9 +692,31 @@ std::string config_text(const Config& config) {
       section = section_of(key.name);
       text += fmt::format("[{}]\n", section);
     }
-    text += fmt::format("{} = {}\n", key.name.substr(section.size() + 1), key.get(config));
+    text += fmt::format("{} = {}\n", key.name.substr(section.size() + 1), ini_value(key.get(config)));
   }
   return text;
+}
+
+std::map<std::string, std::string> values_by_key(const std::string& text, const std::string& name) {
+  std::istringstream stream(text);
+  std::map<std::string, std::string> values;
+  for (const Setting& setting : read_ini(stream, name)) values[setting.key] = setting.value;
+  return values;
+}
+
+std::string first_difference(const Config& config, const std::map<std::string, std::string>& values) {
+  const auto is_of_run = [](const std::string& key) { return section_of(key) == "run"; };
+  for (const ConfigKey& key : config_keys()) {
+    const auto other = values.find(key.name);
+    if (is_of_run(key.name) || (other != values.end() && other->second == key.get(config))) continue;
+    const std::string there = other == values.end() ? "not known" : fmt::format("'{}'", other->second);
+    return fmt::format("{} is {} there and '{}' here", key.name, there, key.get(config));
+  }
+  for (const auto& [key, value] : values) {
+    if (!is_of_run(key) && find_key(key) == nullptr)
+      return fmt::format("{} is '{}' there and not known here", key, value);
+  }
+  return "";
 }
 
 std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::size_t tasks,
@@ -697,22 +743,26 @@ std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::
 }
 
 std::string nearest_name(const std::string& name, const std::vector<std::string>& names) {
-  const auto distance = [&](const std::string& other) {
-    std::vector<std::size_t> row(other.size() + 1);
-    std::iota(row.begin(), row.end(), 0U);
-    for (std::size_t i = 1; i <= name.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i;
-      for (std::size_t j = 1; j <= other.size(); ++j) {
-        const std::size_t substitution = diagonal + (name[i - 1] == other[j - 1] ? 0 : 1);
-        diagonal = row[j];
-        row[j] = std::min({substitution, row[j] + 1, row[j - 1] + 1});
+  const auto edits = [&](const std::string& other) {
+    // Of the beginnings of both: insertions, deletions, substitutions and exchanges of neighbours.
+    std::vector<std::vector<std::size_t>> of(name.size() + 1, std::vector<std::size_t>(other.size() + 1));
+    for (std::size_t i = 0; i <= name.size(); ++i) {
+      for (std::size_t j = 0; j <= other.size(); ++j) {
+        if (i == 0 || j == 0) {
+          of[i][j] = i + j;
+          continue;
+        }
+        const std::size_t substitution = name[i - 1] == other[j - 1] ? 0 : 1;
+        of[i][j] = std::min({of[i - 1][j] + 1, of[i][j - 1] + 1, of[i - 1][j - 1] + substitution});
+        if (i > 1 && j > 1 && name[i - 1] == other[j - 2] && name[i - 2] == other[j - 1])
+          of[i][j] = std::min(of[i][j], of[i - 2][j - 2] + 1);
       }
     }
-    return row.back();
+    return of[name.size()][other.size()];
   };
-  const auto nearest = std::ranges::min_element(names, {}, distance);
-  return nearest == names.end() ? "" : *nearest;
+  const auto nearest = std::ranges::min_element(names, {}, edits);
+  const std::size_t near = std::max<std::size_t>(1, name.size() / 4);
+  return nearest == names.end() || edits(*nearest) > near ? "" : *nearest;
 }
 
 }  // namespace orthospike

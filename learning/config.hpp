@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -151,6 +152,9 @@ struct Config {
     std::size_t quality_samples = 1000;
     std::string tested_tasks = "all";
   } metrics;
+
+  /// Of the keys that were given, where (FILE:LINE or "command line"), for messages. No setting.
+  std::map<std::string, std::string> places;
 };
 
 /// One line of `help config`.
@@ -167,11 +171,13 @@ struct ConfigKey {
 /// All keys, sections together, in the order of struct Config.
 const std::vector<ConfigKey>& config_keys();
 
-/// Reads an INI file (empty path: none) and then command-line arguments of the form --section.key=value or
-/// --section.key value, which win. Throws ConfigError for an unknown key (with the nearest known one), a
-/// value out of range, a key given twice or a word that is no option; EnvironmentError when the file cannot
-/// be read.
+/// Reads an INI file (empty path: none) as read_ini does and then command-line arguments of the form
+/// --section.key=value or --section.key value, which win. Throws ConfigError for an unknown key, a value out of range, a
+/// key given twice or a word that is no option, each with its place, and when the file cannot be read.
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments);
+
+/// A sentence about a key that it begins with, `section.key: …`, with the place where that key was given in front.
+std::string with_place(const Config& config, const std::string& sentence);
 
 /// Throws ConfigError for the first of `keys` that has another value than its default: `reader`, a choice of
 /// the config in words, would ignore it.
@@ -180,13 +186,22 @@ void refuse_unread(const Config& config, const std::string& reader, const std::v
 /// The whole config as an INI file, defaults written out; read_config gives the same config back.
 std::string config_text(const Config& config);
 
+/// The values in a text that config_text wrote, in this or another version. Throws ConfigError with `name`, which stands
+/// for the text, and a line where it is damaged.
+std::map<std::string, std::string> values_by_key(const std::string& text, const std::string& name);
+
+/// The first key that has another value in `config` than in `values` or is known to one of them only, as words:
+/// "tasks.count is '3' there and '2' here"; empty when there is none. Section run is left out: it is for the machine.
+std::string first_difference(const Config& config, const std::map<std::string, std::string>& values);
+
 /// hlop.ranks for `tasks` tasks and `projections` projections: entries for tasks are separated by ';', in an
 /// entry either one rank for all projections or one a projection, separated by ','; the last entry holds for
 /// all later tasks. Throws ConfigError.
 std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::size_t tasks,
                                                   std::size_t projections);
 
-/// The name among `names` with the smallest edit distance to `name`; empty when there are no names.
+/// The name among `names` that is fewest edits from `name` (one character, or an exchange of two neighbours); empty when
+/// that is more than one edit for every four characters.
 std::string nearest_name(const std::string& name, const std::vector<std::string>& names);
 
 }  // namespace orthospike

@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,7 +192,14 @@ def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
 def _settings(config: str) -> dict[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(config)
-    return {f"{section}.{key}": value for section in parser.sections() for key, value in parser[section].items()}
+    return {
+        f"{section}.{key}": _unquoted(value) for section in parser.sections() for key, value in parser[section].items()
+    }
+
+
+def _unquoted(value: str) -> str:
+    """Texts that a config file would cut or trim are stored in quotes."""
+    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
 def _plain(value):

@@ -53,7 +53,11 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("inspect"), 2)
         self.assert_refused(orthospike("help", "confgi"), 2, "config")
         self.assertRegex(orthospike("--version").stdout, r"\Aorthospike \d+\.\d+\.\d+ \(\S+\)\n\Z")
-        self.assertIn("Usage:", orthospike("--help").stdout)
+        for words in (["--help"], ["run", CONFIG, "--help"], ["inspect", "--help"], ["help", "-h"]):
+            result = orthospike(*words)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn("Usage:", result.stdout)
+        self.assert_refused(orthospike("sweep"), 2, "'sweep'; 'orthospike --help'")
 
     def test_help_lists_every_key(self):
         text = orthospike("help", "config").stdout
@@ -63,6 +67,9 @@ class CommandLine(unittest.TestCase):
         written = len(re.findall(r"^\w+ = ", config, re.MULTILINE))
         self.assertEqual(len(keys), written)
         self.assertEqual(text.count("default: "), len(keys))
+        section = orthospike("help", "config", "protection").stdout
+        self.assertEqual(re.findall(r"^(\w+\.\w+)$", section, re.MULTILINE), ["protection.name"])
+        self.assert_refused(orthospike("help", "config", "protecton"), 2, "'protecton'", "protection")
 
     def test_config_errors(self):
         self.assert_refused(orthospike("run", "/nonexistent.ini"), 2, "/nonexistent.ini")
@@ -76,6 +83,17 @@ class CommandLine(unittest.TestCase):
                             "replay.selection", "'last'", "reservoir")
         self.assert_refused(orthospike("run", CONFIG, "--replay.batch_size=0"), 2, "replay.batch_size", "'0'")
         self.assertFalse((out / "run.h5").exists())
+        config = self.folder / "config.ini"
+        config.write_text("[data]\npath = tests/data/optdigits\n[rule]\nname = dsp\nslope = 3\n")
+        self.assert_refused(orthospike("run", config, "--out", out), 2, f"{config}:4: rule.name", "dsr")
+        self.assert_refused(orthospike("run", config, "--out", out, "--rule.name=dsr"), 2, f"{config}:5: rule.slope")
+        self.assertFalse((out / "run.h5").exists())
+
+    def test_the_home_folder(self):
+        home = os.environ | {"HOME": str(SOURCE)}
+        here = orthospike("run", CONFIG, "--out", self.folder / "run", "--data.path=~/tests/data/optdigits", *QUICK,
+                          cwd=self.folder, env=home)
+        self.assertEqual(here.returncode, 0, here.stderr)
 
     def test_missing_device(self):
         out = self.folder / "out"
@@ -112,8 +130,20 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(again.returncode, 0)
         self.assertIn("finished already", again.stdout)
         self.assertEqual(json.loads(again.stdout.splitlines()[-1]), json.loads(first.stdout.splitlines()[-1]))
-        self.assert_refused(orthospike("run", CONFIG, "--out", out, *QUICK, "--experiment.seed=1"), 2, str(out))
+        self.assert_refused(orthospike("run", CONFIG, "--out", out, *QUICK, "--experiment.seed=1"), 2, str(out),
+                            "experiment.seed is '2022' there and '1' here")
         self.assertEqual((out / "run.h5").stat().st_mtime_ns, before.st_mtime_ns)
+
+    def test_names_that_look_like_ini(self):
+        for name in ("run #3", "x [run]", ' "quoted" '):
+            with self.subTest(name):
+                settings = ["--out", self.folder / "run", *QUICK[1:], "--tasks.count=1", f"--experiment.name={name}"]
+                self.assertEqual(orthospike("run", CONFIG, *settings).returncode, 0)
+                self.assertIn("finished already", orthospike("run", CONFIG, *settings).stdout)
+                other = orthospike("run", CONFIG, *settings, "--experiment.seed=1")
+                self.assert_refused(other, 2, "experiment.seed")
+                (self.folder / "run/run.h5").unlink()
+        self.assert_refused(orthospike("run", CONFIG, "--experiment.name=a\nb"), 2, "experiment.name")
 
     def test_a_single_task_has_no_transfer(self):
         result = orthospike("run", CONFIG, "--out", self.folder / "one", *QUICK[1:], "--tasks.count=1")

@@ -62,6 +62,10 @@ TEST_CASE("a config file sets values, the command line wins, the rest are defaul
   CHECK(config.data.path == "a folder/with spaces");
   CHECK(config.experiment.seed == 18446744073709551615U);
   CHECK(config.training.batch_size == Config{}.training.batch_size);
+  CHECK(read_config(path, {"--data.path="}).data.path.empty());
+  CHECK(read_config(path, {"--data.path", ""}).data.path.empty());
+  CHECK(read_config(path, {"--data.mean", "-0.25"}).data.mean == -0.25F);
+  CHECK(read_config(path, {"--experiment.name=a=b="}).experiment.name == "a=b=");
 }
 
 TEST_CASE("the text of a config reads back to the same config") {
@@ -74,6 +78,119 @@ TEST_CASE("the text of a config reads back to the same config") {
   config.hlop.ranks = "1,2;3";
   const std::string text = config_text(config);
   CHECK(config_text(read_config(write_text(folder, text), {})) == text);
+}
+
+TEST_CASE("texts that INI would cut or trim read back as they were") {
+  const TemporaryFolder folder;
+  for (const std::string name : {"run #3", "#", " a", "a ", "\ta", "", "x [run]", "[run]", "; 3", "a = b",
+                                 "\"", "say \"a\" # b", "a\\", "\\\" #", "caf\u00E9\u00A0", "50 % of it"}) {
+    INFO(name);
+    Config config;
+    config.experiment.name = name;
+    config.data.path = name;
+    config.hlop.ranks = name;  // a key of another section follows
+    const Config again = read_config(write_text(folder, config_text(config)), {});
+    CHECK(again.experiment.name == name);
+    CHECK(again.data.path == name);
+    CHECK(config_text(again) == config_text(config));
+    CHECK(read_config({}, {"--experiment.name=" + name}).experiment.name == name);
+  }
+  Config config;
+  config.experiment.name = R"(a \ "b" #3)";
+  // The Python package has the same line in its tests.
+  CHECK(contains(config_text(config), "\nname = \"a \\\\ \\\"b\\\" #3\"\n"));
+}
+
+TEST_CASE("lists of numbers read back, also such that look like decimal commas") {
+  const TemporaryFolder folder;
+  Config config;
+  config.gpm.threshold = {0, 1};
+  config.hebbian.learning_rate = {1, 2, 3};
+  config.network.hidden = {5, 7};
+  const Config again = read_config(write_text(folder, config_text(config)), {});
+  CHECK(again.gpm.threshold == config.gpm.threshold);
+  CHECK(again.hebbian.learning_rate == config.hebbian.learning_rate);
+  CHECK(again.network.hidden == config.network.hidden);
+  CHECK(contains(config_text(Config{}), "\nlearning_rate = 0.001,0.01,0.01\n"));
+  for (const char* value : {"0,001", "0,5", "0,001,0,01"}) {
+    INFO(value);
+    CHECK(contains(refusal("", {"--hebbian.learning_rate=" + std::string(value)}), "decimal comma"));
+  }
+}
+
+TEST_CASE("what is no line of text is no value") {
+  for (const std::string name : {"a\nb", "a\r", "a\x1B[1m", "\xFF", "\xC3"}) {
+    CHECK(refusal("", {"--experiment.name=" + name}) ==
+          "command line: experiment.name: the value is not one line of UTF-8 text");
+  }
+}
+
+TEST_CASE("a byte-order mark, comments, line ends of Windows and quotes in a config file") {
+  const TemporaryFolder folder;
+  const Config config = read_config(
+      write_text(
+          folder,
+          "\xEF\xBB\xBF[data]\r\n; path = a\r\n  # path = b\r\n path = \"c #\" # comment\r\n\r\n"
+          "[hlop] # ranks\r\nranks = 80;70#comment\r\n[experiment]\nname =  a \"b\" # \"c\n[tasks]\ncount=3"),
+      {});
+  CHECK(config.data.path == "c #");
+  CHECK(config.hlop.ranks == "80;70");
+  CHECK(config.experiment.name == "a \"b\"");
+  CHECK(config.tasks.count == 3);
+}
+
+TEST_CASE("errors of a config file give the line") {
+  const auto place = [](const std::string& text) {
+    const std::string sentence = refusal(text);
+    const std::size_t line = sentence.find("test.ini:");
+    return line == std::string::npos ? sentence : sentence.substr(line + 9);
+  };
+  CHECK(place("\n[tasks]\ncuont = 3\n") ==
+        "3: unknown key 'tasks.cuont'; the nearest known one is 'tasks.count'");
+  CHECK(place("; x\n[tasks]\ncount = 0\n") == "3: tasks.count: '0' is not an integer from 1 to 10000");
+  CHECK(place("\xEF\xBB\xBF[tasks\n") == "1: '[tasks' is neither [section] nor key = value");
+  CHECK(place("[tasks]\ncount 3\n") == "2: 'count 3' is neither [section] nor key = value");
+  CHECK(
+      contains(place("[tasks]\ncount = 1\n\ncount = 2\n"), "4: key 'tasks.count' is given twice, first in "));
+  CHECK(contains(place("[tasks]\ncount = 1\n\ncount = 2\n"), "test.ini:2"));
+  CHECK(place("[data]\npath = \"a\n") == "2: the closing quote is missing");
+  CHECK(place("[data]\npath = \"a\" b\n") == "2: 'b' follows the closing quote");
+  CHECK(place("[data]\npath = a\x01\n") == "2: not a line of UTF-8 text");
+}
+
+TEST_CASE("sentences about a key that was given say where") {
+  const TemporaryFolder folder;
+  const auto path = write_text(folder, "[tasks]\nsequence = x\n");
+  const Config config = read_config(path, {"--rule.name=y"});
+  CHECK(with_place(config, "tasks.sequence: z") == path.string() + ":2: tasks.sequence: z");
+  CHECK(with_place(config, "rule.name: z") == "command line: rule.name: z");
+  CHECK(with_place(config, "rule.slope: z") == "rule.slope: z");
+  CHECK(with_place(config, "z") == "z");
+}
+
+TEST_CASE("configs are compared key by key, without the section of the run") {
+  Config config;
+  config.experiment.name = "x [run] #";
+  const auto difference = [](const Config& a, const Config& b) {
+    return first_difference(a, values_by_key(config_text(b), "stored"));
+  };
+  Config other = config;
+  CHECK(difference(config, other).empty());
+  other.run.threads = 7;
+  CHECK(difference(config, other).empty());
+  other.experiment.seed = 3;
+  CHECK(difference(config, other) == "experiment.seed is '3' there and '2022' here");
+  other = config;
+  other.metrics.tested_tasks = "current";
+  CHECK(difference(config, other) == "metrics.tested_tasks is 'current' there and 'all' here");
+
+  auto values = values_by_key(config_text(config), "stored");
+  values["tasks.colour"] = "red";
+  CHECK(first_difference(config, values) == "tasks.colour is 'red' there and not known here");
+  values.erase("tasks.count");
+  CHECK(first_difference(config, values) == "tasks.count is not known there and '10' here");
+  CHECK_THROWS_WITH(values_by_key("[a]\nb\n", "stored"),
+                    "stored:2: 'b' is neither [section] nor key = value");
 }
 
 TEST_CASE("every key of the struct is in the table, with a type, a unit and a meaning") {
@@ -96,6 +213,8 @@ TEST_CASE("unknown keys are refused with the nearest known one") {
   CHECK(contains(refusal("[tasks]\ncuont = 3\n"), "'tasks.count'"));
   CHECK(contains(refusal("", {"--optimizer.learning_rate=1"}), "'optimiser.learning_rate'"));
   CHECK(contains(refusal("", {"--tasks.cou=1"}), "unknown key 'tasks.cou'"));
+  CHECK(refusal("", {"--record=1"}) ==
+        "command line: unknown key 'record'; 'orthospike help config' lists the known ones");
 }
 
 TEST_CASE("values out of range are refused with key, value and what is expected") {
@@ -141,7 +260,10 @@ TEST_CASE("what is not a setting is refused") {
   CHECK(contains(refusal("[tasks]\ncount = 1\ncount = 2\n"), "tasks.count"));
   CHECK(contains(refusal("", {"--tasks.count=1", "--tasks.count=2"}), "twice"));
   CHECK_FALSE(refusal("no equals sign\n").empty());
-  CHECK_FALSE(refusal("", {"--tasks.count"}).empty());
+  CHECK(refusal("", {"--tasks.count"}) == "command line: key 'tasks.count' has no value");
+  CHECK(refusal("", {"--tasks.count", "--tasks.epochs=1"}) == "command line: key 'tasks.count' has no value");
+  CHECK(contains(refusal("", {"--quiet"}), "unknown key 'quiet'"));
+  CHECK(contains(refusal("", {"-q"}), "'-q'"));
   CHECK_THROWS_AS(read_config("/nonexistent/config.ini", {}), ConfigError);
   CHECK_THROWS_AS(read_config("/", {}), ConfigError);
 }
@@ -166,9 +288,13 @@ TEST_CASE("ranks: one or all projections an entry, the last entry holds on") {
   }
 }
 
-TEST_CASE("the nearest name is the one with the fewest edits") {
+TEST_CASE("the nearest name is the one with the fewest edits, if it is near") {
   CHECK(nearest_name("hlpo", {"none", "hlop", "replay"}) == "hlop");
+  CHECK(nearest_name("rnu", {"help", "run"}) == "run");
+  CHECK(nearest_name("hlop", {"none", "hlop"}) == "hlop");
   CHECK(nearest_name("x", {}).empty());
+  CHECK(nearest_name("sweep", {"help", "run", "inspect"}).empty());
+  CHECK(nearest_name("", {"a", "abc"}) == "a");
 }
 
 }  // namespace
