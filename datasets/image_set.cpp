@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <functional>
+#include <limits>
+#include <numeric>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -12,6 +15,7 @@
 #include <utility>
 
 #include "datasets/idx.hpp"
+#include "datasets/permuted_tasks.hpp"
 #include "kernels/error.hpp"
 
 namespace orthospike {
@@ -117,19 +121,54 @@ ImageData read_image_data(const fs::path& folder) {
   return data;
 }
 
-ImageData with_held_back(ImageData data, std::size_t count) {
-  ImageSet& train = data.train;
-  ImageSet& test = data.test;
-  train.count -= count;
-  test.count = count;
-  const auto split = [&](std::vector<std::uint8_t>& from, std::vector<std::uint8_t>& to, std::size_t size) {
-    const auto first = from.begin() + static_cast<std::ptrdiff_t>(train.count * size);
-    to.assign(first, from.end());
-    from.erase(first, from.end());
+std::vector<std::uint32_t> stratified_samples(std::span<const std::uint8_t> labels, std::size_t count,
+                                              const RandomKey& key) {
+  constexpr std::size_t classes = std::numeric_limits<std::uint8_t>::max() + 1;
+  std::array<std::size_t, classes> sizes{}, wanted{}, left_over{};
+  for (const std::uint8_t label : labels) ++sizes[label];
+  std::size_t missing = count;
+  for (std::size_t c = 0; c < classes && !labels.empty(); ++c) {
+    wanted[c] = count * sizes[c] / labels.size();
+    left_over[c] = count * sizes[c] % labels.size();
+    missing -= wanted[c];
+  }
+  std::array<std::size_t, classes> order{};
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::stable_sort(order, std::greater(), [&](std::size_t c) { return left_over[c]; });
+  for (std::size_t i = 0; i < missing; ++i) ++wanted[order[i]];
+
+  std::vector<std::uint32_t> samples;
+  for (const std::uint32_t sample : shuffled_order(labels.size(), key)) {
+    if (wanted[labels[sample]] == 0) continue;
+    --wanted[labels[sample]];
+    samples.push_back(sample);
+  }
+  return samples;
+}
+
+ImageData with_held_back(const ImageData& data, std::span<const std::uint32_t> numbers) {
+  const auto add = [&](ImageSet& to, std::size_t number) {
+    const std::size_t size = data.train.pixels_per_image();
+    const auto pixels = std::span(data.train.pixels).subspan(number * size, size);
+    to.pixels.insert(to.pixels.end(), pixels.begin(), pixels.end());
+    to.labels.push_back(data.train.labels[number]);
+    ++to.count;
   };
-  split(train.pixels, test.pixels, train.pixels_per_image());
-  split(train.labels, test.labels, 1);
-  return data;
+  const ImageSet none{.height = data.train.height,
+                      .width = data.train.width,
+                      .pixels = {},
+                      .labels = {},
+                      .classes = data.train.classes};
+  ImageData result{none, none};
+  std::vector<bool> held_back(data.train.count);
+  for (const std::uint32_t number : numbers) {
+    add(result.test, number);
+    held_back[number] = true;
+  }
+  for (std::size_t number = 0; number < data.train.count; ++number) {
+    if (!held_back[number]) add(result.train, number);
+  }
+  return result;
 }
 
 bool holds_image_data(const fs::path& folder) {

@@ -3,8 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "kernels/random.hpp"
 
 namespace orthospike {
 
@@ -32,9 +35,15 @@ struct ImageData {
 /// Throws EnvironmentError for a missing or damaged file, or when ranks, counts or image sizes do not fit.
 ImageData read_image_data(const std::filesystem::path& folder);
 
-/// The last `count` training images in place of the test images, and no longer for training: to choose settings without
-/// a look at the test images. count < data.train.count.
-ImageData with_held_back(ImageData data, std::size_t count);
+/// Numbers of `count` of the samples with these labels, drawn by `key` without replacement, of each class in proportion to
+/// its share: a class of n of N samples has ⌊count · n / N⌋, or one more where most is left over. In random order.
+/// count <= labels.size() < 2^32.
+std::vector<std::uint32_t> stratified_samples(std::span<const std::uint8_t> labels, std::size_t count,
+                                              const RandomKey& key);
+
+/// The training images with these numbers in place of the test images, in this order, and no longer for training: to
+/// choose settings without a look at the test images. Each number once.
+ImageData with_held_back(const ImageData& data, std::span<const std::uint32_t> numbers);
 
 /// True when `folder` has those four files, each plain or with .gz.
 bool holds_image_data(const std::filesystem::path& folder);

@@ -262,10 +262,14 @@ const std::vector<ConfigKey>& config_keys() {
           [](auto& c) -> auto& { return c.tasks.test_samples; }),
       integer_key(
           "tasks.held_back_samples", 0, any, "samples",
-          "Test on so many training samples, the last, instead of the test set, and do not train on them: to "
-          "choose "
+          "Test on so many training samples instead of the test set, and do not train on them: to choose "
           "settings.",
           [](auto& c) -> auto& { return c.tasks.held_back_samples; }),
+      text_key(
+          "tasks.held_back",
+          "Which these are: stratified (drawn by the seed, of each class in proportion to its share) or last "
+          "(of the data set).",
+          [](auto& c) -> auto& { return c.tasks.held_back; }),
       integer_key(
           "tasks.epochs", 1, any, "epochs", "Passes over the training samples of each task.",
           [](auto& c) -> auto& { return c.tasks.epochs; }),

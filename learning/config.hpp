@@ -33,6 +33,7 @@ struct Config {
     std::size_t train_samples = 0;
     std::size_t test_samples = 0;
     std::size_t held_back_samples = 0;
+    std::string held_back = "stratified";
     std::size_t epochs = 1;
     std::string boundaries = "known";
     float mixing = 0.0F;

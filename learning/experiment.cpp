@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "datasets/image_set.hpp"
@@ -37,6 +38,27 @@ void warn_of_capped_ranks(const Config& config, const Network& network, Experime
                       wanted, projection.name, projection.fan_in));
     }
   }
+}
+
+/// Numbers of the training samples that are held back.
+std::vector<std::uint32_t> held_back_samples(const Config& config, const ImageSet& train) {
+  const auto& tasks = config.tasks;
+  if (tasks.held_back != "stratified" && tasks.held_back != "last")
+    throw ConfigError(fmt::format("tasks.held_back: '{}' is not one of stratified, last", tasks.held_back));
+  const std::size_t count = tasks.held_back_samples;
+  if (count == 0) {
+    refuse_unread(config, "tasks.held_back_samples 0", {"tasks.held_back"});
+    return {};
+  }
+  if (count >= train.count) {
+    throw ConfigError(fmt::format("tasks.held_back_samples: {} of {} training samples leave none to train on",
+                                  count, train.count));
+  }
+  if (tasks.held_back == "stratified")
+    return stratified_samples(train.labels, count, {config.experiment.seed, RandomPurpose::held_back});
+  std::vector<std::uint32_t> last(count);
+  std::iota(last.begin(), last.end(), static_cast<std::uint32_t>(train.count - count));
+  return last;
 }
 
 /// What one pass over samples shows, update by update.
@@ -333,12 +355,8 @@ RunRecord run_experiment(const Config& config, const ImageData& data, const std:
   }
   if (config.tasks.mixing > 0 && protection_plan(config.protection.name).joint)
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
-  const std::size_t held_back = config.tasks.held_back_samples;
-  if (held_back == 0) return Experiment(config, data, folder, observer).run();
-  if (held_back >= data.train.count) {
-    throw ConfigError(fmt::format("tasks.held_back_samples: {} of {} training samples leave none to train on",
-                                  held_back, data.train.count));
-  }
+  const std::vector<std::uint32_t> held_back = held_back_samples(config, data.train);
+  if (held_back.empty()) return Experiment(config, data, folder, observer).run();
   return Experiment(config, with_held_back(data, held_back), folder, observer).run();
 }
 

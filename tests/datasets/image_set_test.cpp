@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -227,6 +229,61 @@ TEST_CASE("find_data_set looks at the explicit path alone when there is one", "[
                   "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or "
                   "with .gz: put the four IDX files in one of these folders or set data.path",
                   other.string()));
+}
+
+TEST_CASE("held-back samples are of each class in proportion to its share", "[image_set]") {
+  std::vector<std::uint8_t> labels(600, 0);  // sorted by class: 600, 300, none, 97 and 3
+  labels.insert(labels.end(), 300, 1);
+  labels.insert(labels.end(), 97, 3);
+  labels.insert(labels.end(), 3, 200);
+  const auto chosen = [&](std::size_t count, std::uint64_t seed) {
+    return stratified_samples(labels, count, {seed, RandomPurpose::held_back});
+  };
+  const auto of_class = [&](const std::vector<std::uint32_t>& samples, std::uint8_t label) {
+    return std::ranges::count_if(samples, [&](std::uint32_t sample) { return labels[sample] == label; });
+  };
+  for (const std::uint64_t seed : {1U, 2U}) {
+    const std::vector<std::uint32_t> samples = chosen(100, seed);
+    CHECK(std::set(samples.begin(), samples.end()).size() == 100);
+    CHECK(of_class(samples, 0) == 60);
+    CHECK(of_class(samples, 1) == 30);
+    CHECK(of_class(samples, 3) == 10);  // 9.7, and 0.3 of class 200
+    CHECK(std::ranges::max(samples) < 1000);
+    CHECK_FALSE(std::ranges::is_sorted(samples));
+  }
+  CHECK(chosen(100, 1) == chosen(100, 1));
+  CHECK(chosen(100, 1) != chosen(100, 2));
+  CHECK(of_class(chosen(1, 1), 0) == 1);
+  CHECK(chosen(0, 1).empty());
+  CHECK(of_class(chosen(1000, 1), 200) == 3);
+  CHECK(stratified_samples({}, 0, {}).empty());
+}
+
+TEST_CASE("held-back images change sides, the others keep their order", "[image_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder);
+  const ImageData data = with_held_back(read_image_data(folder.path()), std::vector<std::uint32_t>{2, 0});
+  CHECK(data.train.count == 1);
+  CHECK(data.train.pixels == Bytes{3, 4});
+  CHECK(data.train.labels == Bytes{2});
+  CHECK(data.test.count == 2);
+  CHECK(data.test.pixels == Bytes{5, 6, 1, 2});
+  CHECK(data.test.labels == Bytes{1, 0});
+  CHECK(data.test.width == 2);
+  CHECK(data.train.classes == 5);
+  CHECK(data.test.classes == 5);
+}
+
+TEST_CASE("~ in an explicit path is the home folder", "[image_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder, "data/set");
+  const ScopedVariable home("HOME", folder.path().string());
+  CHECK(find_data_set("set", "~/data/set") == folder.path() / "data/set");
+  CHECK(find_data_set("set", "~/data") == folder.path() / "data/set");
+  CHECK(fs::equivalent(find_data_set("data/set", "~"), folder.path() / "data/set"));
+  CHECK_THROWS_AS(find_data_set("set", "~x/data"), EnvironmentError);
+  const ScopedVariable no_home("HOME", std::nullopt);
+  CHECK_THROWS_AS(find_data_set("set", "~/data"), EnvironmentError);
 }
 
 TEST_CASE("find_data_set searches ORTHOSPIKE_DATA, then HOME", "[image_set]") {

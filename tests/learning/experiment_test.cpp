@@ -444,6 +444,7 @@ TEST_CASE("held-back training samples take the place of the test set") {
   config.tasks.count = 1;
   config.tasks.epochs = 1;
   config.tasks.held_back_samples = 1000;
+  config.tasks.held_back = "last";
   // The same samples, cut by hand; what were test images must not matter.
   ImageData cut = digit_images();
   const auto kept = cut.train.count - 1000;
@@ -452,12 +453,28 @@ TEST_CASE("held-back training samples take the place of the test set") {
   cut.test.count = 1000;
   const TemporaryFolder held_back_folder, cut_folder, folder;
   const RunRecord held_back = run(config, held_back_folder);
+  config.tasks.held_back = "stratified";
+  const TemporaryFolder stratified_folder;
+  const RunRecord stratified = run(config, stratified_folder);
+  const std::vector<std::uint32_t> numbers = stratified_samples(
+      digit_images().train.labels, 1000, {config.experiment.seed, RandomPurpose::held_back});
   config.tasks.held_back_samples = 0;
+  const TemporaryFolder stratified_cut_folder;
+  Silent stratified_observer;
+  CHECK(stratified.accuracy.values() == run_experiment(config, with_held_back(digit_images(), numbers),
+                                                       stratified_cut_folder.path(), stratified_observer)
+                                            .accuracy.values());
   config.tasks.train_samples = kept;
   Silent observer;
   const RunRecord by_hand = run_experiment(config, cut, cut_folder.path(), observer);
   CHECK(held_back.accuracy.values() == by_hand.accuracy.values());
   CHECK(held_back.accuracy.at(1, 1) != run(config, folder).accuracy.at(1, 1));
+  config.tasks.held_back = "last";
+  CHECK_THROWS_WITH(run(config, folder),
+                    "tasks.held_back: tasks.held_back_samples 0 does not read it; leave it at stratified");
+  config.tasks.held_back = "first";
+  CHECK_THROWS_WITH(run(config, folder), "tasks.held_back: 'first' is not one of stratified, last");
+  config.tasks.held_back = "stratified";
   config.tasks.held_back_samples = digit_images().train.count;
   CHECK_THROWS_AS(run(config, folder), ConfigError);
 }
