@@ -399,8 +399,8 @@ std::vector<std::string> backend_names();
 using Warning = std::function<void(const std::string&)>;
 
 /// The back end of that name: reference, cpu, cuda (the first device) or cuda:N, or auto: the fastest that
-/// works, with a warning when that is not the fastest compiled in. threads: the most that may compute, of the
-/// processors that the process may use; 0 for all of these. Throws
+/// works, with a warning when there is a GPU that does not. threads: the most that may compute, of the processors
+/// that the process may use; 0 for all of these. Throws
 /// ConfigError for an unknown name, EnvironmentError when the device is not there or not compiled in.
 std::unique_ptr<Backend> make_backend(const std::string& name, int threads, const Warning& warn = {});
 

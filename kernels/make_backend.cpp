@@ -28,10 +28,12 @@ int device_number(const std::string& name) {
   return number;
 }
 
-/// The first CUDA device; null, with a warning that says why, when it cannot be used.
+/// The first CUDA device; null where there is none, and with a warning that says why when it cannot be used.
 std::unique_ptr<Backend> cuda_if_usable(const Warning& warn) {
   try {
     return make_cuda_backend(0);
+  } catch (const NoCudaDevice&) {
+    return nullptr;
   } catch (const EnvironmentError& error) {
     if (warn) warn(fmt::format("{}; the cpu computes (--run.device=cpu asks for that)", error.what()));
     return nullptr;

@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/error.hpp"
@@ -9,13 +11,24 @@ namespace {
 /// Fails where this build has no code for the device.
 __global__ void probe() {}
 
+/// Whether cudaGetDeviceCount returns `status` because there is no GPU, not because it cannot be used.
+bool means_no_device(cudaError_t status) {
+  if (status != cudaErrorInsufficientDriver) return status == cudaErrorNoDevice;
+  // That is a driver older than this program needs, or none (version 0).
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess && version == 0 &&
+         !std::filesystem::exists("/dev/nvidiactl");
+}
+
 /// Makes device `number` the current one and describes it.
 cudaDeviceProp select_device(int number) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) {
-    throw EnvironmentError(std::string("run.device: no CUDA device can be used: ") +
-                           cudaGetErrorString(status));
+    const std::string sentence =
+        std::string("run.device: no CUDA device can be used: ") + cudaGetErrorString(status);
+    if (means_no_device(status)) throw NoCudaDevice(sentence);
+    throw EnvironmentError(sentence);
   }
   if (number < 0 || number >= count) {
     throw EnvironmentError("run.device: there is no cuda:" + std::to_string(number) +

@@ -4,8 +4,15 @@
 #include <string>
 
 #include "kernels/backend.hpp"
+#include "kernels/error.hpp"
 
 namespace orthospike {
+
+/// This machine has no NVIDIA GPU, or none is shown to this program.
+class NoCudaDevice : public EnvironmentError {
+ public:
+  using EnvironmentError::EnvironmentError;
+};
 
 /// One NVIDIA GPU: cuBLAS for dense products, own kernels for spikes, neurons and subspaces and for what is
 /// recorded as graphs, Thrust for other work on each element alone.
@@ -15,8 +22,8 @@ namespace orthospike {
 /// Every call must come from the thread that made the back end.
 class CudaBackend final : public Backend {
  public:
-  /// Throws EnvironmentError when there is no driver, no device of that number, or the device is too old for
-  /// this build.
+  /// Throws NoCudaDevice where there is none, EnvironmentError when the driver is missing or too old, there is no
+  /// device of that number, the device is too old for this build, or cuBLAS cannot be loaded.
   explicit CudaBackend(int device_number);
   ~CudaBackend() override;
 
@@ -90,7 +97,7 @@ class CudaBackend final : public Backend {
 /// Whether this program was compiled with the CUDA back end.
 bool has_cuda_backend();
 
-/// Throws EnvironmentError, also when this program was compiled without it.
+/// Throws as CudaBackend's constructor, and EnvironmentError when this program was compiled without it.
 std::unique_ptr<Backend> make_cuda_backend(int device_number);
 
 }  // namespace orthospike

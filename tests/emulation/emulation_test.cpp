@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -678,15 +679,33 @@ TEST_CASE("divergent barriers and exchanges are caught", "[emulation]") {
   check_caught("wait_while_recording", "waits for a stream that is recording");
 }
 
-TEST_CASE("without a device the back end says so", "[emulation]") {
-  const Environment environment("ORTHOSPIKE_EMULATED_DEVICES", "0");
-  CHECK_THROWS_AS(make_backend("cuda", 1), EnvironmentError);
-  cudaGetLastError();  // kept, like every error, until somebody asks
-  std::string warning;
-  const auto backend = make_backend("auto", 1, [&](const std::string& sentence) { warning = sentence; });
-  CHECK(backend->name() == "cpu");
-  cudaGetLastError();
-  CHECK(warning.find("no CUDA-capable device is detected") != std::string::npos);
+TEST_CASE("without a device the back end says so, and auto only where there is one that cannot be used",
+          "[emulation]") {
+  const auto refusal_and_warning = [](const char* name, const char* value) {
+    const Environment environment(name, value);
+    std::string refusal, warning;
+    try {
+      make_backend("cuda", 1);
+    } catch (const EnvironmentError& error) {
+      refusal = error.what();
+    }
+    cudaGetLastError();  // kept, like every error, until somebody asks
+    const auto backend = make_backend("auto", 1, [&](const std::string& sentence) { warning = sentence; });
+    CHECK(backend->name() == "cpu");
+    cudaGetLastError();
+    return std::pair(refusal, warning);
+  };
+  const std::string cannot = "run.device: no CUDA device can be used: ";
+  const auto no_device = refusal_and_warning("ORTHOSPIKE_EMULATED_DEVICES", "0");
+  CHECK(no_device.first == cannot + "no CUDA-capable device is detected");
+  CHECK(no_device.second.empty());
+  const std::string too_old = cannot + "CUDA driver version is insufficient for CUDA runtime version";
+  const auto no_driver = refusal_and_warning("ORTHOSPIKE_EMULATED_DRIVER", "0");
+  CHECK(no_driver.first == too_old);
+  CHECK(no_driver.second.empty() != std::filesystem::exists("/dev/nvidiactl"));
+  const auto old_driver = refusal_and_warning("ORTHOSPIKE_EMULATED_DRIVER", "11000");
+  CHECK(old_driver.first == too_old);
+  CHECK(old_driver.second.starts_with(too_old + "; the cpu computes"));
 }
 
 TEST_CASE("a device that is not there is named", "[emulation]") {

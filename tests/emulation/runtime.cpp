@@ -84,8 +84,14 @@ int device_count() {
   return text == nullptr ? 1 : std::atoi(text);
 }
 
+int driver_version() {
+  const char* const text = std::getenv("ORTHOSPIKE_EMULATED_DRIVER");
+  return text == nullptr ? CUDART_VERSION : std::atoi(text);
+}
+
 /// What every call that needs a device starts with.
 cudaError_t device_status() {
+  if (driver_version() < CUDART_VERSION) return cudaErrorInsufficientDriver;
   return device_count() > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 
@@ -215,9 +221,16 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "invalid device ordinal";
     case cudaErrorNoDevice:
       return "no CUDA-capable device is detected";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
     default:
       return "unknown error";
   }
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = driver_version();
+  return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
