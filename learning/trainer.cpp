@@ -11,11 +11,13 @@ namespace orthospike {
 
 namespace {
 
-Delivery delivery_form(const std::string& name) {
+Delivery delivery_form(const Config& config) {
+  const std::string& name = config.network.delivery;
   if (name == "auto") return Delivery::automatic;
-  if (name == "events") return Delivery::events;
-  if (name == "dense") return Delivery::dense;
-  throw ConfigError(fmt::format("network.delivery: '{}' is not one of auto, events, dense", name));
+  if (name != "events" && name != "dense")
+    throw ConfigError(fmt::format("network.delivery: '{}' is not one of auto, events, dense", name));
+  refuse_unread(config, "network.delivery " + name, {"network.dense_crossover"});
+  return name == "events" ? Delivery::events : Delivery::dense;
 }
 
 Surrogate surrogate(const std::string& name) {
@@ -139,7 +141,15 @@ RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
 }
 
 ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
-  const std::string name = protection_plan(config.protection.name).protection;
+  const ProtectionPlan plan = protection_plan(config.protection.name);
+  const std::string name = plan.protection, reader = "the protection " + config.protection.name;
+  if (name != "gpm") refuse_unread(config, reader, {"gpm.threshold"});
+  if (name != "owm") refuse_unread(config, reader, {"owm.alpha"});
+  if (!plan.replay) {
+    refuse_unread(config, reader,
+                  {"replay.samples_per_class", "replay.selection", "replay.epochs", "replay.batch_size",
+                   "replay.learning_rate"});
+  }
   if (config.hlop.lateral_neurons == "linear")
     refuse_unread(config, "linear lateral neurons", {"hlop.lateral_scale", "hlop.lateral_steps"});
   ProtectionSettings settings{
@@ -323,9 +333,9 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
 
   const ProtectionPlan plan = protection_plan(config.protection.name);
   const std::size_t max_batch = plan.replay ? std::max(batch_size_, config.replay.batch_size) : batch_size_;
-  engine_ = std::make_unique<ClockEngine>(network_, neuron_.steps, max_batch,
-                                          DeliverySettings{.form = delivery_form(config.network.delivery),
-                                                           .crossover = config.network.dense_crossover});
+  engine_ = std::make_unique<ClockEngine>(
+      network_, neuron_.steps, max_batch,
+      DeliverySettings{.form = delivery_form(config), .crossover = config.network.dense_crossover});
   feedback_ = error_feedbacks().make(config.feedback.name, network_, config.experiment.seed);
   rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config, max_batch));
   steps_per_update_ = steps_per_update(config, *rule_);
