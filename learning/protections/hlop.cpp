@@ -45,6 +45,7 @@ void Hlop::observe(std::size_t projection, const Presynaptic& activity) {
 
 void Hlop::end_task() {
   for (const auto& part : parts_) {
+    part->extractor->remove_unlearned(part->subspace);
     if (settings_.orthonormalise) part->subspace.orthonormalise_new_rows();
     part->subspace.freeze();
   }

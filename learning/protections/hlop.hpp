@@ -7,7 +7,8 @@ namespace orthospike {
 /// Hebbian learning based orthogonal projection (Xiao et al., ICLR 2024): each projection has a subspace that
 /// learns the principal directions of its presynaptic activity alongside the weights. From the second task
 /// on, traces x become x - h_oldᵀ q(h_old x), with the responses q of the lateral neurons, before they change
-/// weights, so that currents caused by activity of earlier tasks stay as they were.
+/// weights, so that currents caused by activity of earlier tasks stay as they were. Rows that found no activity
+/// in their task are not kept: a silent population leaves none.
 class Hlop final : public Protection {
  public:
   Hlop(const Network& network, const ProtectionSettings& settings);

@@ -28,6 +28,8 @@ class Extractor {
   virtual void begin_task(const Subspace& subspace) = 0;
   /// One batch x [N × n]; old_residual = x - y_old h_old, the part the responses of old rows do not explain.
   virtual void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) = 0;
+  /// Takes from the new rows the directions in which none of the activity was, if there are any.
+  virtual void remove_unlearned(Subspace& subspace) = 0;
 };
 
 /// Extractors by their config name (key hlop.extractor). The neurons outlive the extractor.

@@ -1,9 +1,63 @@
 #include "learning/subspaces/lateral_hebbian.hpp"
 
+#include <cblas.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "learning/protections/symmetric.hpp"
+
 namespace orthospike {
 
 void LateralHebbian::begin_task(const Subspace& subspace) {
-  velocity_ = backend_.allocate<float>(subspace.new_rank() * subspace.presynaptic_size());
+  const ConstMatrix added = subspace.new_rows();
+  velocity_ = backend_.allocate<float>(added.values.size());
+  first_ = backend_.allocate<float>(added.values.size());
+  backend_.copy(added.values, first_.view());
+  moment_ = backend_.allocate<float>(added.rows * added.rows);
+  batches_ = 0;
+}
+
+void LateralHebbian::remove_unlearned(Subspace& subspace) {
+  const std::size_t m = subspace.new_rank(), n = subspace.presynaptic_size();
+  if (m == 0 || batches_ == 0) return;
+  const std::vector<float> rows = backend_.download(View<const float>(subspace.new_rows().values));
+  const std::vector<float> first = backend_.download(View<const float>(first_.view()));
+  const std::vector<float> moment = backend_.download(View<const float>(moment_.view()));
+  std::vector<double> moves(m * n);
+  double largest = 0, strongest = 0;  // of ‖row‖², of a row's response energy
+  for (std::size_t k = 0; k < m; ++k) {
+    double size = 0;
+    for (std::size_t i = k * n; i < (k + 1) * n; ++i) {
+      moves[i] = static_cast<double>(rows[i]) - first[i];
+      size += static_cast<double>(rows[i]) * rows[i];
+    }
+    const double energy = moment[k * m + k];
+    if (!std::isfinite(size + energy)) return;  // what measures or uses the rows says so
+    largest = std::max(largest, size);
+    strongest = std::max(strongest, energy);
+  }
+  const auto rounding = [](std::size_t steps) {
+    return 8 * std::ldexp(std::sqrt(static_cast<double>(steps)), -24);
+  };
+  const double move = largest * std::pow(rounding(batches_ * settings_.iterations), 2);
+  const double response = strongest == 0 ? 1 : strongest * rounding(batches_);
+  // cᵀ · evidence · c ≤ 1: neither moved nor responded more than that.
+  std::vector<double> evidence(moment.begin(), moment.end());
+  const auto rank = static_cast<int>(m), size = static_cast<int>(n);
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rank, rank, size, 1 / move, moves.data(), size,
+              moves.data(), size, 1 / response, evidence.data(), rank);
+  const Eigensystem axes = eigensystem(std::move(evidence), m);
+  const auto learned =
+      static_cast<std::size_t>(std::ranges::count_if(axes.values, [](double value) { return value > 1; }));
+  if (learned == m) return;
+  std::vector<float> kept(learned * n);
+  const std::vector<float> turn(axes.vectors.begin(),
+                                axes.vectors.begin() + static_cast<std::ptrdiff_t>(learned * m));
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, static_cast<int>(learned), size, rank, 1.0F,
+              turn.data(), rank, rows.data(), size, 0.0F, kept.data(), size);
+  subspace.replace_new_rows(kept);
 }
 
 bool LateralHebbian::shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
@@ -21,6 +75,7 @@ Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t
 
 void LateralHebbian::learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) {
   const Matrix h = subspace.new_rows();
+  ++batches_;
   const bool has_old_rows = subspace.old_rank() > 0;
   if (neurons_.linear() && x.has_events()) {
     learn_by_events(x, old_residual, has_old_rows, h);
@@ -38,6 +93,8 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
     neurons_.respond(y);
+    if (k == 0)
+      backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, moment_.matrix(h.rows, h.rows));
     backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
     backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
   }
@@ -63,6 +120,7 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
       backend_.correlate(1.0F, x.spikes, y, 0.0F, d);
     }
     backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, overlap);
+    if (k == 0) backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     backend_.multiply(-1.0F, transposed, Transpose::no, overlap, Transpose::no, 1.0F, d);
     backend_.hebbian_step(step(x.rows), d, velocity_.matrix(n, h.rows), transposed);
   }
@@ -84,6 +142,7 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, h, Transpose::no, c, Transpose::no, 0.0F, hc);
     backend_.multiply(1.0F, hc, Transpose::no, h, Transpose::yes, 0.0F, overlap);
+    if (k == 0) backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     if (has_old_rows) {
       backend_.multiply(1.0F, h, Transpose::no, a, Transpose::no, 0.0F, d);
     } else {

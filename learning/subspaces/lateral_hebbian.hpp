@@ -13,9 +13,18 @@ namespace orthospike {
 ///   h_new ← h_new + learning_rate · v
 /// where y h covers old and new rows. Its old part is the same in all iterations: it comes in as old_residual.
 ///
+/// Of more new rows than the activity has directions, some combinations cᵀ h_new have no response, cᵀ y = 0, in the
+/// whole task, and so cᵀ d = 0: they stay what they were when the rows were added. Those are removed, by turning the
+/// rows to principal axes (which leaves h_newᵀ h_new as it is) and leaving some out: the combinations whose response
+/// energy and whose squared move are both no more than rounding makes them. A number that is rounded S times, by at
+/// most 2⁻²⁴ of its size, wanders by about √S times that; what is removed did so no more than eight times as far. For
+/// moves that is relative to the largest row, in K steps a batch; for energies to the strongest row's, in one a batch.
+/// Neither alone is enough: rows that explain all activity from the first do not move, and of faint responses sums of
+/// floats keep no trace. Where all combinations learned, rows stay as they are.
+///
 /// Three forms give the same d with linear responses, q(z) = z; `learn` takes the one for events where x is
 /// spikes, else the one with fewer multiply-adds; with other responses always the direct one:
-///   direct    d = yᵀ (old_residual - y h_new),                                     3·N·m·n an iteration
+///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, and once N·m² for the energies
 ///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
 ///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
 ///   events    dᵀ = old_residualᵀ y - hᵀ (yᵀ y), with hᵀ in memory: y is a delivery of spikes, and without old
@@ -27,6 +36,7 @@ class LateralHebbian final : public Extractor {
 
   void begin_task(const Subspace& subspace) override;
   void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) override;
+  void remove_unlearned(Subspace& subspace) override;
 
   /// Whether the shortcut costs less for N = rows, n = inputs, m = neurons.
   static bool shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
@@ -43,6 +53,9 @@ class LateralHebbian final : public Extractor {
   Backend& backend_;
   LateralNeurons& neurons_;
   ExtractorSettings settings_;
+  Array<float> first_;                            // [m × n] rows as they were added
+  Array<float> moment_;                           // [m × m] yᵀ y, summed over the batches since then
+  std::size_t batches_ = 0;                       // since then
   Array<float> velocity_;                         // [m × n], transposed while x is spikes
   Array<float> response_, residual_;              // direct form: [N × m], [N × n]
   Array<float> second_moment_, residual_moment_;  // shortcut: [n × n]

@@ -19,6 +19,14 @@ void Subspace::replace(std::span<const float> rows) {
   freeze();
 }
 
+void Subspace::replace_new_rows(std::span<const float> rows) {
+  Array<float> all = backend_.allocate<float>(old_ * size_ + rows.size());
+  backend_.copy(old_rows().values, all.view().subview(0, old_ * size_));
+  backend_.upload(rows, all.view().subview(old_ * size_, rows.size()));
+  storage_ = std::move(all);
+  rank_ = old_ + rows.size() / size_;
+}
+
 void Subspace::freeze() {
   old_ = rank_;
   old_transposed_ = backend_.allocate<float>(size_ * old_);

@@ -16,6 +16,8 @@ class Subspace {
   void freeze();
   /// Rows [count × n] from the host, all old, in place of the ones there were.
   void replace(std::span<const float> rows);
+  /// Rows [count × n] from the host in place of the new ones.
+  void replace_new_rows(std::span<const float> rows);
   /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
   void orthonormalise_new_rows() { backend_.orthonormalise_rows(rows(), old_); }
 
@@ -28,6 +30,7 @@ class Subspace {
   ConstMatrix old_rows() const { return rows().first_rows(old_); }
   /// [n × old rank], the outgoing weights of each presynaptic neuron to the old subspace neurons.
   ConstMatrix old_rows_transposed() const { return old_transposed_.matrix(size_, old_); }
+  ConstMatrix new_rows() const { return rows().row_range(old_, new_rank()); }
   Matrix new_rows() { return rows().row_range(old_, new_rank()); }
 
  private:

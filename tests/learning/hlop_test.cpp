@@ -146,6 +146,48 @@ TEST_CASE("protected updates leave the currents of old activity as they were", "
   });
 }
 
+TEST_CASE("rows are kept for as many directions as the activity has, as they are if for all", "[hlop]") {
+  on_each_backend([](Backend& backend) {
+    for (const std::size_t projection : {0U, 1U}) {
+      const std::size_t n = sizes[projection];
+      const std::vector<float> activity = activity_of_first_task(n);
+      const auto x = uploaded(backend, activity), silence = uploaded(backend, std::vector<float>(batch * n));
+      const auto learn = [&](std::size_t rank, const Array<float>& shown) {
+        Fixture fixture(backend);
+        const auto hlop = fixture.hlop({{rank, rank}}, false);
+        hlop->begin_task(0);
+        for (int i = 0; i < 50; ++i) hlop->observe(projection, shown.matrix(batch, n));
+        const std::vector<float> before = fixture.rows(*hlop, projection);
+        hlop->end_task();
+        return std::pair(before, fixture.rows(*hlop, projection));
+      };
+      const auto [some, same] = learn(kept_directions, x);
+      CHECK(same_bits(some, same, n * kept_directions));
+      CHECK(some.size() == same.size());
+      CHECK(learn(6, silence).second.empty());
+
+      const auto [all, kept] = learn(kept_directions + 3, x);
+      REQUIRE(all.size() == n * (kept_directions + 3));
+      REQUIRE(kept.size() == n * kept_directions);
+      // The activity sees no difference: hᵀ h x is what it was.
+      const auto explained = [&](const std::vector<float>& h) {
+        std::vector<float> result(activity.size(), 0.0F);
+        for (std::size_t row = 0; row < batch; ++row) {
+          for (std::size_t k = 0; k < h.size() / n; ++k) {
+            double response = 0;
+            for (std::size_t j = 0; j < n; ++j)
+              response += static_cast<double>(h[k * n + j]) * activity[row * n + j];
+            for (std::size_t j = 0; j < n; ++j)
+              result[row * n + j] += static_cast<float>(response) * h[k * n + j];
+          }
+        }
+        return result;
+      };
+      CHECK(relative_change(explained(all), explained(kept)) < 1e-5);
+    }
+  });
+}
+
 TEST_CASE("what quantised and spiking responses leak falls with the lateral steps",
           "[hlop][lateral_neurons]") {
   on_each_backend([](Backend& backend) {
@@ -385,13 +427,15 @@ TEST_CASE("the rank ends at the number of presynaptic neurons", "[hlop]") {
     const auto hlop = fixture.hlop({{20, 1}, {20, 1}, {20, 1}}, true);
     const std::size_t n = sizes[0];
     const auto x = uploaded(backend, random_values(batch * n, 1));
+    const auto more = uploaded(backend, random_values(2 * n * n, 2));  // in all directions
     for (std::size_t task = 0; task < 3; ++task) {
       INFO("task " << task);
       hlop->begin_task(task);
       CHECK(hlop->subspace(0)->rank() == (task == 0 ? 20 : n));
       CHECK(hlop->subspace(1)->rank() == task + 1);
       if (task > 0) hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
-      hlop->observe(0, x.matrix(batch, n));
+      for (std::size_t row = 0; row < 2 * n; row += batch)
+        hlop->observe(0, more.matrix(2 * n, n).row_range(row, batch));
       hlop->end_task();
     }
     // All directions are old: nothing is left to learn.
