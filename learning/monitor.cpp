@@ -1,8 +1,10 @@
 #include "learning/monitor.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "learning/subspaces/quality.hpp"
 
@@ -10,20 +12,32 @@ namespace orthospike {
 
 namespace {
 
-double norm(const std::vector<float>& values) {
+constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+
+double dot(const std::vector<float>& a, const std::vector<float>& b) {
   double sum = 0;
-  for (const float value : values) sum += static_cast<double>(value) * value;
-  return std::sqrt(sum);
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+double trace(const std::vector<float>& matrix, std::size_t n) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += matrix[i * n + i];
+  return sum;
 }
 
 }  // namespace
 
 Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
-    : trainer_(trainer), backend_(trainer.network().backend()), samples_(samples) {
-  for (const Projection& projection : trainer.network().projections()) {
-    watched_.push_back(
-        {.activity = backend_.allocate<float>(tasks * samples * projection.fan_in),
-         .weights_before = backend_.allocate<float>(samples == 0 ? 0 : projection.weights.size())});
+    : trainer_(trainer), backend_(trainer.network().backend()), samples_(samples), tasks_(tasks) {
+  for (std::size_t p = 0; p < trainer.network().projections().size(); ++p) {
+    const Projection& projection = trainer.network().projections()[p];
+    const bool by_samples = !trainer.protection().is_linear() && trainer.protection().subspace(p) == nullptr;
+    const std::size_t n = projection.fan_in;
+    watched_.push_back({.moment = backend_.allocate<float>(samples == 0 ? 0 : n * n),
+                        .activity = backend_.allocate<float>(by_samples ? tasks * samples * n : 0),
+                        .weights_before = backend_.allocate<float>(
+                            samples == 0 || tasks == 1 ? 0 : projection.weights.size())});
   }
   std::vector<std::uint32_t> numbers(samples);
   std::iota(numbers.begin(), numbers.end(), 0U);
@@ -32,27 +46,47 @@ Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
 }
 
 void Monitor::begin_task() {
-  if (samples_ == 0) return;
+  if (kept_ == 0) return;  // nothing that changes of weights could disturb
   for (std::size_t p = 0; p < watched_.size(); ++p) {
     const Projection& projection = std::as_const(trainer_.network()).projections()[p];
     backend_.copy(projection.weights.view(), watched_[p].weights_before.view());
   }
 }
 
-double Monitor::leak(std::size_t p) {
-  const Projection& projection = std::as_const(trainer_.network()).projections()[p];
-  Watched& watched = watched_[p];
-  const View<float> change = watched.weights_before.view();
-  backend_.add(1.0F, projection.weights.view(), -1.0F, change);
-  Array<float> currents = backend_.allocate<float>(kept_ * projection.fan_out);
-  const ConstMatrix old = watched.activity.matrix(kept_, projection.fan_in);
-  backend_.multiply(1.0F, old, Transpose::no, {change, projection.fan_in, projection.fan_out}, Transpose::no,
-                    0.0F, currents.matrix(kept_, projection.fan_out));
-  return norm(backend_.download(View<const float>(currents.view()))) /
-         (norm(backend_.download(View<const float>(change))) * norm(backend_.download(old.values)));
+ConstMatrix Monitor::moment(std::size_t p) const {
+  const std::size_t n = trainer_.network().projections()[p].fan_in;
+  return watched_[p].moment.matrix(n, n);
 }
 
-void Monitor::keep_activity(const StoredImages& images, View<const std::uint32_t> pixel_order) {
+double Monitor::energy(std::size_t p) {
+  const ConstMatrix c = moment(p);
+  return trace(backend_.download(c.values), c.rows);
+}
+
+double Monitor::leak(std::size_t p) {
+  const Projection& projection = std::as_const(trainer_.network()).projections()[p];
+  const Matrix change = watched_[p].weights_before.matrix(projection.fan_in, projection.fan_out);
+  backend_.add(1.0F, projection.weights.view(), -1.0F, change.values);
+  Array<float> product = backend_.allocate<float>(change.values.size());
+  backend_.multiply(1.0F, moment(p), Transpose::no, change, Transpose::no, 0.0F,
+                    product.matrix(change.rows, change.cols));
+  const std::vector<float> changes = backend_.download(View<const float>(change.values));
+  const double disturbed = dot(changes, backend_.download(View<const float>(product.view())));
+  const double largest = dot(changes, changes) * energy(p);
+  return largest == 0 ? undefined : std::sqrt(std::max(disturbed, 0.0) / largest);  // rounding
+}
+
+bool Monitor::samples_matter() {
+  if (samples_ == 0) return false;
+  if (ended_ < tasks_) return true;
+  for (std::size_t p = 0; p < watched_.size(); ++p) {
+    Protection& protection = trainer_.protection();
+    if (protection.subspace(p) != nullptr || protection.presynaptic_operator(p) != nullptr) return true;
+  }
+  return false;
+}
+
+void Monitor::add_activity(const StoredImages& images, View<const std::uint32_t> pixel_order) {
   const std::size_t wanted = std::min(samples_, images.count);
   const std::size_t most = trainer_.batch_size();
   for (std::size_t first = 0; first < wanted; first += most) {
@@ -60,9 +94,12 @@ void Monitor::keep_activity(const StoredImages& images, View<const std::uint32_t
     trainer_.run_batch(images, numbers_.view().subview(first, batch), pixel_order);
     for (std::size_t p = 0; p < watched_.size(); ++p) {
       const Projection& projection = trainer_.network().projections()[p];
-      const ConstMatrix output = trainer_.engine().activity(projection.source).average_output;
-      backend_.copy(output.values, watched_[p].activity.view().subview((kept_ + first) * projection.fan_in,
-                                                                       output.values.size()));
+      const ConstMatrix x = trainer_.engine().activity(projection.source).average_output;
+      backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 1.0F,
+                        watched_[p].moment.matrix(projection.fan_in, projection.fan_in));
+      if (watched_[p].activity.size() == 0) continue;
+      backend_.copy(x.values, watched_[p].activity.view().subview((kept_ + first) * projection.fan_in,
+                                                                  x.values.size()));
     }
   }
   kept_ += wanted;
@@ -70,34 +107,42 @@ void Monitor::keep_activity(const StoredImages& images, View<const std::uint32_t
 
 double Monitor::energy_taken(std::size_t p) {
   PresynapticOperator* const protect = trainer_.protection().presynaptic_operator(p);
-  if (protect == nullptr) return std::numeric_limits<double>::quiet_NaN();
-  const ConstMatrix x = watched_[p].activity.matrix(kept_, trainer_.network().projections()[p].fan_in);
-  Array<float> energies = backend_.allocate<float>(2);  // x·x and x·P(x)
-  const auto add_product = [&](ConstMatrix a, ConstMatrix b, std::size_t sum) {
-    backend_.multiply(1.0F, {a.values, 1, a.values.size()}, Transpose::no, {b.values, 1, b.values.size()},
-                      Transpose::yes, 1.0F, {energies.view().subview(sum, 1), 1, 1});
-  };
-  for (std::size_t first = 0; first < kept_; first += trainer_.batch_size()) {
-    const ConstMatrix batch = x.row_range(first, std::min(trainer_.batch_size(), kept_ - first));
-    add_product(batch, batch, 0);
-    add_product(batch, protect->apply_to_traces(batch), 1);
+  if (protect == nullptr) return undefined;
+  const ConstMatrix c = moment(p);
+  double left = 0;
+  if (LinearPresynapticOperator* const linear = protect->linear(); linear != nullptr) {
+    Array<float> weakened = backend_.allocate<float>(c.values.size());
+    backend_.copy(c.values, weakened.view());
+    linear->apply_to_gradient(weakened.matrix(c.rows, c.cols));
+    left = trace(backend_.download(View<const float>(weakened.view())), c.rows);
+  } else {
+    left = energy_left(*protect, std::as_const(watched_[p].activity).matrix(kept_, c.rows));
   }
-  const std::vector<float> sums = backend_.download(View<const float>(energies.view()));
-  return 1 - static_cast<double>(sums[1]) / sums[0];
+  return 1 - left / energy(p);
+}
+
+double Monitor::energy_left(PresynapticOperator& protect, ConstMatrix x) {
+  Array<float> sum = backend_.allocate<float>(1);
+  for (std::size_t first = 0; first < x.rows; first += trainer_.batch_size()) {
+    const ConstMatrix batch = x.row_range(first, std::min(trainer_.batch_size(), x.rows - first));
+    const ConstMatrix left = protect.apply_to_traces(batch);
+    backend_.multiply(1.0F, {batch.values, 1, batch.values.size()}, Transpose::no,
+                      {left.values, 1, left.values.size()}, Transpose::yes, 1.0F, sum.matrix(1, 1));
+  }
+  return backend_.download(View<const float>(sum.view()))[0];
 }
 
 std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
                                                 View<const std::uint32_t> pixel_order) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
-  const double undefined = std::numeric_limits<double>::quiet_NaN();
+  ++ended_;
   std::vector<ProjectionReport> reports(watched_.size());
   for (std::size_t p = 0; p < reports.size(); ++p) {
-    const bool has_old = kept_ > 0;
-    reports[p].leak = has_old ? leak(p) : undefined;
+    reports[p].leak = kept_ > 0 ? leak(p) : undefined;
     reports[p].effective_rank = trainer_.protection().effective_rank(p);
     reports[p].memory = static_cast<double>(trainer_.protection().memory(p));
   }
-  if (samples_ > 0) keep_activity(images, pixel_order);
+  if (samples_matter()) add_activity(images, pixel_order);
 
   for (std::size_t p = 0; p < reports.size(); ++p) {
     const Subspace* subspace = trainer_.protection().subspace(p);
@@ -110,14 +155,10 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
       report.explained_energy = energy_taken(p);
       continue;
     }
-
-    const std::size_t n = subspace->presynaptic_size();
-    const ConstMatrix x = watched_[p].activity.matrix(kept_, n);
-    Array<float> second_moment = backend_.allocate<float>(n * n);
-    backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 0.0F, second_moment.matrix(n, n));
+    const ConstMatrix c = moment(p);
     const SubspaceQuality quality =
-        measure_subspace(backend_.download(subspace->rows().values), report.rank,
-                         backend_.download(View<const float>(second_moment.view())), n);
+        measure_subspace(trainer_.network().projections()[p].name, backend_.download(subspace->rows().values),
+                         report.rank, backend_.download(c.values), c.rows);
     report.orthonormality_error = quality.orthonormality_error;
     report.largest_eigenvalue = quality.largest_eigenvalue;
     report.explained_energy = quality.explained_energy;

@@ -16,18 +16,22 @@ struct ProjectionReport {
   double explained_energy = 0;
   double mean_angle = 0;
   double largest_angle = 0;
-  /// ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity kept from earlier tasks.
+  /// ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity sampled in earlier tasks.
   /// NaN in the first task.
   double leak = 0;
   double effective_rank = 0;  ///< see Protection, as is memory
   double memory = 0;
 };
 
-/// Keeps a sample of each task's presynaptic activity and measures with it how good the subspaces are and how
-/// much the change of weights disturbs earlier tasks. Only reads what it watches.
+/// Samples each task's presynaptic activity and measures with it how good the subspaces are and how much the
+/// change of weights disturbs earlier tasks. Only reads what it watches.
+///
+/// Of the samples x of all tasks so far it keeps C = xᵀ x, from which all follows but one: ‖ΔW x‖² is
+/// tr(ΔWᵀ C ΔW), and Σ x·P(x) of a linear operator P is tr(P C). What it keeps and what a task costs do not grow with
+/// the tasks. Only where the operator is not linear, x itself is kept too.
 class Monitor {
  public:
-  /// samples: kept of each task; 0 measures nothing and every number is NaN.
+  /// samples: of each task; 0 measures nothing and every number is NaN. tasks: how many will be ended.
   Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks);
 
   /// Before the first batch of a task.
@@ -36,21 +40,31 @@ class Monitor {
   std::vector<ProjectionReport> end_task(const StoredImages& images, View<const std::uint32_t> pixel_order);
 
  private:
-  /// Appends the activity of the task's first samples.
-  void keep_activity(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  struct Watched {
+    Array<float> moment;          ///< [source neurons × source neurons] C
+    Array<float> activity;        ///< [tasks·samples × source neurons] x, empty where C is enough
+    Array<float> weights_before;  ///< at the start of the task
+  };
+
+  /// Whether the activity of the task that ends matters: to what protects, or to the leak of later tasks.
+  bool samples_matter();
+  /// Adds the activity of the task's first samples.
+  void add_activity(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  ConstMatrix moment(std::size_t projection) const;
+  /// ‖x‖²
+  double energy(std::size_t projection);
   double leak(std::size_t projection);
   /// See ProjectionReport::explained_energy.
   double energy_taken(std::size_t projection);
-
-  struct Watched {
-    Array<float> activity;        ///< [tasks·samples × source neurons]
-    Array<float> weights_before;  ///< at the start of the task
-  };
+  /// Σ x·P(x) from each x.
+  double energy_left(PresynapticOperator& protect, ConstMatrix x);
 
   Trainer& trainer_;
   Backend& backend_;
   std::size_t samples_;
-  std::size_t kept_ = 0;  ///< rows of activity in use
+  std::size_t tasks_;
+  std::size_t ended_ = 0;  ///< tasks so far
+  std::size_t kept_ = 0;   ///< samples so far
   std::vector<Watched> watched_;
   Array<std::uint32_t> numbers_;  ///< 0, 1, 2, …
 };

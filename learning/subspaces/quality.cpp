@@ -1,6 +1,7 @@
 #include "learning/subspaces/quality.hpp"
 
 #include <cblas.h>
+#include <fmt/format.h>
 #include <lapacke.h>
 
 #include <algorithm>
@@ -16,58 +17,66 @@ namespace orthospike {
 
 namespace {
 
-void require_success(lapack_int status) {
-  if (status != 0)
-    throw EnvironmentError("the quality of a subspace cannot be measured: its numbers are not finite");
+void require_success(lapack_int status, const std::string& projection) {
+  if (status == 0) return;
+  throw EnvironmentError(fmt::format(
+      "the subspace of {} cannot be measured: its rows or the energy of its activity are not finite",
+      projection));
 }
 
-double largest_eigenvalue(std::vector<float> symmetric, std::size_t n) {
+double largest_eigenvalue(const std::string& projection, std::vector<float> symmetric, std::size_t n) {
   const auto size = static_cast<lapack_int>(n);
   std::vector<float> ascending(n);
-  require_success(LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'N', 'U', size, symmetric.data(), size, ascending.data()));
+  require_success(LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'N', 'U', size, symmetric.data(), size, ascending.data()),
+                  projection);
   return ascending.back();
 }
 
-/// Cosines of the principal angles: singular values of (orthonormal basis of rows of h) · (leading
-/// eigenvectors)ᵀ.
-std::vector<float> principal_cosines(std::span<const float> h, std::size_t rank,
-                                     std::span<const float> second_moment, std::size_t n) {
+/// Cosines of the principal angles: singular values of (orthonormal basis of rows of h) · (the `leading`
+/// eigenvectors of the largest eigenvalues)ᵀ.
+std::vector<float> principal_cosines(const std::string& projection, std::span<const float> h,
+                                     std::size_t rank, std::span<const float> second_moment, std::size_t n,
+                                     std::size_t leading) {
   const auto m = static_cast<lapack_int>(rank);
   const auto size = static_cast<lapack_int>(n);
+  const auto directions = static_cast<lapack_int>(leading);
 
   std::vector<float> eigenvectors(second_moment.begin(), second_moment.end());
   std::vector<float> eigenvalues(n);
   require_success(
-      LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', size, eigenvectors.data(), size, eigenvalues.data()));
-  const float* leading = eigenvectors.data() + (n - rank) * n;  // eigenvalues ascend; column-major [n × rank]
+      LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', size, eigenvectors.data(), size, eigenvalues.data()),
+      projection);
+  const float* last =
+      eigenvectors.data() + (n - leading) * n;  // eigenvalues ascend; column-major [n × leading]
 
   std::vector<float> basis(h.begin(), h.end());  // row-major [rank × n] is column-major [n × rank]
   std::vector<float> tau(rank);
-  require_success(LAPACKE_sgeqrf(LAPACK_COL_MAJOR, size, m, basis.data(), size, tau.data()));
-  require_success(LAPACKE_sorgqr(LAPACK_COL_MAJOR, size, m, m, basis.data(), size, tau.data()));
+  require_success(LAPACKE_sgeqrf(LAPACK_COL_MAJOR, size, m, basis.data(), size, tau.data()), projection);
+  require_success(LAPACKE_sorgqr(LAPACK_COL_MAJOR, size, m, m, basis.data(), size, tau.data()), projection);
 
-  std::vector<float> overlap(rank * rank);
-  cblas_sgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, m, size, 1.0F, basis.data(), size, leading, size,
-              0.0F, overlap.data(), m);
-  std::vector<float> cosines(rank);
-  require_success(
-      LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', m, m, overlap.data(), m, cosines.data(), nullptr, 1, nullptr, 1));
+  std::vector<float> overlap(rank * leading);
+  cblas_sgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, directions, size, 1.0F, basis.data(), size, last,
+              size, 0.0F, overlap.data(), m);
+  std::vector<float> cosines(std::min(rank, leading));
+  require_success(LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', m, directions, overlap.data(), m, cosines.data(),
+                                 nullptr, 1, nullptr, 1),
+                  projection);
   return cosines;
 }
 
 }  // namespace
 
-SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
+SubspaceQuality measure_subspace(const std::string& projection, std::span<const float> h, std::size_t rank,
                                  std::span<const float> second_moment, std::size_t n) {
+  constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
   if (rank == 0) {
-    const double undefined = std::numeric_limits<double>::quiet_NaN();
     return {.orthonormality_error = undefined,
             .largest_eigenvalue = undefined,
             .mean_angle = undefined,
             .largest_angle = undefined};
   }
   if (!std::ranges::all_of(second_moment, [](float value) { return std::isfinite(value); }))
-    require_success(1);
+    require_success(1, projection);
   const auto m = static_cast<int>(rank);
   const auto size = static_cast<int>(n);
   SubspaceQuality quality;
@@ -84,21 +93,31 @@ SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
               0.0F, moment.data(), m);
   double explained = 0;
   double energy = 0;
+  std::size_t active = 0;  // neurons that have energy
   double error = 0;
   for (std::size_t i = 0; i < gram.size(); ++i) {
     explained += static_cast<double>(gram[i]) * moment[i];
     const double deviation = gram[i] - (i % (rank + 1) == 0 ? 1.0 : 0.0);
     error += deviation * deviation;
   }
-  for (std::size_t i = 0; i < n; ++i) energy += second_moment[i * n + i];
+  for (std::size_t i = 0; i < n; ++i) {
+    energy += second_moment[i * n + i];
+    if (second_moment[i * n + i] > 0) ++active;
+  }
   quality.orthonormality_error = std::sqrt(error);
-  quality.explained_energy = explained / energy;
-  quality.largest_eigenvalue = largest_eigenvalue(std::move(gram), rank);
+  quality.largest_eigenvalue = largest_eigenvalue(projection, std::move(gram), rank);
+  if (active == 0) {
+    quality.explained_energy = quality.mean_angle = quality.largest_angle = undefined;
+    return quality;
+  }
 
-  for (const float cosine : principal_cosines(h, rank, second_moment, n)) {
+  quality.explained_energy = explained / energy;
+  const std::vector<float> cosines =
+      principal_cosines(projection, h, rank, second_moment, n, std::min(rank, active));
+  for (const float cosine : cosines) {
     const double angle =
         std::acos(std::clamp(static_cast<double>(cosine), 0.0, 1.0)) * 180.0 / std::numbers::pi;
-    quality.mean_angle += angle / static_cast<double>(rank);
+    quality.mean_angle += angle / static_cast<double>(cosines.size());
     quality.largest_angle = std::max(quality.largest_angle, angle);
   }
   return quality;

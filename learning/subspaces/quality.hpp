@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 
 namespace orthospike {
 
@@ -16,9 +17,11 @@ struct SubspaceQuality {
   double largest_angle = 0;  ///< and the span of the `rank` leading eigenvectors of xᵀ x; the largest of them
 };
 
-/// All but explained_energy are NaN for rank 0. second_moment: xᵀ x [n × n]; rank ≤ n. Throws EnvironmentError when
-/// a factorisation does not converge (the numbers are not finite).
-SubspaceQuality measure_subspace(std::span<const float> h, std::size_t rank,
+/// All but explained_energy are NaN for rank 0; it and the angles are NaN for a silent sample. Neurons that are silent
+/// in all of x bring no eigenvectors: where fewer than `rank` fire, there are as few angles. second_moment: xᵀ x
+/// [n × n]; rank ≤ n. Throws EnvironmentError, which names the projection, when a factorisation does not converge
+/// (the numbers are not finite).
+SubspaceQuality measure_subspace(const std::string& projection, std::span<const float> h, std::size_t rank,
                                  std::span<const float> second_moment, std::size_t n);
 
 }  // namespace orthospike
