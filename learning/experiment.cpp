@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "datasets/image_set.hpp"
@@ -90,7 +91,8 @@ class Experiment {
         train_labels_(std::span(data.train.labels).first(train_.count)),
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
-        monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count), config.tasks.count),
+        monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count),
+                 plan_.joint ? 1 : config.tasks.count),
         amplifies_(trainer_.network().projections().size()),
         accuracy_(config.tasks.count),
         file_(folder, config_text(config),
@@ -113,33 +115,41 @@ class Experiment {
     evaluate(0);
     // Joint training is that of the last task: after it all are learned.
     for (std::size_t task = plan_.joint ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
-      TaskCosts costs;
-      if (told_ || task == 1) {
-        trainer_.begin_task(plan_.joint ? 0 : task - 1,
-                            {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+      try {
+        run_task(task);
+      } catch (const EnvironmentError& error) {
+        throw EnvironmentError(fmt::format("in task {}: {}", task, error.what()));
       }
-      monitor_.begin_task();
-      for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
-        train(task, epoch, training_pass(task, epoch), costs);
-      if (told_) trainer_.end_task();
-      const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
-      if (task < config_.tasks.count) warn_of_amplification(task, reports);
-      if (plan_.replay) replay(task, costs);
-      evaluate(task);
-      file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
-      boundaries_written_ = trainer_.detected_boundaries().size();
-      const auto samples = static_cast<double>(costs.training_samples);
-      costs.multiply_adds /= samples;
-      costs.spikes /= samples;
-      costs.synaptic_operations /= samples;
-      costs.seconds = std::exchange(trainer_.seconds(), {});
-      file_.write_task(task, reports, costs);
     }
     file_.finish();
     return read_run_file(file_.final_path());
   }
 
  private:
+  void run_task(std::size_t task) {
+    TaskCosts costs;
+    if (told_ || task == 1) {
+      trainer_.begin_task(plan_.joint ? 0 : task - 1,
+                          {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+    }
+    monitor_.begin_task();
+    for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
+      train(task, epoch, training_pass(task, epoch), costs);
+    if (told_) trainer_.end_task();
+    const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
+    if (task < config_.tasks.count) warn_of_amplification(task, reports);
+    if (plan_.replay) replay(task, costs);
+    evaluate(task);
+    file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
+    boundaries_written_ = trainer_.detected_boundaries().size();
+    const auto samples = static_cast<double>(costs.training_samples);
+    costs.multiply_adds /= samples;
+    costs.spikes /= samples;
+    costs.synaptic_operations /= samples;
+    costs.seconds = std::exchange(trainer_.seconds(), {});
+    file_.write_task(task, reports, costs);
+  }
+
   std::vector<std::string> projection_names() {
     std::vector<std::string> names;
     for (const Projection& projection : trainer_.network().projections()) names.push_back(projection.name);
@@ -160,6 +170,36 @@ class Experiment {
     }
   }
 
+  [[noreturn]] void refuse(const std::string& found, const std::string& rate) {
+    throw EnvironmentError(fmt::format("{} (the largest weight is {}): training diverges; lower {}", found,
+                                       trainer_.largest_weight(), rate));
+  }
+
+  /// Warns of populations of which since the last call no neuron fired, or each in every step, once of each.
+  void warn_of_idle_populations(std::size_t task) {
+    const ClockEngine& engine = trainer_.engine();
+    const ClockEngine::Work work = engine.work();
+    for (std::size_t i = 0; i < engine.network().populations().size(); ++i) {
+      const Population& population = engine.network().populations()[i];
+      if (population.kind != Population::Kind::spiking) continue;
+      const double spikes = work.population_spikes[i] - before_.population_spikes[i];
+      const auto most =
+          static_cast<double>(engine.steps() * population.size) * (work.samples - before_.samples);
+      if (spikes == 0 && silent_.insert(i).second) {
+        observer_.warn(
+            fmt::format("in task {} no neuron of {} fires: nothing behind it learns from the input; lower "
+                        "neuron.threshold",
+                        task, population.name));
+      } else if (spikes == most && saturated_.insert(i).second) {
+        observer_.warn(fmt::format(
+            "in task {} every neuron of {} fires in every step: nothing behind it learns from the "
+            "input; raise neuron.threshold",
+            task, population.name));
+      }
+    }
+    before_ = work;
+  }
+
   void evaluate(std::size_t after) {
     std::vector<double> losses(config_.tasks.count, std::numeric_limits<double>::quiet_NaN());
     const std::size_t count = config_.tasks.count;
@@ -168,9 +208,15 @@ class Experiment {
     const std::size_t first = all || tested == "learned" ? 1 : after;
     for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
       const Evaluation result = trainer_.evaluate(test_, pixel_orders_[task - 1].view());
+      if (!std::isfinite(result.loss)) {
+        refuse(fmt::format("the loss of the test samples of task {} is not finite {}", task,
+                           after == 0 ? "before any training" : "after the last batch"),
+               plan_.replay && after > 1 ? "replay.learning_rate" : "optimiser.learning_rate");
+      }
       accuracy_.at(after, task) = result.accuracy;
       losses[task - 1] = result.loss;
     }
+    if (after > 0) warn_of_idle_populations(after);
     file_.write_accuracies(accuracy_, losses, after);
     observer_.evaluated(accuracy_, after);
   }
@@ -314,11 +360,16 @@ class Experiment {
       right += counts[i];
       samples += size;
     }
-    if (!std::isfinite(loss)) {
-      throw EnvironmentError(fmt::format(
-          "the loss is not finite in task {}, epoch {}, before batch {}: training diverged; lower {}", task,
-          epoch, done, pass.replay ? "replay.learning_rate" : "optimiser.learning_rate"));
+    const std::string rate = pass.replay ? "replay.learning_rate" : "optimiser.learning_rate";
+    const auto lost = std::ranges::find_if_not(sums, [](double sum) { return std::isfinite(sum); });
+    if (lost != sums.end()) {
+      const std::size_t batch = from + 1 + static_cast<std::size_t>(lost - sums.begin());
+      refuse(fmt::format("the loss of batch {} of epoch {} is not finite", batch, epoch), rate);
     }
+    if (!trainer_.all_finite())
+      refuse(fmt::format("not all weights and thresholds are finite after batch {} of epoch {}", done, epoch),
+             rate);
+    warn_of_idle_populations(task);
     observer_.training(task, epoch, done, pass.updates.size(), loss / samples, right / samples);
   }
 
@@ -333,6 +384,8 @@ class Experiment {
   StoredImages test_;
   Trainer trainer_;
   Monitor monitor_;
+  ClockEngine::Work before_ = trainer_.engine().work();  ///< when warn_of_idle_populations looked last
+  std::set<std::size_t> silent_, saturated_;             ///< populations it said so of
   std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so
   AccuracyMatrix accuracy_;
   RunFile file_;

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 #include "kernels/error.hpp"
 
@@ -567,6 +570,37 @@ void Trainer::update_thresholds() {
     backend_.add(-rate_, View<const float>(threshold_direction_.view()), 1.0F, threshold);
     backend_.raise_to(lowest_threshold_, threshold);
   }
+}
+
+bool Trainer::all_finite() {
+  const auto finite = [&](View<const float> values) {
+    return std::ranges::all_of(backend_.download(values), [](float value) { return std::isfinite(value); });
+  };
+  for (const Learned& learned : learned_) {
+    const ConstMatrix weights = learned.weights;
+    // A mean is finite where its terms are.
+    Array<float> means = backend_.allocate<float>(weights.cols);
+    backend_.sum_steps(1.0F / static_cast<float>(weights.rows), 0.0F, weights.rows, weights,
+                       means.matrix(1, weights.cols));
+    if (!finite(std::as_const(means).view())) return false;
+  }
+  return std::ranges::all_of(network_.populations(), [&](const Population& population) {
+    return population.neuron == nullptr || finite(population.neuron->threshold());
+  });
+}
+
+std::string Trainer::largest_weight() {
+  float largest = -1;
+  std::string place;
+  for (const auto& [p, feedback, weights] : learned_) {
+    for (const float weight : backend_.download(View<const float>(weights.values))) {
+      const float size = std::isnan(weight) ? std::numeric_limits<float>::infinity() : std::abs(weight);
+      if (size <= largest) continue;
+      largest = size;
+      place = (feedback ? "the feedback weights of " : "") + network_.projections()[p].name;
+    }
+  }
+  return fmt::format("{:.3g}, of {}", largest, place);
 }
 
 Evaluation Trainer::evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order) {

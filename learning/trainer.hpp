@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "datasets/image_set.hpp"
@@ -97,6 +98,10 @@ class Trainer {
   Protection& protection() { return *protection_; }
   ErrorFeedback& feedback() { return *feedback_; }
   PhaseSeconds& seconds() { return seconds_; }
+  /// Whether all that learns is finite. Waits for the back end, which reads all weights once.
+  bool all_finite();
+  /// The largest magnitude of all weights and where it is, in words; those that are not finite count as the largest.
+  std::string largest_weight();
   /// Updates with which a task seemed to begin, counted from 1 over all tasks.
   const std::vector<std::uint32_t>& detected_boundaries() const { return detected_boundaries_; }
 

@@ -196,13 +196,14 @@ ConstActivity ClockEngine::activity(std::size_t population) const {
 }
 
 ClockEngine::Work ClockEngine::work() const {
-  Work work{.samples = samples_};
+  Work work{.population_spikes = std::vector<double>(storage_.size()), .samples = samples_};
   for (std::size_t i = 0; i < storage_.size(); ++i) {
     if (storage_[i]->spike_total.size() == 0) continue;
     std::uint64_t spikes = 0;
     network_.backend().download(View<const std::uint64_t>(storage_[i]->spike_total.view()),
                                 std::span(&spikes, 1));
-    work.spikes += static_cast<double>(spikes);
+    work.population_spikes[i] = static_cast<double>(spikes);
+    work.spikes += work.population_spikes[i];
     for (const Projection& projection : network_.projections()) {
       // A read-out gets the average of its input: one dense product, counted by the back end.
       if (projection.source == i && projection.target != readout_)

@@ -62,6 +62,7 @@ class ClockEngine {
   /// was made, over all samples run. Waits for the back end.
   struct Work {
     double spikes = 0;
+    std::vector<double> population_spikes;  ///< of each population
     double synaptic_operations = 0;
     double samples = 0;
   };

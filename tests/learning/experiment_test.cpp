@@ -514,7 +514,6 @@ TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   Config config = digits();
   config.tasks.count = 2;
   config.tasks.epochs = 1;
-  config.tasks.train_samples = 128;
   config.hlop.ranks = "60,10,10; 60,10,10";
   const TemporaryFolder folder;
   Silent observer;
@@ -552,12 +551,102 @@ TEST_CASE("rows that make the projection amplify are warned of, once a projectio
   CHECK(warned > 0);
 }
 
-TEST_CASE("training that diverges is one clear error and leaves no run.h5") {
-  Config config = digits();
-  config.optimiser.learning_rate = 1e30F;
+/// The sentence with which a run ends early; it leaves no run.h5.
+std::string failure(const Config& config) {
   const TemporaryFolder folder;
-  CHECK_THROWS_AS(run(config, folder), EnvironmentError);
-  CHECK_FALSE(std::filesystem::exists(folder.path() / RunFile::name));
+  try {
+    run(config, folder);
+  } catch (const EnvironmentError& error) {
+    CHECK_FALSE(std::filesystem::exists(folder.path() / RunFile::name));
+    return error.what();
+  }
+  return "";
+}
+
+TEST_CASE("training that diverges is one clear error that names task, batch and projection") {
+  Config config = digits();
+  config.protection.name = "none";
+  config.tasks.train_samples = 128;
+  config.optimiser.learning_rate = 3e38F;
+  const std::string of_loss = failure(config);
+  INFO(of_loss);
+  CHECK(of_loss.find("in task 1: the loss of batch 2 of epoch 1 is not finite") != std::string::npos);
+  CHECK(of_loss.find("inf, of input_to_hidden1") != std::string::npos);
+  // The only batch is the last: its loss is still finite.
+  config.tasks.train_samples = 64;
+  config.tasks.epochs = 1;
+  const std::string of_test = failure(config);
+  INFO(of_test);
+  CHECK(
+      of_test.find("in task 1: the loss of the test samples of task 1 is not finite after the last batch") !=
+      std::string::npos);
+  CHECK(of_test.find("of hidden2_to_readout") != std::string::npos);
+  // Weights of NaN leave neurons silent and the loss finite.
+  config.protection.name = "hlop";
+  config.hebbian.learning_rate = {1e30F};
+  config.optimiser.learning_rate = 0.1F;
+  config.metrics.quality_samples = 0;
+  const std::string of_weights = failure(config);
+  INFO(of_weights);
+  CHECK(of_weights.find("in task 2: not all weights and thresholds are finite after batch 1 of epoch 1") !=
+        std::string::npos);
+  CHECK(of_weights.find("inf, of input_to_hidden1") != std::string::npos);
+}
+
+TEST_CASE("a subspace that cannot be measured is named with its task") {
+  Config config = digits();
+  config.data.deviation = 1e-30F;
+  const std::string sentence = failure(config);
+  INFO(sentence);
+  CHECK(sentence.find("in task 1: the subspace of input_to_hidden1") != std::string::npos);
+}
+
+TEST_CASE("populations that never fire, or always, are warned of once each, and leave no rows") {
+  const auto warnings = [](Config config, RunRecord* record = nullptr) {
+    config.tasks.count = 2;
+    config.tasks.train_samples = 128;
+    config.tasks.test_samples = 64;
+    const TemporaryFolder folder;
+    Silent observer;
+    const RunRecord result = run_experiment(config, digit_images(), folder.path(), observer);
+    if (record != nullptr) *record = result;
+    return observer.warnings;
+  };
+  CHECK(warnings(digits()).empty());
+
+  Config silent = digits();
+  silent.neuron.threshold = 1e6F;
+  RunRecord record;
+  const std::vector<std::string> of_silent = warnings(silent, &record);
+  REQUIRE(of_silent.size() == 2);
+  CHECK(of_silent[0].find("in task 1 no neuron of hidden1 fires") != std::string::npos);
+  CHECK(of_silent[1].find("in task 1 no neuron of hidden2 fires") != std::string::npos);
+  for (const auto& reports : record.reports) {
+    CHECK(reports[0].rank > 0);
+    CHECK(reports[0].largest_angle < 90);
+    for (const std::size_t p : {1U, 2U}) {
+      CHECK(reports[p].rank == 0);
+      CHECK(std::isnan(reports[p].mean_angle));
+      CHECK(std::isnan(reports[p].leak));
+    }
+  }
+
+  // One neuron, whose current has the same sign for all images.
+  std::size_t saturated = 0;
+  for (const std::uint64_t seed : {1U, 2U, 3U, 4U}) {
+    Config config = digits();
+    config.protection.name = "none";
+    config.experiment.seed = seed;
+    config.network.hidden = {1};
+    config.data.mean = -1000;
+    config.neuron.threshold = 1e-3F;
+    config.optimiser.learning_rate = 0;
+    const std::vector<std::string> found = warnings(config);
+    REQUIRE(found.size() == 1);
+    saturated += found[0].find("in task 1 every neuron of hidden1 fires in every step") != std::string::npos;
+  }
+  CHECK(saturated > 0);
+  CHECK(saturated < 4);
 }
 
 TEST_CASE("unknown names are refused before anything is written") {

@@ -1,7 +1,9 @@
 #include "learning/trainer.hpp"
 
+#include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/learning/rule_network.hpp"
@@ -156,6 +158,36 @@ TEST_CASE("a batch is learned as by hand, after the sequence or after each step"
         CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 1)) < 1e-6);
       }
     }
+  });
+}
+
+TEST_CASE("weights and thresholds that are not finite are found, the largest weight is named", "[trainer]") {
+  on_each_backend([](Backend& backend) {
+    Config config = config_of("dsr", "sequence");
+    config.neuron.model = "lif_dsr";
+    config.feedback.name = "adaptive_broadcast";
+    Trainer trainer(backend, config, 64, 10);
+    CHECK(trainer.all_finite());
+    const auto broken = [&](View<float> values, float value) {
+      std::vector<float> numbers = backend.download(View<const float>(values));
+      const float before = std::exchange(numbers.back(), value);
+      backend.upload(std::span<const float>(numbers), values);
+      const std::pair found(trainer.all_finite(), trainer.largest_weight());
+      numbers.back() = before;
+      backend.upload(std::span<const float>(numbers), values);
+      return found;
+    };
+    constexpr float inf = std::numeric_limits<float>::infinity(),
+                    nan = std::numeric_limits<float>::quiet_NaN();
+    const View<float> weights = trainer.network().projections()[1].weights.view();
+    CHECK(broken(weights, inf) == std::pair(false, std::string("inf, of hidden1_to_hidden2")));
+    CHECK(broken(weights, -inf) == std::pair(false, std::string("inf, of hidden1_to_hidden2")));
+    CHECK(broken(weights, nan) == std::pair(false, std::string("inf, of hidden1_to_hidden2")));
+    CHECK(broken(weights, -3e37F) == std::pair(true, std::string("3e+37, of hidden1_to_hidden2")));
+    CHECK(broken(trainer.feedback().learned_weights(1).values, nan) ==
+          std::pair(false, std::string("inf, of the feedback weights of hidden1_to_hidden2")));
+    CHECK_FALSE(broken(trainer.network().populations()[2].neuron->threshold(), nan).first);
+    CHECK(trainer.all_finite());
   });
 }
 
