@@ -238,8 +238,7 @@ const std::vector<ConfigKey>& config_keys() {
       text_key(
           "data.path",
           "Folder that holds the data set or its IDX files, ~/… in the home folder; empty searches "
-          "ORTHOSPIKE_DATA, "
-          "~/.local/share/orthospike and /usr/share/datasets.",
+          "ORTHOSPIKE_DATA, ~/.local/share/orthospike and /usr/share/datasets.",
           [](auto& c) -> auto& { return c.data.path; }),
       real_key(
           "data.mean", any_number, "-", "Mean pixel that is subtracted, of pixels scaled to 0 … 1.",
@@ -747,7 +746,9 @@ std::vector<std::vector<std::size_t>> parse_ranks(const std::string& text, std::
 }
 
 std::string nearest_name(const std::string& name, const std::vector<std::string>& names) {
+  const std::size_t near = std::max<std::size_t>(1, name.size() / 4);
   const auto edits = [&](const std::string& other) {
+    if (std::max(name.size(), other.size()) - std::min(name.size(), other.size()) > near) return near + 1;
     // Of the beginnings of both: insertions, deletions, substitutions and exchanges of neighbours.
     std::vector<std::vector<std::size_t>> of(name.size() + 1, std::vector<std::size_t>(other.size() + 1));
     for (std::size_t i = 0; i <= name.size(); ++i) {
@@ -765,7 +766,6 @@ std::string nearest_name(const std::string& name, const std::vector<std::string>
     return of[name.size()][other.size()];
   };
   const auto nearest = std::ranges::min_element(names, {}, edits);
-  const std::size_t near = std::max<std::size_t>(1, name.size() / 4);
   return nearest == names.end() || edits(*nearest) > near ? "" : *nearest;
 }
 

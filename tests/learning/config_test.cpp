@@ -295,6 +295,7 @@ TEST_CASE("the nearest name is the one with the fewest edits, if it is near") {
   CHECK(nearest_name("x", {}).empty());
   CHECK(nearest_name("sweep", {"help", "run", "inspect"}).empty());
   CHECK(nearest_name("", {"a", "abc"}) == "a");
+  CHECK(nearest_name(std::string(10'000'000, 'x'), {"a", "abc"}).empty());
 }
 
 }  // namespace

@@ -279,7 +279,7 @@ TEST_CASE("hidden boundaries of digits are found, and protected as known ones ar
     Config config = digits();
     config.protection.name = protection;
     config.leaky.lambda = 0.3F;
-    config.gpm.threshold = {0.95F};
+    if (protection == "gpm") config.gpm.threshold = {0.95F};
     config.tasks.boundaries = boundaries;
     config.run.threads = threads;
     const TemporaryFolder folder;

@@ -26,7 +26,7 @@ Config config_of(const std::string& protection) {
   config.protection.name = protection;
   config.hlop.ranks = "6";
   config.hebbian.learning_rate = {0.01F};
-  config.gpm.threshold = {0.9F};
+  if (protection == "gpm") config.gpm.threshold = {0.9F};
   return config;
 }
 
