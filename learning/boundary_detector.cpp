@@ -41,7 +41,8 @@ bool BoundaryDetector::begins_with(ConstMatrix activity) {
   if (moment.empty()) return false;
   bool begins = false;
   if (batches_ > 0) {
-    const std::vector<double> left = damped_inverse(used_, settings_.lambda, settings_.neurons);
+    const std::vector<double> left =
+        damped_inverse("the boundary detector", used_, settings_.lambda, settings_.neurons);
     double residual = 0;
     for (std::size_t i = 0; i < left.size(); ++i) residual += left[i] * moment[i];
     residual /= static_cast<double>(settings_.neurons);

@@ -4,16 +4,17 @@
 
 namespace orthospike {
 
-DampingOperator::DampingOperator(Backend& backend, std::size_t presynaptic_size)
+DampingOperator::DampingOperator(Backend& backend, const Projection& projection)
     : backend_(backend),
-      size_(presynaptic_size),
-      matrix_(backend.allocate<float>(presynaptic_size * presynaptic_size)),
+      projection_(projection.name),
+      size_(projection.fan_in),
+      matrix_(backend.allocate<float>(size_ * size_)),
       one_(backend.allocate<float>(1)) {
   backend.raise_to(1.0F, one_.view());
 }
 
 void DampingOperator::set(const std::vector<double>& moments, double lambda) {
-  const std::vector<double> inverse = damped_inverse(moments, lambda, size_);
+  const std::vector<double> inverse = damped_inverse(projection_, moments, lambda, size_);
   const std::vector<float> rounded(inverse.begin(), inverse.end());
   backend_.upload(std::span<const float>(rounded), matrix_.view());
   effective_rank_ = static_cast<double>(size_) - trace(inverse, size_);

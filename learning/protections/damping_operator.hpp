@@ -7,9 +7,10 @@ namespace orthospike {
 /// (I + C / lambda)^-1 on the presynaptic space, [n × n], computed on the host when C changes.
 class DampingOperator final : public PresynapticOperator, public LinearPresynapticOperator {
  public:
-  DampingOperator(Backend& backend, std::size_t presynaptic_size);
+  DampingOperator(Backend& backend, const Projection& projection);
 
-  /// moments: C [n × n], symmetric and positive semi-definite. Throws EnvironmentError when it is not finite.
+  /// moments: C [n × n], symmetric and positive semi-definite. Throws EnvironmentError, which names the
+  /// projection, when it is not finite.
   void set(const std::vector<double>& moments, double lambda);
   /// Directions it takes, each by the part it takes: the trace of I minus it.
   double effective_rank() const { return effective_rank_; }
@@ -23,6 +24,7 @@ class DampingOperator final : public PresynapticOperator, public LinearPresynapt
   Matrix product(std::size_t rows, std::size_t cols);
 
   Backend& backend_;
+  std::string projection_;
   std::size_t size_;
   Array<float> matrix_;
   double effective_rank_ = 0;

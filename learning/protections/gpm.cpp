@@ -4,15 +4,16 @@
 
 namespace orthospike {
 
-Gpm::Part::Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows)
-    : subspace(backend, presynaptic_size),
-      moment(backend.allocate<float>(presynaptic_size * presynaptic_size)),
+Gpm::Part::Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t max_rows)
+    : projection(projection.name),
+      subspace(backend, projection.fan_in),
+      moment(backend.allocate<float>(projection.fan_in * projection.fan_in)),
       remove(backend, neurons, subspace, max_rows) {}
 
 Gpm::Gpm(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()), settings_(settings.gpm) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection.fan_in, settings.max_rows));
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, settings.max_rows));
 }
 
 PresynapticOperator* Gpm::presynaptic_operator(std::size_t projection) {
@@ -45,7 +46,7 @@ void Gpm::end_task() {
 
     double missing = trace(residual, n) - (1.0 - settings_.thresholds[p]) * energy;
     if (missing <= 0) continue;
-    const Eigensystem components = eigensystem(residual, n);
+    const Eigensystem components = eigensystem(part.projection, residual, n);
     std::vector<float> rows = backend_.download(part.subspace.old_rows().values);
     for (std::size_t k = 0; rows.size() < n * n && missing > 0; ++k) {
       const auto row = components.vectors.begin() + static_cast<std::ptrdiff_t>(k * n);

@@ -26,8 +26,9 @@ class Gpm final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
+    Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t max_rows);
 
+    std::string projection;
     Subspace subspace;
     Array<float> moment;  ///< [n × n] of this task's activity
     SubspaceOperator remove;

@@ -15,6 +15,7 @@ Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
     parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
                                             settings.max_rows));
+    settings_.learning[p].finds_unlearned = true;
     parts_[p]->extractor =
         extractors().make(settings_.extractor, network.backend(), *neurons_, settings_.learning[p]);
   }

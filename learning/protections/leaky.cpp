@@ -4,16 +4,16 @@
 
 namespace orthospike {
 
-Leaky::Part::Part(Backend& backend, std::size_t presynaptic_size)
-    : n(presynaptic_size),
+Leaky::Part::Part(Backend& backend, const Projection& projection)
+    : n(projection.fan_in),
       moment(backend.allocate<float>(n * n)),
       moments(n * n),
-      damp(backend, presynaptic_size) {}
+      damp(backend, projection) {}
 
 Leaky::Leaky(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()), settings_(settings.leaky) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+    parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
 
 PresynapticOperator* Leaky::presynaptic_operator(std::size_t projection) {

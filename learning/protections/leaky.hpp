@@ -25,7 +25,7 @@ class Leaky final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, std::size_t presynaptic_size);
+    Part(Backend& backend, const Projection& projection);
 
     std::size_t n;
     Array<float> moment;          ///< [n × n] of this task, a sum over rows

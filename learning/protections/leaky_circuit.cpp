@@ -7,10 +7,11 @@
 
 namespace orthospike {
 
-LeakyCircuit::Part::Part(Backend& backend, const LeakySettings& settings, std::size_t presynaptic_size)
+LeakyCircuit::Part::Part(Backend& backend, const LeakySettings& settings, const Projection& projection)
     : backend(backend),
       settings(settings),
-      n(presynaptic_size),
+      projection(projection.name),
+      n(projection.fan_in),
       old_weights(backend.allocate<float>(n * n)),
       new_weights(backend.allocate<float>(n * n)) {}
 
@@ -70,7 +71,7 @@ void LeakyCircuit::Part::apply_to_gradient(Matrix gradient) {
 LeakyCircuit::LeakyCircuit(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()), settings_(settings.leaky) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection.fan_in));
+    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection));
 }
 
 void LeakyCircuit::begin_task(std::size_t /*task*/) {
@@ -101,7 +102,7 @@ void LeakyCircuit::end_task() {
       backend_.add(static_cast<float>(scale), std::as_const(part->new_weights).view(), 1.0F,
                    part->old_weights.view());
     }
-    const std::vector<double> spectrum = eigenvalues(host(part->old_weights), part->n);
+    const std::vector<double> spectrum = eigenvalues(part->projection, host(part->old_weights), part->n);
     part->effective_rank = 0;
     for (const double value : spectrum) part->effective_rank += value / (1 + value);
     part->bound = 1 + 1.001 * spectrum.front();  // a margin for rounding

@@ -43,7 +43,7 @@ class LeakyCircuit final : public Protection {
 
  private:
   struct Part final : PresynapticOperator, LinearPresynapticOperator {
-    Part(Backend& backend, const LeakySettings& settings, std::size_t presynaptic_size);
+    Part(Backend& backend, const LeakySettings& settings, const Projection& projection);
 
     ConstMatrix apply_to_traces(const Presynaptic& traces) override;
     LinearPresynapticOperator* linear() override { return settings.spiking ? nullptr : this; }
@@ -54,6 +54,7 @@ class LeakyCircuit final : public Protection {
 
     Backend& backend;
     const LeakySettings& settings;
+    std::string projection;
     std::size_t n;
     Array<float> old_weights;  ///< [n × n] of finished tasks
     Array<float> new_weights;  ///< [n × n] of this task

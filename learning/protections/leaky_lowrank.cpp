@@ -17,10 +17,11 @@ void add_energy(Backend& backend, float alpha, ConstMatrix x, float beta, View<f
 
 }  // namespace
 
-LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size,
+LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, const Projection& projection,
                          std::size_t max_rows)
-    : subspace(backend, presynaptic_size),
-      damping(backend, presynaptic_size),
+    : projection(projection.name),
+      subspace(backend, projection.fan_in),
+      damping(backend, projection.fan_in),
       explain(backend, neurons, subspace, max_rows),
       damp(backend, neurons, damping, max_rows),
       energy(backend.allocate<float>(1)) {}
@@ -32,7 +33,7 @@ LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionSettings& set
       max_rows_(settings.max_rows),
       energies_(backend_.allocate<float>(2)) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p].fan_in, max_rows_));
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p], max_rows_));
     parts_[p]->extractor = extractors().make("lateral_hebbian", backend_, neurons_, settings_.learning[p]);
   }
 }
@@ -140,7 +141,7 @@ void LeakyLowrank::end_task() {
     const std::size_t rank = subspace.rank(), n = subspace.presynaptic_size();
     if (rank == 0) continue;
     if (subspace.new_rank() > 0) subspace.orthonormalise_new_rows();
-    const Eigensystem axes = eigensystem(sum_responses(*part), rank);
+    const Eigensystem axes = eigensystem(part->projection, sum_responses(*part), rank);
     const std::vector<float> turn(axes.vectors.begin(), axes.vectors.end());
     Array<float> rotation = backend_.allocate<float>(turn.size());
     backend_.upload(std::span<const float>(turn), rotation.view());

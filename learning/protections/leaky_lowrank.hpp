@@ -32,8 +32,9 @@ class LeakyLowrank final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, LinearNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
+    Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t max_rows);
 
+    std::string projection;
     Subspace subspace;
     Subspace damping;  ///< old rows times the roots of their gains: hlop's operator on these, scaled, is ours
     SubspaceOperator explain;

@@ -6,16 +6,13 @@
 
 namespace orthospike {
 
-LeakySlow::Part::Part(Backend& backend, std::size_t presynaptic_size)
-    : n(presynaptic_size),
-      fast(backend.allocate<float>(n * n)),
-      slow(n * n),
-      damp(backend, presynaptic_size) {}
+LeakySlow::Part::Part(Backend& backend, const Projection& projection)
+    : n(projection.fan_in), fast(backend.allocate<float>(n * n)), slow(n * n), damp(backend, projection) {}
 
 LeakySlow::LeakySlow(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()), settings_(settings.leaky) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+    parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
 
 PresynapticOperator* LeakySlow::presynaptic_operator(std::size_t projection) {

@@ -31,7 +31,7 @@ class LeakySlow final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, std::size_t presynaptic_size);
+    Part(Backend& backend, const Projection& projection);
 
     std::size_t n;
     std::size_t batches = 0;

@@ -2,11 +2,11 @@
 
 namespace orthospike {
 
-Owm::Part::Part(Backend& backend, std::size_t presynaptic_size)
-    : n(presynaptic_size),
+Owm::Part::Part(Backend& backend, const Projection& projection)
+    : n(projection.fan_in),
       mean(backend.allocate<float>(n)),
       means(backend.allocate<float>(n * n)),
-      remove(backend, presynaptic_size) {}
+      remove(backend, projection) {}
 
 Owm::Owm(const Network& network, const ProtectionSettings& settings)
     : backend_(network.backend()),
@@ -14,7 +14,7 @@ Owm::Owm(const Network& network, const ProtectionSettings& settings)
       ones_(backend_.allocate<float>(settings.max_rows)) {
   backend_.raise_to(1.0F, ones_.view());
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, projection.fan_in));
+    parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
 
 PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {

@@ -28,7 +28,7 @@ class Owm final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, std::size_t presynaptic_size);
+    Part(Backend& backend, const Projection& projection);
 
     std::size_t n;
     Array<float> mean;   ///< [1 × n] of a batch

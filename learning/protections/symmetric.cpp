@@ -1,5 +1,6 @@
 #include "learning/protections/symmetric.hpp"
 
+#include <fmt/format.h>
 #include <lapacke.h>
 
 #include <algorithm>
@@ -11,36 +12,39 @@ namespace orthospike {
 
 namespace {
 
-void require_success(bool success) {
-  if (!success)
-    throw EnvironmentError("the activity of a task cannot be factorised: its numbers are not finite");
+void require_success(bool success, const std::string& reader) {
+  if (success) return;
+  throw EnvironmentError(
+      fmt::format("the activity that {} sees cannot be factorised: its energy is not finite", reader));
 }
 
-void require_finite(const std::vector<double>& matrix) {
-  require_success(std::ranges::all_of(matrix, [](double value) { return std::isfinite(value); }));
+void require_finite(const std::vector<double>& matrix, const std::string& reader) {
+  require_success(std::ranges::all_of(matrix, [](double value) { return std::isfinite(value); }), reader);
 }
 
 }  // namespace
 
-std::vector<double> damped_inverse(std::vector<double> moment, double lambda, std::size_t n) {
-  require_finite(moment);
+std::vector<double> damped_inverse(const std::string& reader, std::vector<double> moment, double lambda,
+                                   std::size_t n) {
+  require_finite(moment, reader);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) moment[i * n + j] = moment[i * n + j] / lambda + (i == j ? 1.0 : 0.0);
   }
   const auto size = static_cast<lapack_int>(n);
-  require_success(LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', size, moment.data(), size) == 0);
-  require_success(LAPACKE_dpotri(LAPACK_COL_MAJOR, 'U', size, moment.data(), size) == 0);
+  require_success(LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'U', size, moment.data(), size) == 0, reader);
+  require_success(LAPACKE_dpotri(LAPACK_COL_MAJOR, 'U', size, moment.data(), size) == 0, reader);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < i; ++j) moment[j * n + i] = moment[i * n + j];
   }
   return moment;
 }
 
-Eigensystem eigensystem(std::vector<double> matrix, std::size_t n) {
-  require_finite(matrix);
+Eigensystem eigensystem(const std::string& reader, std::vector<double> matrix, std::size_t n) {
+  require_finite(matrix, reader);
   const auto size = static_cast<lapack_int>(n);
   std::vector<double> values(n);
-  require_success(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', size, matrix.data(), size, values.data()) == 0);
+  require_success(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', size, matrix.data(), size, values.data()) == 0,
+                  reader);
   // Ascending, a vector a column of a column-major matrix, which is a row here.
   std::vector<double> vectors(matrix.size());
   for (std::size_t i = 0; i < n; ++i)
@@ -50,11 +54,12 @@ Eigensystem eigensystem(std::vector<double> matrix, std::size_t n) {
   return {std::move(values), std::move(vectors)};
 }
 
-std::vector<double> eigenvalues(std::vector<double> matrix, std::size_t n) {
-  require_finite(matrix);
+std::vector<double> eigenvalues(const std::string& reader, std::vector<double> matrix, std::size_t n) {
+  require_finite(matrix, reader);
   const auto size = static_cast<lapack_int>(n);
   std::vector<double> values(n);
-  require_success(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', size, matrix.data(), size, values.data()) == 0);
+  require_success(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'U', size, matrix.data(), size, values.data()) == 0,
+                  reader);
   std::ranges::reverse(values);
   return values;
 }

@@ -14,6 +14,7 @@ struct ExtractorSettings {
   float momentum = 0;
   float clamp = 0;
   std::size_t iterations = 0;
+  bool finds_unlearned = false;  ///< records what remove_unlearned goes by
 };
 
 /// Share of additions above which responses to spikes are a dense product (Backend::deliver).
@@ -28,7 +29,8 @@ class Extractor {
   virtual void begin_task(const Subspace& subspace) = 0;
   /// One batch x [N × n]; old_residual = x - y_old h_old, the part the responses of old rows do not explain.
   virtual void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) = 0;
-  /// Takes from the new rows the directions in which none of the activity was, if there are any.
+  /// Takes from the new rows the directions in which none of the activity was, if there are any; only where the
+  /// settings say finds_unlearned.
   virtual void remove_unlearned(Subspace& subspace) = 0;
 };
 

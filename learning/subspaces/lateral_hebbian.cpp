@@ -13,6 +13,7 @@ namespace orthospike {
 void LateralHebbian::begin_task(const Subspace& subspace) {
   const ConstMatrix added = subspace.new_rows();
   velocity_ = backend_.allocate<float>(added.values.size());
+  if (!settings_.finds_unlearned) return;
   first_ = backend_.allocate<float>(added.values.size());
   backend_.copy(added.values, first_.view());
   moment_ = backend_.allocate<float>(added.rows * added.rows);
@@ -21,7 +22,7 @@ void LateralHebbian::begin_task(const Subspace& subspace) {
 
 void LateralHebbian::remove_unlearned(Subspace& subspace) {
   const std::size_t m = subspace.new_rank(), n = subspace.presynaptic_size();
-  if (m == 0 || batches_ == 0) return;
+  if (!settings_.finds_unlearned || m == 0 || batches_ == 0) return;
   const std::vector<float> rows = backend_.download(View<const float>(subspace.new_rows().values));
   const std::vector<float> first = backend_.download(View<const float>(first_.view()));
   const std::vector<float> moment = backend_.download(View<const float>(moment_.view()));
@@ -48,7 +49,7 @@ void LateralHebbian::remove_unlearned(Subspace& subspace) {
   const auto rank = static_cast<int>(m), size = static_cast<int>(n);
   cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rank, rank, size, 1 / move, moves.data(), size,
               moves.data(), size, 1 / response, evidence.data(), rank);
-  const Eigensystem axes = eigensystem(std::move(evidence), m);
+  const Eigensystem axes = eigensystem("a subspace", std::move(evidence), m);
   const auto learned =
       static_cast<std::size_t>(std::ranges::count_if(axes.values, [](double value) { return value > 1; }));
   if (learned == m) return;
@@ -93,7 +94,7 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
     neurons_.respond(y);
-    if (k == 0)
+    if (k == 0 && settings_.finds_unlearned)
       backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, moment_.matrix(h.rows, h.rows));
     backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
     backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
@@ -120,7 +121,8 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
       backend_.correlate(1.0F, x.spikes, y, 0.0F, d);
     }
     backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, overlap);
-    if (k == 0) backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
+    if (k == 0 && settings_.finds_unlearned)
+      backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     backend_.multiply(-1.0F, transposed, Transpose::no, overlap, Transpose::no, 1.0F, d);
     backend_.hebbian_step(step(x.rows), d, velocity_.matrix(n, h.rows), transposed);
   }
@@ -142,7 +144,8 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, h, Transpose::no, c, Transpose::no, 0.0F, hc);
     backend_.multiply(1.0F, hc, Transpose::no, h, Transpose::yes, 0.0F, overlap);
-    if (k == 0) backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
+    if (k == 0 && settings_.finds_unlearned)
+      backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     if (has_old_rows) {
       backend_.multiply(1.0F, h, Transpose::no, a, Transpose::no, 0.0F, d);
     } else {

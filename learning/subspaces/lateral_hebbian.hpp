@@ -24,7 +24,7 @@ namespace orthospike {
 ///
 /// Three forms give the same d with linear responses, q(z) = z; `learn` takes the one for events where x is
 /// spikes, else the one with fewer multiply-adds; with other responses always the direct one:
-///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, and once N·m² for the energies
+///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, once N·m² to find unlearned ones
 ///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
 ///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
 ///   events    dᵀ = old_residualᵀ y - hᵀ (yᵀ y), with hᵀ in memory: y is a delivery of spikes, and without old

@@ -69,9 +69,16 @@ std::vector<float> principal_cosines(const std::string& projection, std::span<co
 SubspaceQuality measure_subspace(const std::string& projection, std::span<const float> h, std::size_t rank,
                                  std::span<const float> second_moment, std::size_t n) {
   constexpr double undefined = std::numeric_limits<double>::quiet_NaN();
+  double energy = 0;
+  std::size_t active = 0;  // neurons that have energy
+  for (std::size_t i = 0; i < n; ++i) {
+    energy += second_moment[i * n + i];
+    if (second_moment[i * n + i] > 0) ++active;
+  }
   if (rank == 0) {
     return {.orthonormality_error = undefined,
             .largest_eigenvalue = undefined,
+            .explained_energy = active == 0 ? undefined : 0,
             .mean_angle = undefined,
             .largest_angle = undefined};
   }
@@ -92,17 +99,11 @@ SubspaceQuality measure_subspace(const std::string& projection, std::span<const 
   cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, size, 1.0F, mapped.data(), size, h.data(), size,
               0.0F, moment.data(), m);
   double explained = 0;
-  double energy = 0;
-  std::size_t active = 0;  // neurons that have energy
   double error = 0;
   for (std::size_t i = 0; i < gram.size(); ++i) {
     explained += static_cast<double>(gram[i]) * moment[i];
     const double deviation = gram[i] - (i % (rank + 1) == 0 ? 1.0 : 0.0);
     error += deviation * deviation;
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    energy += second_moment[i * n + i];
-    if (second_moment[i * n + i] > 0) ++active;
   }
   quality.orthonormality_error = std::sqrt(error);
   quality.largest_eigenvalue = largest_eigenvalue(projection, std::move(gram), rank);

@@ -599,6 +599,11 @@ TEST_CASE("a subspace that cannot be measured is named with its task") {
   const std::string sentence = failure(config);
   INFO(sentence);
   CHECK(sentence.find("in task 1: the subspace of input_to_hidden1") != std::string::npos);
+  for (const std::string protection : {"leaky", "gpm", "owm"}) {
+    config.protection.name = protection;
+    INFO(failure(config));
+    CHECK(failure(config).starts_with("in task 1: the activity that input_to_hidden1 sees"));
+  }
 }
 
 TEST_CASE("populations that never fire, or always, are warned of once each, and leave no rows") {
@@ -627,6 +632,7 @@ TEST_CASE("populations that never fire, or always, are warned of once each, and 
     for (const std::size_t p : {1U, 2U}) {
       CHECK(reports[p].rank == 0);
       CHECK(std::isnan(reports[p].mean_angle));
+      CHECK(std::isnan(reports[p].explained_energy));
       CHECK(std::isnan(reports[p].leak));
     }
   }

@@ -343,7 +343,7 @@ TEST_CASE("the cheaper form is taken", "[lateral_hebbian]") {
       const double N = static_cast<double>(samples), n = inputs, m = fresh_rows, moments = old > 0 ? 2 : 1;
       const double direct = 5 * 3 * N * m * n;
       const double shortcut = moments * N * n * n + 5 * (moments * m * n * n + 2 * m * m * n);
-      CHECK(learner.multiply_adds == (shortcut < direct ? shortcut : direct + N * m * m));
+      CHECK(learner.multiply_adds == std::min(direct, shortcut));
       CHECK((shortcut < direct) == (samples == many));
     }
   }

@@ -112,8 +112,8 @@ TEST_CASE("a silent source is not protected, activity that is not finite is refu
   const auto protection = leaky(at, {.lambda = 0.1F});
   learn(*backend, *protection, {std::vector<float>(batch * n, 0.0F)});
   CHECK(protection->presynaptic_operator(0) == nullptr);
-  CHECK_THROWS_AS(learn(*backend, *protection, {std::vector<float>(batch * n, not_a_number)}),
-                  EnvironmentError);
+  CHECK_THROWS_WITH(learn(*backend, *protection, {std::vector<float>(batch * n, not_a_number)}),
+                    "the activity that first sees cannot be factorised: its energy is not finite");
 }
 
 }  // namespace orthospike::testing

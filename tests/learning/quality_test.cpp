@@ -55,6 +55,7 @@ TEST_CASE("a silent sample has no angles, one of few neurons as few as these") {
   const SubspaceQuality nothing = measure_subspace("p", rows, 2, silent, 3);
   for (const double value : {nothing.explained_energy, nothing.mean_angle, nothing.largest_angle})
     CHECK(std::isnan(value));
+  CHECK(std::isnan(measure_subspace("p", {}, 0, silent, 3).explained_energy));
   CHECK(nothing.largest_eigenvalue == Approx(1));
   CHECK(nothing.orthonormality_error == Approx(0).margin(1e-6));
   const SubspaceQuality quality = measure_subspace("p", rows, 2, one, 3);
