@@ -3,6 +3,8 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/random.hpp"
+
 namespace orthospike {
 
 std::vector<std::uint32_t> shuffled_order(std::size_t count, const RandomKey& key) {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/random.hpp"
+#include "kernels/random_key.hpp"
 
 namespace orthospike {
 

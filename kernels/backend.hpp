@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/array.hpp"
-#include "kernels/random.hpp"
+#include "kernels/random_key.hpp"
 
 namespace orthospike {
 

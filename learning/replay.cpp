@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "kernels/error.hpp"
+#include "kernels/random.hpp"
 
 namespace orthospike {
 

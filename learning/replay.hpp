@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/random.hpp"
+#include "kernels/random_key.hpp"
 
 namespace orthospike {
 

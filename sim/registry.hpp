@@ -1,17 +1,17 @@
 #pragma once
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "kernels/error.hpp"
-
 namespace orthospike {
+
+/// Throws ConfigError that names the key and the known names.
+[[noreturn]] void throw_unknown_name(const std::string& key, const std::string& name,
+                                     const std::vector<std::string>& known);
 
 /// Makes objects behind `Interface` by their config name. Each interface has one registry, filled where its
 /// implementations are listed and open to code outside the library.
@@ -30,13 +30,10 @@ class Registry {
     return result;
   }
 
-  /// Throws ConfigError that names the key and the known names.
+  /// Throws as throw_unknown_name does.
   std::unique_ptr<Interface> make(const std::string& name, Arguments... arguments) const {
     const auto found = factories_.find(name);
-    if (found == factories_.end()) {
-      throw ConfigError(
-          fmt::format("{}: unknown name '{}'; expected one of {}", key_, name, fmt::join(names(), ", ")));
-    }
+    if (found == factories_.end()) throw_unknown_name(key_, name, names());
     return found->second(std::forward<Arguments>(arguments)...);
   }
 

@@ -1,5 +1,6 @@
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/random.hpp"
 
 namespace orthospike {
 

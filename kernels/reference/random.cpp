@@ -1,3 +1,4 @@
+#include "kernels/random.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {

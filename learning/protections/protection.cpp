@@ -1,5 +1,8 @@
 #include "learning/protections/protection.hpp"
 
+#include <fmt/ranges.h>
+
+#include "kernels/error.hpp"
 #include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
 #include "learning/protections/leaky.hpp"

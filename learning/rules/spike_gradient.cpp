@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/error.hpp"
+
 namespace orthospike {
 
 SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings,

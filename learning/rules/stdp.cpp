@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/error.hpp"
+
 namespace orthospike {
 
 Stdp::Stdp(const Network& network, const RuleSettings& settings)

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/error.hpp"
+
 namespace orthospike {
 
 namespace {
