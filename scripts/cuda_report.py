@@ -1,20 +1,18 @@
 #!/usr/bin/env python3
-"""Prints registers, shared memory and spills of each CUDA kernel, as ptxas reports them.
+"""Prints registers, shared memory and spills of each CUDA kernel, as ptxas reported them to the build.
 
-    cuda_report.py --architectures "80-real;90-real" --hot NAME,NAME SOURCE... -- NVCC FLAG...
+    cuda_report.py compile NVCC ARGUMENT... -o OBJECT   compiles, and keeps what ptxas -v says in OBJECT.ptxas
+    cuda_report.py report --hot NAME,NAME OBJECT...     prints it
 
-Compiles each source for each architecture with machine code. Exits with 1 when a kernel whose name contains one of
-the hot names spills registers or keeps arrays outside of them. `cmake --build BUILD --target cuda_report` calls this.
+The report exits with 1 when a kernel whose name contains one of the hot names spills registers or keeps arrays outside
+of them. The build compiles by the first; `cmake --build BUILD --target cuda_report` calls the second.
 """
 
 import argparse
-import concurrent.futures
-import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 ENTRY = re.compile(
     r"Compiling entry function '(?P<symbol>\w+)' for '(?P<architecture>\w+)'\n"
@@ -22,21 +20,28 @@ ENTRY = re.compile(
     r".*?Used (?P<registers>\d+) registers(?:.*?(?P<shared>\d+) bytes smem)?", re.DOTALL)
 
 
-def kernels(source, command, architectures):
-    """What ptxas says of each kernel of the source."""
-    generate = [f"--generate-code=arch=compute_{number},code=[sm_{number}]" for number in architectures]
-    with tempfile.TemporaryDirectory() as folder:
-        output = pathlib.Path(folder) / "kernels.fatbin"
-        result = subprocess.run([*command, *generate, "-Xptxas=-v", "-fatbin", "-o", output, source],
-                                capture_output=True, text=True)
-    text = result.stdout + result.stderr
-    if result.returncode != 0:
-        sys.exit(text)
+def kept(object_file):
+    return pathlib.Path(f"{object_file}.ptxas")
+
+
+def compile_object(command):
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    of_ptxas, others = [], []
+    for line in result.stderr.splitlines(keepends=True):
+        (of_ptxas if re.match(r"ptxas info|  +\d+ bytes stack frame", line) else others).append(line)
+    sys.stderr.writelines(others)
+    if result.returncode == 0:
+        kept(command[command.index("-o") + 1]).write_text("".join(of_ptxas))
+    return result.returncode
+
+
+def kernels(object_file):
+    """What ptxas said of each kernel of the object."""
     entries = []
-    for part in re.split(r"(?=ptxas info *: Compiling entry)", text)[1:]:
+    for part in re.split(r"(?=ptxas info *: Compiling entry)", kept(object_file).read_text())[1:]:
         entry = ENTRY.search(part)
         if entry is None:
-            sys.exit(f"{source}: ptxas wrote something else than expected:\n{part}")
+            sys.exit(f"{kept(object_file)}: ptxas wrote something else than expected:\n{part}")
         entries.append(entry.groupdict())
     return entries
 
@@ -53,23 +58,8 @@ def readable(symbols):
     return names
 
 
-def main():
-    own, separator, command = sys.argv[1:], "--", []
-    if separator in own:
-        command = own[own.index(separator) + 1:]
-        own = own[:own.index(separator)]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--architectures", required=True)
-    parser.add_argument("--hot", default="")
-    parser.add_argument("sources", nargs="+")
-    arguments = parser.parse_args(own)
-    architectures = sorted({re.match(r"\d+\w?", item)[0] for item in arguments.architectures.split(";")
-                            if not item.endswith("-virtual")})
-    hot = [name for name in arguments.hot.split(",") if name]
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda source: kernels(source, command, architectures), arguments.sources)
-    entries = [entry for entries in found for entry in entries if "10orthospike" in entry["symbol"]]
+def report(objects, hot):
+    entries = [entry for item in objects for entry in kernels(item) if "10orthospike" in entry["symbol"]]
     spilling = []
     seen_hot = set()
     print(f"{'kernel':36} {'GPU':6} {'registers':>9} {'shared B':>9} {'stack B':>8} {'spill B':>8}")
@@ -88,4 +78,11 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["compile"]:
+        sys.exit(compile_object(sys.argv[2:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("report", choices=["report"])
+    parser.add_argument("--hot", default="")
+    parser.add_argument("objects", nargs="+")
+    arguments = parser.parse_args()
+    report(arguments.objects, [name for name in arguments.hot.split(",") if name])

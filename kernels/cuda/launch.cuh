@@ -9,9 +9,6 @@
 
 #ifdef ORTHOSPIKE_EMULATED_DEVICE
 #include "tests/emulation/launch.hpp"
-#include "tests/emulation/thrust_policy.hpp"
-#else
-#include <thrust/system/cuda/execution_policy.h>
 #endif
 
 namespace orthospike {
@@ -35,15 +32,6 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
   kernel<<<grid, block, shared_bytes, on.stream>>>(arguments...);
 #endif
   check(cudaGetLastError(), "the launch of a kernel", on.where);
-}
-
-/// Where Thrust's algorithms run: queued on the stream, without waiting.
-inline auto thrust_policy([[maybe_unused]] const Stream& stream) {
-#ifdef ORTHOSPIKE_EMULATED_DEVICE
-  return emulation::DevicePolicy();
-#else
-  return thrust::cuda::par_nosync.on(stream.get());
-#endif
 }
 
 /// Blocks of that many threads that give every item a thread; at least one.

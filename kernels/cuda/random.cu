@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/thrust_policy.cuh"
 #include "kernels/random.hpp"
 
 namespace orthospike {

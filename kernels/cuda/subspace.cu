@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/thrust_policy.cuh"
 
 namespace orthospike {
 
