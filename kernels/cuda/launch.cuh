@@ -1,7 +1,7 @@
 #pragma once
 
-// The only place that starts kernels, and the only one that knows whether the device is a real one: without
-// a GPU the same sources run on tests/emulation.
+// The only place that starts kernels, and with thrust_policy.cuh the only one that knows whether the device is
+// a real one: without a GPU the same sources run on tests/emulation.
 
 #include <source_location>
 
