@@ -1,15 +1,17 @@
 #include "app/accuracy_table.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <span>
 
 namespace orthospike {
 
+std::string number(double value, fmt::format_string<double&> format) {
+  return std::isnan(value) ? "-" : fmt::format(format, value);
+}
+
 std::string percent(double share) {
-  return std::isnan(share) ? "-" : fmt::format("{:.2f}", 100.0 * share);
+  return number(100.0 * share, "{:.2f}");
 }
 
 std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "learning/metrics.hpp"
@@ -10,7 +12,10 @@ namespace orthospike {
 /// summary of the last row below.
 std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last);
 
-/// A share as percent with two decimals; "-" for NaN.
+/// `value` as `format` has it; "-" for NaN: what is not measured, or not defined.
+std::string number(double value, fmt::format_string<double&> format);
+
+/// A share as percent with two decimals, a NaN as by `number`.
 std::string percent(double share);
 
 }  // namespace orthospike

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
-
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
@@ -15,7 +13,8 @@ namespace {
 
 std::filesystem::path run_file_at(const std::filesystem::path& place) {
   if (!std::filesystem::is_directory(place)) return place;
-  for (const char* name : {RunFile::name, RunFile::partial_name}) {
+  // The name again: a run may finish meanwhile.
+  for (const char* name : {RunFile::name, RunFile::partial_name, RunFile::name}) {
     if (std::filesystem::exists(place / name)) return place / name;
   }
   throw EnvironmentError(fmt::format("{}: the folder holds neither {} nor {}", place.string(), RunFile::name,
@@ -29,10 +28,11 @@ void print_subspaces(const RunRecord& record) {
     if (record.costs[task - 1].training_batches == 0) continue;
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
       const ProjectionReport& report = record.reports[task - 1][p];
-      fmt::print("{:<5} {:<20} {:>5} {:>9.4f} {:>12} {:>11.2f} {:>11.2f} {:>8.4f} {:>10.1f} {:>9.3f}\n", task,
-                 record.projections[p], report.rank, report.orthonormality_error,
-                 percent(report.explained_energy), report.mean_angle, report.largest_angle, report.leak,
-                 report.effective_rank, report.memory / 1e6);
+      fmt::print("{:<5} {:<20} {:>5} {:>9} {:>12} {:>11} {:>11} {:>8} {:>10} {:>9}\n", task,
+                 record.projections[p], report.rank, number(report.orthonormality_error, "{:.4f}"),
+                 percent(report.explained_energy), number(report.mean_angle, "{:.2f}"),
+                 number(report.largest_angle, "{:.2f}"), number(report.leak, "{:.4f}"),
+                 number(report.effective_rank, "{:.1f}"), number(report.memory / 1e6, "{:.3f}"));
     }
   }
 }
@@ -49,14 +49,16 @@ void print_costs(const RunRecord& record) {
   for (std::size_t k = 0; k < record.costs.size(); ++k) {
     const TaskCosts& costs = record.costs[k];
     if (costs.training_batches == 0) continue;
-    fmt::print("{:<5} {:>9} {:>12.3f} {:>14.4g} {:>12.4g} {:>14.4g}\n", k + 1, costs.training_batches,
-               1e3 * costs.training_seconds() / costs.training_batches, costs.multiply_adds, costs.spikes,
-               costs.synaptic_operations);
+    fmt::print("{:<5} {:>9} {:>12} {:>14} {:>12} {:>14}\n", k + 1, costs.training_batches,
+               number(1e3 * costs.training_seconds() / costs.training_batches, "{:.3f}"),
+               number(costs.multiply_adds, "{:.4g}"), number(costs.spikes, "{:.4g}"),
+               number(costs.synaptic_operations, "{:.4g}"));
     for (std::size_t i = 0; i < total.size(); ++i) total[i] += costs.seconds[i];
   }
   fmt::print("(multiply-adds, spikes and synaptic operations of one training sample)\n\nseconds:");
-  for (std::size_t i = 0; i < total.size(); ++i) fmt::print(" {} {:.1f}", phase_names[i], total[i]);
-  fmt::print("\npeak memory: {:.0f} MB\n", record.peak_memory / 1e6);
+  for (std::size_t i = 0; i < total.size(); ++i)
+    fmt::print(" {} {}", phase_names[i], number(total[i], "{:.1f}"));
+  fmt::print("\npeak memory: {} MB\n", number(record.peak_memory / 1e6, "{:.0f}"));
 }
 
 void print_intransigence(const RunRecord& record, const std::filesystem::path& place) {

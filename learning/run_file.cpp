@@ -217,7 +217,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
     return values;
   };
 
-  RunRecord record{.finished = path.filename() == RunFile::name,
+  RunRecord record{.finished = false,
                    .config = file.read_text("/config"),
                    .origin = {.version = file.text_attribute("/", "version"),
                               .git_revision = file.text_attribute("/", "git_revision"),
@@ -234,6 +234,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
   if (shape.size() != 2 || shape[0] != shape[1] + 1 || record.tasks_done > shape[1])
     throw damaged("/metrics/accuracy");
   const std::size_t T = shape[1];
+  record.finished = path.filename() != RunFile::partial_name && record.tasks_done == T;
   const std::size_t P = record.projections.size();
   record.accuracy = AccuracyMatrix(T);
   const std::vector<double> accuracy = read("/metrics/accuracy", (T + 1) * T, double{});

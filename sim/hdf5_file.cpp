@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 #include "kernels/error.hpp"
 
@@ -37,7 +39,7 @@ hid_t native_type<std::uint64_t>() {
 }
 
 /// The library prints its error stack unless told not to; our sentence says enough. Its clean-up at exit
-/// crashes when a file could not be written; our handles close all files, so it is not needed.
+/// crashes when a file could not be written; our handles close all files that were, so it is not needed.
 void prepare_library() {
   static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   static_cast<void>(prepared);
@@ -59,6 +61,21 @@ Hdf5Handle text_type(std::size_t length) {
   return type;
 }
 
+/// Whether the file is as long as it says. The library looks only where there is no writer, and reads zeros
+/// behind the end.
+bool has_all_bytes(hid_t file, const std::filesystem::path& path) {
+  hsize_t expected = 0;
+  if (H5Fget_filesize(file, &expected) < 0) return false;
+  // A writer notes the new length a moment before it has it.
+  constexpr int attempts = 20;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    std::error_code renamed;  // and so finished
+    if (std::filesystem::file_size(path, renamed) >= expected || renamed) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
 std::size_t elements(const std::vector<std::size_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }
@@ -77,6 +94,13 @@ Hdf5Handle Hdf5File::checked(hid_t id, Hdf5Handle::Close close, const std::strin
 
 void Hdf5File::check(herr_t status, const std::string& action, const std::string& object) const {
   if (status < 0) fail(action, object);
+}
+
+void Hdf5File::check_written(bool written, const std::string& object) {
+  if (written) return;
+  // Closing would write once more, in part perhaps, and mark as whole what is not.
+  file_.release();
+  fail("write", object);
 }
 
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
@@ -101,7 +125,8 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id < 0) id = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
   Hdf5File file(path, {id, H5Fclose});
-  if (id < 0) throw EnvironmentError(fmt::format("{}: not an HDF5 file, or a damaged one", path.string()));
+  if (id < 0 || !has_all_bytes(id, path))
+    throw EnvironmentError(fmt::format("{}: not an HDF5 file, or a damaged one", path.string()));
   return file;
 }
 
@@ -140,10 +165,11 @@ void Hdf5File::add_text(const std::string& object, const std::string& text) {
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.get(), 1);
-  const auto set = checked(
+  auto set = checked(
       H5Dcreate2(file_.get(), object.c_str(), type.get(), space.get(), links.get(), H5P_DEFAULT, H5P_DEFAULT),
       H5Dclose, "add", object);
-  check(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()), "write", object);
+  const bool taken = H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()) >= 0;
+  check_written(set.close() && taken, object);
 }
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name,
@@ -193,7 +219,7 @@ void Hdf5File::add_attribute(const std::string& object, const std::string& name,
 
 template <class T>
 void Hdf5File::write_rows(const std::string& object, std::size_t first, std::span<const T> values) {
-  const auto set = dataset(object);
+  auto set = dataset(object);
   const std::vector<std::size_t> size = shape(object);
   const auto space = checked(H5Dget_space(set.get()), H5Sclose, "write", object);
   std::vector<hsize_t> count(size.begin(), size.end());
@@ -209,29 +235,31 @@ void Hdf5File::write_rows(const std::string& object, std::size_t first, std::spa
       checked(count.empty() ? H5Screate(H5S_SCALAR)
                             : H5Screate_simple(static_cast<int>(count.size()), count.data(), nullptr),
               H5Sclose, "write", object);
-  check(H5Dwrite(set.get(), native_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values.data()), "write",
-        object);
+  const bool taken =
+      H5Dwrite(set.get(), native_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values.data()) >= 0;
+  check_written(set.close() && taken, object);
 }
 
 template <class T>
 void Hdf5File::append(const std::string& object, std::span<const T> values) {
   if (values.empty()) return;
-  const auto set = dataset(object);
+  auto set = dataset(object);
   std::vector<std::size_t> size = shape(object);
   const std::size_t first = size.front();
   const std::size_t row = elements({size.begin() + 1, size.end()});
   size.front() += values.size() / row;
   const std::vector<hsize_t> extent(size.begin(), size.end());
-  check(H5Dset_extent(set.get(), extent.data()), "extend", object);
+  const bool extended = H5Dset_extent(set.get(), extent.data()) >= 0;
+  check_written(set.close() && extended, object);
   write_rows(object, first, values);
 }
 
 void Hdf5File::start_concurrent_reading() {
-  check(H5Fstart_swmr_write(file_.get()), "share", "the file");
+  check_written(H5Fstart_swmr_write(file_.get()) >= 0, "the file");
 }
 
 void Hdf5File::flush() {
-  check(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL), "write to", "the disk");
+  check_written(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL) >= 0, "to the disk");
 }
 
 void Hdf5File::close() {

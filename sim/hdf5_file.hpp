@@ -28,6 +28,8 @@ class Hdf5Handle {
   }
   hid_t get() const { return id_; }
   hid_t release() { return std::exchange(id_, -1); }
+  /// Whether closing worked; of a data set, it writes what is still in memory.
+  bool close() { return close_(release()) >= 0; }
 
  private:
   hid_t id_ = -1;
@@ -86,6 +88,8 @@ class Hdf5File {
   Hdf5Handle checked(hid_t id, Hdf5Handle::Close close, const std::string& action,
                      const std::string& object) const;
   void check(herr_t status, const std::string& action, const std::string& object) const;
+  /// Throws when a write failed, and leaves the file on the disk as it is.
+  void check_written(bool written, const std::string& object);
   Hdf5Handle dataset(const std::string& object) const;
   Hdf5Handle attribute(const std::string& object, const std::string& name) const;
 

@@ -6,6 +6,7 @@ import pathlib
 import pty
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -192,6 +193,10 @@ class CommandLine(unittest.TestCase):
             self.assertIn(next(line for line in run.stdout.splitlines() if line.startswith("after 2")), text)
             self.assertIn("hidden1_to_hidden2", text)
             self.assertIn("[optimiser]", text)
+            self.assertRegex(text, r"(?m)^1 +input_to_hidden1 .* - +24\.0 ")  # the first task has no leak
+            self.assertNotRegex(text, r"\bnan\b")
+        shutil.copy(out / "run.h5", self.folder / "copy.h5")
+        self.assertIn("\n2 of 2 tasks\n", orthospike("inspect", self.folder / "copy.h5").stdout)
         self.assert_refused(orthospike("inspect", self.folder / "none"), 1, "none")
         self.assert_refused(orthospike("inspect", self.folder), 1, str(self.folder))
         self.assert_refused(orthospike("inspect", CONFIG), 1, "HDF5")
@@ -220,6 +225,11 @@ class CommandLine(unittest.TestCase):
         process.wait()
         self.assertEqual([path.name for path in out.iterdir()], [partial.name])
         self.assertIn("unfinished", orthospike("inspect", out).stdout)
+        whole = partial.read_bytes()
+        flushed = int.from_bytes(whole[28:36], "little")  # the length that the superblock says
+        for length in range(0, flushed, flushed // 40):
+            partial.write_bytes(whole[:length])
+            self.assert_refused(orthospike("inspect", out), 1, str(partial))
         self.assertEqual(orthospike("run", CONFIG, "--out", out, *QUICK).returncode, 0)
         self.assertEqual([path.name for path in out.iterdir()], ["run.h5"])
 
@@ -251,6 +261,8 @@ class CommandLine(unittest.TestCase):
         result = orthospike("run", CONFIG, "--out", out, *QUICK, preexec_fn=limit_files, env=without_leak_check)
         self.assert_refused(result, 1, "run.partial.h5")
         self.assertFalse((out / "run.h5").exists())
+        # What was written before stays readable.
+        self.assertIn("\n0 of 2 tasks, unfinished\n", orthospike("inspect", out).stdout)
         with open("/dev/full", "w") as full:
             result = subprocess.run([BINARY, "help", "config"], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assert_refused(result, 1, "standard output")
