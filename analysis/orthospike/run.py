@@ -1,19 +1,24 @@
 """Run files in memory. Their layout: learning/run_file.md."""
 
 import configparser
+import ctypes
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
+from h5py._objects import phil
 
 FORMAT = "orthospike run"
 FORMAT_VERSION = 1
 FINISHED_NAME = "run.h5"
 PARTIAL_NAME = "run.partial.h5"
+#: Beside a writer what looks damaged may be whole a moment later.
+ATTEMPTS = 25
 
 CURVES = ["task", "epoch", "batch", "loss", "accuracy"]
 SUBSPACE = ["rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"]
@@ -89,11 +94,21 @@ class Run:
 
 
 def open_run(path: str | os.PathLike) -> Run:
-    """Reads a run file, finished or not, or the one in a run folder; the file is closed again."""
-    path = _run_file(Path(path))
+    """Reads a run file, finished or not, or the one in a run folder; the file is closed again. Raises ValueError when
+    it is not a run file, or a damaged one."""
+    for attempts_left in reversed(range(ATTEMPTS)):
+        file = _run_file(Path(path))
+        try:
+            return _read_file(file)
+        except ValueError:
+            if file.name != PARTIAL_NAME or attempts_left == 0:
+                raise
+        time.sleep(0.02)
+
+
+def _read_file(path: Path) -> Run:
     try:
-        # With swmr HDF5 takes a wrong checksum for a write under way and tries again, on a damaged file without end.
-        file = h5py.File(path, "r", swmr=path.name == PARTIAL_NAME)
+        file = _open(path)
     except PermissionError:
         raise
     except OSError as error:
@@ -111,9 +126,37 @@ def open_run(path: str | os.PathLike) -> Run:
     raise ValueError(f"{path}: format version {version} of orthospike runs is not known here")
 
 
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except PermissionError:
+        raise
+    except OSError:
+        # Perhaps because its writer has not closed it.
+        file = h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, _beside_writer()))
+    if path.stat().st_size < file.id.get_filesize():
+        # HDF5 itself looks only where there is no writer, and reads zeros behind the end.
+        file.close()
+        raise OSError("the file is shorter than it says")
+    return file
+
+
+def _beside_writer() -> h5py.h5p.PropFAID:
+    """Access that takes a wrong checksum for a write under way and tries again, but not, as h5py's own, without end: on
+    a damaged file that would never return. h5py does not have the function, but the library that it has loaded does."""
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    set_attempts = ctypes.PyDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts
+    set_attempts.argtypes = [ctypes.c_int64, ctypes.c_uint]
+    with phil:
+        # The pause doubles with each attempt; as in sim/hdf5_file.cpp they are a millisecond in all.
+        set_attempts(access.id, 20)
+    return access
+
+
 def _run_file(path: Path) -> Path:
     if path.is_dir():
-        for name in (FINISHED_NAME, PARTIAL_NAME):
+        for name in (FINISHED_NAME, PARTIAL_NAME, FINISHED_NAME):  # it may get its final name meanwhile
             if (path / name).is_file():
                 return path / name
         raise FileNotFoundError(f"{path}: the folder holds neither {FINISHED_NAME} nor {PARTIAL_NAME}")
@@ -134,6 +177,8 @@ def _read(file: h5py.File, path: Path) -> Run:
 
     tasks = file["metrics/accuracy"].shape[1]
     done = int(file["progress/tasks_done"][0])
+    if done > tasks:
+        raise ValueError(f"{done} of {tasks} tasks done")
     of_task = pd.RangeIndex(1, tasks + 1, name="task")
     after_task = pd.RangeIndex(1, tasks + 1, name="after task")
     from_untrained = pd.RangeIndex(0, tasks + 1, name="after task")

@@ -1,5 +1,7 @@
 import dataclasses
 import os
+import threading
+import time
 from pathlib import Path
 
 import h5py
@@ -196,6 +198,46 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path, name):
     (tmp_path / name).write_text("not HDF5")
     with pytest.raises(ValueError, match=f"{name}: not an HDF5 file, or a damaged one$"):
         open_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["run.partial.h5", "copy.h5"])
+def test_a_cut_file_that_was_never_closed_is_refused_in_time(killed_file, name):
+    """Behind its end HDF5 would read zeros, or read again and again until a checksum is right."""
+    whole = killed_file.read_bytes()
+    file = killed_file.with_name(name)
+    for length in range(0, len(whole), len(whole) // 5):
+        file.write_bytes(whole[:length])
+        start = time.monotonic()
+        with pytest.raises(ValueError, match=f"{name}: not an HDF5 file, or a damaged one$"):
+            open_run(file)
+        assert time.monotonic() - start < 2
+
+
+def test_wrong_metadata_in_a_file_that_was_never_closed_is_refused_in_time(killed_file):
+    whole = killed_file.read_bytes()
+    first = whole.index(b"OHDR", whole.index(b"OHDR") + 1)
+    for place in (whole.index(b"OHDR") + 20, first + 20, whole.rindex(b"OHDR") + 20):
+        killed_file.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        start = time.monotonic()
+        with pytest.raises(ValueError, match="run.partial.h5: (a damaged or incomplete|not an HDF5 file, or a damaged)"):
+            open_run(killed_file)
+        assert time.monotonic() - start < 2
+
+
+def test_what_looks_damaged_may_be_whole_a_moment_later(killed_file):
+    whole = killed_file.read_bytes()
+    killed_file.write_bytes(whole[:-100])
+    writer = threading.Timer(0.1, killed_file.write_bytes, [whole])
+    writer.start()
+    assert open_run(killed_file).tasks_done == 2
+    writer.join()
+
+
+def test_more_tasks_done_than_there_are_is_damage(finished_file):
+    with h5py.File(finished_file, "r+") as file:
+        file["progress/tasks_done"][0] = 4
+    with pytest.raises(ValueError, match="run.h5: a damaged or incomplete orthospike run$"):
+        open_run(finished_file)
 
 
 def test_a_truncated_file_is_refused(finished_file):

@@ -1,0 +1,83 @@
+"""What the program writes, read while it writes and after it failed. ORTHOSPIKE_PROGRAM names it."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orthospike import open_run
+
+SOURCE = Path(__file__).parents[2]
+CONFIG = "tests/data/digits.ini"
+QUICK = ["--tasks.train_samples=640", "--tasks.test_samples=300", "--run.threads=1"]
+
+pytestmark = pytest.mark.skipif("ORTHOSPIKE_PROGRAM" not in os.environ, reason="ORTHOSPIKE_PROGRAM does not name the program")
+
+
+def orthospike(*arguments, start=subprocess.run, **options):
+    return start([SOURCE / os.environ["ORTHOSPIKE_PROGRAM"], *map(str, arguments)], cwd=SOURCE, **options)
+
+
+def inspect(path):
+    return orthospike("inspect", path, capture_output=True, text=True)
+
+
+def assert_read_alike(path):
+    """The package and the program: the same tasks done, and the same numbers, or the same refusal."""
+    inspected = inspect(path)
+    try:
+        run = open_run(path)
+    except ValueError as error:
+        assert (inspected.returncode, inspected.stderr) == (1, f"orthospike: {error}\n")
+        return None
+    assert f"\n{run.tasks_done} of {run.tasks} tasks{'' if run.finished else ', unfinished'}\n" in inspected.stdout
+    for after in range(1, run.tasks_done + 1):
+        percent = re.search(rf"^after {after} +(.*)$", inspected.stdout, re.MULTILINE)[1].split()
+        assert percent == [f"{100 * share:.2f}" for share in run.accuracy.loc[after]]
+    return run
+
+
+def test_a_run_is_read_while_it_goes_on(tmp_path):
+    arguments = ["run", CONFIG, "--out", tmp_path, "--tasks.count=25", "--tasks.epochs=1", *QUICK]
+    process = orthospike(*arguments, start=subprocess.Popen, stdout=subprocess.DEVNULL)
+    seen = []
+    while process.poll() is None:
+        if any(tmp_path.iterdir()):
+            seen.append(open_run(tmp_path))
+    assert process.returncode == 0
+    done = [run.tasks_done for run in seen]
+    assert done == sorted(done)
+    assert len(set(done)) > 2
+    finished = open_run(tmp_path)
+    assert finished.finished
+    for run in seen:
+        assert run.accuracy.loc[1 : run.tasks_done].equals(finished.accuracy.loc[1 : run.tasks_done])
+        assert run.costs.equals(finished.costs.loc[: run.tasks_done])
+
+
+def test_after_a_full_disk_both_read_what_was_written_safely(tmp_path):
+    def limit_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = []
+    for limit in (12000, 40000, 60000):
+        out = tmp_path / str(limit)
+        # The curves of two tasks are longer than a chunk of 1024 updates, so that in task 2 the file grows.
+        options = [*QUICK, "--tasks.count=2", "--tasks.epochs=60", "--protection.name=none"]
+        result = orthospike("run", CONFIG, "--out", out, *options, capture_output=True, preexec_fn=limit_files)
+        assert result.returncode == 1
+        run = assert_read_alike(out)
+        done.append(run and (run.tasks_done, run.finished))
+    assert done == [None, (0, False), (1, False)]
+
+
+def test_damaged_unfinished_files_are_refused_by_both(tmp_path, killed_file):
+    whole = killed_file.read_bytes()
+    for length in range(0, len(whole), len(whole) // 7):
+        killed_file.write_bytes(whole[:length])
+        assert assert_read_alike(killed_file) is None
