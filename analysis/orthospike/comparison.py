@@ -1,5 +1,6 @@
 """Compares runs by their configs."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,8 +15,9 @@ OF_THE_RUN = ("experiment.name", "experiment.seed", "run.")
 def compare(runs: Iterable[Run], keys: Sequence[str] | None = None) -> pd.DataFrame:
     """A row for each config: the number of its runs, of different seeds for example, and of the measures of Run.summary,
     as fractions, the mean and the sample deviation over these runs. The index has the config keys that tell rows apart:
-    `keys`, or those in which the runs differ; '' where a run does not know the key."""
-    runs = list(runs)
+    `keys`, or those in which the runs differ; '' where a run does not know the key. An unfinished run is left out with
+    a warning that names it: its measures are those of fewer tasks. ValueError when there is no finished one."""
+    runs = _finished(runs)
     settings = pd.DataFrame([run.settings for run in runs])
     if keys is None:
         keys = [key for key in settings if not key.startswith(OF_THE_RUN) and settings[key].nunique(dropna=False) > 1]
@@ -28,8 +30,22 @@ def compare(runs: Iterable[Run], keys: Sequence[str] | None = None) -> pd.DataFr
     return table
 
 
+def _finished(runs: Iterable[Run]) -> list[Run]:
+    finished = []
+    for run in runs:
+        if not isinstance(run, Run):
+            raise TypeError(f"compare: expected runs, as in [run, …], not {run!r}; of {{label: run}}, give the values")
+        if run.finished:
+            finished.append(run)
+        else:
+            warnings.warn(f"{run.path}: left out, {run.tasks_done} of {run.tasks} tasks, unfinished", stacklevel=3)
+    if not finished:
+        raise ValueError("there is no finished run to compare")
+    return finished
+
+
 def to_markdown(table: pd.DataFrame) -> str:
-    """The result of `compare` in percent, mean ± deviation."""
+    """The result of `compare` in percent, mean ± deviation; "-" for NaN."""
     measures = [name for name in table.columns.get_level_values(0).unique() if name != "runs"]
     rows = [[*table.index.names, "runs", *measures], ["---"] * (table.index.nlevels + 1 + len(measures))]
     for index, row in table.iterrows():
@@ -40,5 +56,5 @@ def to_markdown(table: pd.DataFrame) -> str:
 
 def _percent(mean: float, deviation: float) -> str:
     if np.isnan(mean):
-        return ""
+        return "-"
     return f"{100 * mean:.2f}" + ("" if np.isnan(deviation) else f" ± {100 * deviation:.2f}")

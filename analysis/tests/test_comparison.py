@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from orthospike import compare
+from orthospike import compare, open_run
 from orthospike.__main__ import main
 from orthospike.comparison import to_markdown
 
@@ -49,13 +49,49 @@ def test_markdown_has_percent_with_deviations_where_there_are_some(runs):
     assert lines[3].startswith("| none | 1 | 63.33 | -7.50 |")
 
 
-def test_a_file_that_is_no_run_is_one_sentence(tmp_path, capsys):
-    assert main([str(tmp_path / "nothing")]) == 1
-    assert capsys.readouterr().err.endswith("there is no such file or folder\n")
+def test_unfinished_runs_are_left_out_and_named(runs, killed_file):
+    unfinished = dataclasses.replace(open_run(killed_file), settings=runs[0].settings)
+    with pytest.warns(UserWarning) as left_out:
+        table = compare([runs[0], unfinished, *runs[1:]])
+    assert [str(warning.message) for warning in left_out] == [f"{killed_file}: left out, 2 of 3 tasks, unfinished"]
+    assert left_out[0].filename == __file__
+    assert table.equals(compare(runs))
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="^there is no finished run to compare$"):
+        compare([unfinished])
+
+
+def test_runs_by_label_are_refused(run):
+    with pytest.raises(TypeError, match=r"^compare: expected runs, as in \[run, …\], not 'hlop'; of {label: run}, give"):
+        compare({"hlop": run})
+
+
+def test_the_table_is_that_of_the_finished_runs_whatever_lies_beside_them(finished_file, killed_file, capsys):
+    empty, damaged = finished_file.with_name("empty"), finished_file.with_name("damaged.h5")
+    empty.mkdir()
+    damaged.write_bytes(finished_file.read_bytes()[:5000])
+    assert main([str(finished_file)]) == 0
+    table = capsys.readouterr().out
+    assert main([str(path) for path in (empty, killed_file, finished_file, damaged)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == table
+    assert printed.err.splitlines() == [
+        f"orthospike: {empty}: the folder holds neither run.h5 nor run.partial.h5; left out",
+        f"orthospike: {damaged}: not an HDF5 file, or a damaged one; left out",
+        f"orthospike: {killed_file}: left out, 2 of 3 tasks, unfinished",
+    ]
+
+
+def test_without_a_finished_run_there_is_no_table(tmp_path, killed_file, capsys):
+    assert main([str(tmp_path / "nothing"), str(killed_file)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    sentences = printed.err.splitlines()
+    assert sentences[0].endswith("nothing: there is no such file or folder; left out")
+    assert sentences[2] == "orthospike: there is no finished run to compare"
     with pytest.raises(SystemExit, match="2"):
         main([])
 
 
 def test_joint_training_has_no_backward_transfer(joint_run):
     row = to_markdown(compare([joint_run])).splitlines()[2]
-    assert row == "| joint | 1 | 83.33 |  |  |  |  |"
+    assert row == "| joint | 1 | 83.33 | - | - | - | - |"
