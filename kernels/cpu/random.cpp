@@ -1,6 +1,6 @@
+#include "kernels/random.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
-#include "kernels/random.hpp"
 
 namespace orthospike {
 
