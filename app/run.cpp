@@ -7,6 +7,7 @@
 
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
+#include "kernels/cpu/instruction_set.hpp"
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
 
@@ -146,6 +147,7 @@ int run_command(const std::vector<std::string>& words) {
     throw EnvironmentError(
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
   Console console(config.tasks.count);
+  for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   try {
     print_summary(run_experiment(config, data, arguments.out, console), run_file);
   } catch (const ConfigError& error) {

@@ -7,7 +7,6 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
-#include "kernels/cpu/instruction_set.hpp"
 #include "kernels/cpu/processors.hpp"
 #include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/error.hpp"
@@ -53,7 +52,6 @@ std::unique_ptr<Backend> make_backend(const std::string& name, int threads, cons
     if (auto cuda = cuda_if_usable(warn)) return cuda;
   }
   if (name == "auto" || name == "cpu") {
-    if (warn) std::ranges::for_each(slow_libraries(), warn);
     const int processors = usable_processors();
     return std::make_unique<CpuBackend>(threads == 0 ? processors : std::min(threads, processors));
   }

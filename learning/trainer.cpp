@@ -336,12 +336,14 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
 
   const ProtectionPlan plan = protection_plan(config.protection.name);
   const std::size_t max_batch = plan.replay ? std::max(batch_size_, config.replay.batch_size) : batch_size_;
-  engine_ = std::make_unique<ClockEngine>(
-      network_, neuron_.steps, max_batch,
-      DeliverySettings{.form = delivery_form(config), .crossover = config.network.dense_crossover});
   feedback_ = error_feedbacks().make(config.feedback.name, network_, config.experiment.seed);
   rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config, max_batch));
+  engine_ = std::make_unique<ClockEngine>(
+      network_, neuron_.steps, max_batch,
+      DeliverySettings{.form = delivery_form(config), .crossover = config.network.dense_crossover},
+      rule_->most_steps(neuron_.steps));
   steps_per_update_ = steps_per_update(config, *rule_);
+  steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
   protection_ =
       protections().make(plan.protection, network_,
                          protection_settings(config, network_.projections().size(), rule_->max_rows()));
@@ -362,12 +364,14 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   if (plan.replay) {
     replay_optimiser_ =
         optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
+  }
+  if (plan.replay || steps_per_run_ < steps_per_update_) {
     for (const Learned& learned : learned_)
-      replay_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
+      summed_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
   if (const auto settings = boundary_settings(config))
     detector_ = std::make_unique<BoundaryDetector>(backend, inputs, *settings);
-  logit_gradient_ = backend.allocate<float>(neuron_.steps * max_batch * classes);
+  logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * classes);
   summed_error_ = backend.allocate<float>(max_batch * classes);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
@@ -412,16 +416,26 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     begin_task(task_ + 1, task_length_);
   }
   rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
-  for (std::size_t first = 0; first < neuron_.steps; first += steps_per_update_) {
-    compute_gradients(images, samples, first, steps_per_update_, loss, correct);
+  const bool is_whole = steps_per_run_ == steps_per_update_;
+  for (std::size_t first = 0; first < neuron_.steps; first += steps_per_run_) {
+    compute_gradients(images, samples, first, std::min(steps_per_run_, neuron_.steps - first), loss, correct);
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
-      update_weights(parameter);
-      if (learned_[parameter].feedback) continue;
       const std::size_t p = learned_[parameter].projection;
+      if (is_whole) {
+        update_weights(parameter);
+      } else {
+        // Only traces can be protected now where the operator is not linear.
+        PresynapticOperator* const projector = protection_->presynaptic_operator(p);
+        add_gradient(parameter, first > 0,
+                     projector != nullptr && projector->linear() == nullptr ? projector : nullptr);
+      }
+      if (learned_[parameter].feedback) continue;
       const PhaseTimer timer(seconds_, Phase::extract);
       protection_->observe(p, rule_->weight_gradient(p).activity);
     }
   }
+  for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter)
+    update_by_gradient(parameter, summed_gradient(parameter));
   if (train_thresholds_) update_thresholds();
 }
 
@@ -440,20 +454,18 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
   for (const Share& share : shares) {
     const View<const std::uint32_t> of_task = samples.subview(shown, share.samples);
     encode(images, of_task, std::span(&share, 1));
-    compute_gradients(images, of_task, 0, neuron_.steps, loss, correct);
-    const PhaseTimer timer(seconds_, Phase::update);
-    for (std::size_t i = 0; i < learned_.size(); ++i) {
-      const WeightGradient gradient = gradient_of(i);
-      add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, shown == 0 ? 0.0F : 1.0F,
-                         replay_gradients_[i].matrix(gradient.trace.cols, gradient.post.cols));
+    for (std::size_t first = 0; first < neuron_.steps; first += engine_->most_at_once()) {
+      compute_gradients(images, of_task, first, std::min(engine_->most_at_once(), neuron_.steps - first),
+                        loss, correct);
+      for (std::size_t i = 0; i < learned_.size(); ++i) add_gradient(i, shown + first > 0, nullptr);
     }
     shown += share.samples;
   }
   const PhaseTimer timer(seconds_, Phase::update);
   for (std::size_t i = 0; i < learned_.size(); ++i) {
     const View<float> weights = learned_[i].weights.values;
-    replay_optimiser_->find_direction(i, weights, replay_gradients_[i].view());
-    backend_.add(-replay_learning_rate_, View<const float>(replay_gradients_[i].view()), 1.0F, weights);
+    replay_optimiser_->find_direction(i, weights, summed_gradients_[i].view());
+    backend_.add(-replay_learning_rate_, View<const float>(summed_gradients_[i].view()), 1.0F, weights);
   }
 }
 
@@ -528,23 +540,48 @@ void Trainer::update_weights(std::size_t parameter) {
   const std::size_t size = weights.values.size();
   if (direction_.size() < size) direction_ = backend_.allocate<float>(size);
   const Matrix direction = direction_.matrix(weights.rows, weights.cols);
-  const auto project = [&] {
-    const PhaseTimer timer(seconds_, Phase::protect);
-    if (of_sums != nullptr) of_sums->apply_to_gradient(direction);
-  };
   {
     const PhaseTimer timer(seconds_, Phase::update);
     add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, 0.0F, direction);
   }
-  if (linear != nullptr) project();
+  update_by_gradient(parameter, direction);
+}
+
+void Trainer::add_gradient(std::size_t parameter, bool to_others, PresynapticOperator* projector) {
+  const WeightGradient gradient = gradient_of(parameter);
+  Presynaptic trace = gradient.trace;
+  if (projector != nullptr) {
+    const PhaseTimer timer(seconds_, Phase::protect);
+    trace = projector->apply_to_traces(trace);
+  }
+  const PhaseTimer timer(seconds_, Phase::update);
+  add_outer_products(backend_, 1.0F, trace, gradient.post, to_others ? 1.0F : 0.0F,
+                     summed_gradient(parameter));
+}
+
+Matrix Trainer::summed_gradient(std::size_t parameter) {
+  const Matrix& weights = learned_[parameter].weights;
+  return summed_gradients_[parameter].matrix(weights.rows, weights.cols);
+}
+
+void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient) {
+  const View<float> weights = learned_[parameter].weights.values;
+  PresynapticOperator* const projector = protection_->presynaptic_operator(learned_[parameter].projection);
+  LinearPresynapticOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
+  const bool linear = optimiser_->linear_steps() != nullptr;
+  const auto project = [&] {
+    const PhaseTimer timer(seconds_, Phase::protect);
+    if (of_sums != nullptr) of_sums->apply_to_gradient(gradient);
+  };
+  if (linear) project();
   {
     const PhaseTimer timer(seconds_, Phase::update);
-    optimiser_->find_direction(parameter, weights.values, direction.values);
+    optimiser_->find_direction(parameter, weights, gradient.values);
   }
   // Weight decay and a scale for each weight would bring back what was projected out before.
-  if (linear == nullptr) project();
+  if (!linear) project();
   const PhaseTimer timer(seconds_, Phase::update);
-  backend_.add(-rate_, direction.values, 1.0F, weights.values);
+  backend_.add(-rate_, gradient.values, 1.0F, weights);
 }
 
 void Trainer::update_by_traces(LinearSteps& steps, std::size_t parameter) {

@@ -114,6 +114,11 @@ class Trainer {
                          std::size_t count, View<double> loss, View<std::uint32_t> correct);
   WeightGradient gradient_of(std::size_t parameter) const;
   void update_weights(std::size_t parameter);
+  /// Adds the gradient of the last run to that of runs before, its traces through the operator if there is one.
+  void add_gradient(std::size_t parameter, bool to_others, PresynapticOperator* projector);
+  Matrix summed_gradient(std::size_t parameter);
+  /// From a gradient whose traces were not projected, if they can be projected later; overwrites it.
+  void update_by_gradient(std::size_t parameter, Matrix gradient);
   void update_by_traces(LinearSteps& steps, std::size_t parameter);
   void update_thresholds();
 
@@ -149,14 +154,15 @@ class Trainer {
   float rate_ = 0;                    ///< learning rate of this update
   bool train_thresholds_ = true;
   std::size_t steps_per_update_ = 0;
-  Array<float> logit_gradient_;          ///< [steps·batch × classes]
+  std::size_t steps_per_run_ = 0;        ///< fewer where gradients are summed over several runs
+  Array<float> logit_gradient_;          ///< [steps of a run · batch × classes]
   Array<float> summed_error_;            ///< [batch × classes] over steps, for feedback that learns
   ConstMatrix readout_error_;            ///< [batch × classes] of the last gradients
   Array<double> unused_loss_;            ///< [1]
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
   Array<float> threshold_direction_;            ///< [1]
-  std::vector<Array<float>> replay_gradients_;  ///< summed over tasks, of all that learns
+  std::vector<Array<float>> summed_gradients_;  ///< over runs, and in replay over tasks, of all that learns
   Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };

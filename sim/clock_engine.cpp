@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace orthospike {
 
@@ -15,8 +16,12 @@ std::size_t index_of(const Network& network, Population::Kind kind) {
 }  // namespace
 
 ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_batch,
-                         const DeliverySettings& delivery)
-    : network_(network), steps_(steps), max_batch_(max_batch), delivery_(delivery) {
+                         const DeliverySettings& delivery, std::size_t most_at_once)
+    : network_(network),
+      steps_(steps),
+      most_at_once_(most_at_once == 0 ? steps : std::min(steps, most_at_once)),
+      max_batch_(max_batch),
+      delivery_(delivery) {
   network.check_complete();
   input_ = index_of(network, Population::Kind::input);
   readout_ = index_of(network, Population::Kind::readout);
@@ -29,10 +34,11 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     Storage& storage = *storage_.emplace_back(std::make_unique<Storage>());
     if (population.kind == Population::Kind::input) storage.mean_output = backend.allocate<float>(size);
     if (population.kind != Population::Kind::spiking) continue;
-    storage.counts = backend.allocate<std::uint32_t>(steps_ * max_batch);
-    storage.indices = backend.allocate<std::uint32_t>(steps_ * size);
+    storage.counts = backend.allocate<std::uint32_t>(most_at_once_ * max_batch);
+    storage.indices = backend.allocate<std::uint32_t>(most_at_once_ * size);
     storage.index = backend.make_spike_index();
     storage.mean_output = backend.allocate<float>(size);
+    if (most_at_once_ < steps_) storage.mean_of_all = backend.allocate<float>(size);
     storage.membrane = backend.allocate<float>(size);
     storage.spike_total = backend.allocate<std::uint64_t>(1);
     if (population.neuron->has_weighted_averages()) {
@@ -46,7 +52,7 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     if (network.recurrent_projection(i) != nullptr)
       widest_recurrent = std::max(widest_recurrent, population.size);
   }
-  currents_ = backend.allocate<float>(steps_ * max_batch * widest);
+  currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest);
   recurrent_currents_ = backend.allocate<float>(max_batch * widest_recurrent);
   logits_ = backend.allocate<float>(max_batch * classes());
   readout_state_ = backend.allocate<float>(max_batch * classes());
@@ -59,12 +65,32 @@ Matrix ClockEngine::input(std::size_t batch) {
   return storage_[input_]->mean_output.matrix(batch, network_.populations()[input_].size);
 }
 
+void ClockEngine::run(const Recording& recording) {
+  if (most_at_once_ == steps_) return run_steps(0, steps_, recording);
+  Backend& backend = network_.backend();
+  for (std::size_t first = 0; first < steps_; first += count_) {
+    run_steps(first, std::min(most_at_once_, steps_ - first), recording);
+    const float share = static_cast<float>(count_) / static_cast<float>(steps_);
+    for (const auto& storage : storage_) {
+      if (storage->mean_of_all.size() == 0) continue;
+      backend.add(share, std::as_const(storage->mean_output).view(), first == 0 ? 0.0F : 1.0F,
+                  storage->mean_of_all.view());
+    }
+  }
+  for (const auto& storage : storage_) {
+    if (storage->mean_of_all.size() > 0)
+      backend.copy(std::as_const(storage->mean_of_all).view(), storage->mean_output.view());
+  }
+}
+
 void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recording& recording) {
-  if (count == 0 || first + count > steps_) throw std::invalid_argument("steps beyond the last");
+  if (count == 0 || first + count > steps_ || count > most_at_once_)
+    throw std::invalid_argument("steps beyond the last, or more than are held");
+  count_before_ = first == 0 ? 0 : count_;
   first_ = first;
   count_ = count;
   if (first == 0) samples_ += static_cast<double>(batch_);
-  auto& run = runs_[{batch_, first, count, recording.margins, recording.step_logits}];
+  auto& run = runs_[{batch_, count_before_, count, recording.margins, recording.step_logits}];
   if (run == nullptr) run = network_.backend().make_repeated_work();
   network_.backend().repeat(*run, [&] { run_projections(recording); });
 }
@@ -80,7 +106,7 @@ void ClockEngine::run_projections(const Recording& recording) {
     const Population& target = network_.populations()[projection.target];
     Storage& storage = *storage_[projection.target];
     if (recording.margins && storage.margin.size() == 0)
-      storage.margin = backend.allocate<float>(steps_ * max_batch_ * target.size);
+      storage.margin = backend.allocate<float>(most_at_once_ * max_batch_ * target.size);
     const ConstMatrix arriving = currents(projection, currents_);
     Activity to = buffers(projection.target);
     if (!recording.margins) to.margin = {};
@@ -114,18 +140,20 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
   const Population& population = network_.populations()[recurrent.target];
   const auto height = population.neuron->spike_height();
   const bool constant = feed_forward.rows == batch_;
-  for (std::size_t step = first_; step < first_ + count_; ++step) {
-    ConstMatrix currents = constant ? feed_forward : feed_forward.row_range((step - first_) * batch_, batch_);
-    if (step > 0) {
+  for (std::size_t step = 0; step < count_; ++step) {
+    ConstMatrix currents = constant ? feed_forward : feed_forward.row_range(step * batch_, batch_);
+    if (first_ + step > 0) {
+      // Of the first step, the spikes of the last one of the run before, whose place nothing has taken yet.
+      const std::size_t before = step > 0 ? step - 1 : count_before_ - 1;
       const Matrix sum = recurrent_currents_.matrix(batch_, population.size);
-      backend.deliver(buffers(recurrent.target, step - 1, 1).spikes, recurrent.matrix(), height.numerator,
+      backend.deliver(buffers(recurrent.target, before, 1).spikes, recurrent.matrix(), height.numerator,
                       height.denominator, delivery_.form, delivery_.crossover, sum);
       backend.add(1.0F, currents.values, 1.0F, sum.values);
       currents = sum;
     }
     Activity to = buffers(recurrent.target, step, 1);
     if (!margins) to.margin = {};
-    population.neuron->run(backend, step, 1, currents, to);
+    population.neuron->run(backend, first_ + step, 1, currents, to);
   }
   // Each step left its own mean; currents are no longer needed.
   const Activity all = buffers(recurrent.target);
@@ -146,7 +174,7 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
     return;
   }
   if (step_logits_.size() == 0)
-    step_logits_ = backend.allocate<float>(steps_ * max_batch_ * projection.fan_out);
+    step_logits_ = backend.allocate<float>(most_at_once_ * max_batch_ * projection.fan_out);
   const ConstMatrix arriving = currents(projection, step_logits_);
   const Matrix steps = step_logits_.matrix(count_ * batch_, projection.fan_out);
   // A static input brings the same in each step.
@@ -181,11 +209,12 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
                     .margin = {}};
   if (storage.average_output.size() == 0) activity.average_output = activity.mean_output;
   if (storage.counts.size() > 0) {
-    const Spikes all{storage.counts.view(), storage.indices.view(), steps_ * max_batch_, size};
+    const Spikes all{storage.counts.view(), storage.indices.view(), most_at_once_ * max_batch_, size};
     activity.spikes = all.row_range(first * batch_, count * batch_);
   }
   if (storage.margin.size() > 0)
-    activity.margin = storage.margin.matrix(steps_ * batch_, size).row_range(first * batch_, count * batch_);
+    activity.margin =
+        storage.margin.matrix(most_at_once_ * batch_, size).row_range(first * batch_, count * batch_);
   return activity;
 }
 

@@ -28,20 +28,23 @@ struct Recording {
 /// product with the average of its input. Only a population with a recurrent projection goes step by step.
 class ClockEngine {
  public:
-  /// Holds the activity of up to max_batch samples of `steps` steps. The network must be complete and outlive
-  /// this.
-  ClockEngine(Network& network, std::size_t steps, std::size_t max_batch, const DeliverySettings& delivery);
+  /// Runs up to max_batch samples of `steps` steps. Holds their activity in `most_at_once` steps (0: all), the most
+  /// that one call of run_steps takes: what does not need all at once has memory that does not grow with time. The
+  /// network must be complete and outlive this.
+  ClockEngine(Network& network, std::size_t steps, std::size_t max_batch, const DeliverySettings& delivery,
+              std::size_t most_at_once = 0);
 
   /// The place for the input currents of the next batch, [batch × input neurons]. Throws
   /// std::invalid_argument when batch is 0 or above max_batch.
   Matrix input(std::size_t batch);
-  /// Runs all steps of the batch whose currents lie in `input`.
-  void run(const Recording& recording = {}) { run_steps(0, steps_, recording); }
+  /// Runs all steps of the batch whose currents lie in `input`, as many at once as are held. Of the activity, means
+  /// are then those of all steps, and the rest that of the steps run last.
+  void run(const Recording& recording = {});
   /// Runs steps first … first + count - 1; those before must have been run. Throws std::invalid_argument
-  /// beyond the last step.
+  /// beyond the last step, or for more than are held.
   void run_steps(std::size_t first, std::size_t count, const Recording& recording);
 
-  /// What a population did in the steps of the last call of run or run_steps. Of an input population, the
+  /// What a population did in the steps of the last call of run_steps, or see run. Of an input population, the
   /// average and mean outputs are the input.
   ConstActivity activity(std::size_t population) const;
   /// [batch × classes] mean over all steps so far.
@@ -53,6 +56,7 @@ class ClockEngine {
   Network& network() { return network_; }
   std::size_t batch() const { return batch_; }
   std::size_t steps() const { return steps_; }
+  std::size_t most_at_once() const { return most_at_once_; }
   std::size_t max_batch() const { return max_batch_; }
   /// Of the last run.
   std::size_t first_step() const { return first_; }
@@ -69,9 +73,9 @@ class ClockEngine {
   Work work() const;
 
  private:
-  /// Views for steps first … first + count - 1 of the current batch.
+  /// Views for steps first … first + count - 1 of those held of the current batch.
   Activity buffers(std::size_t population, std::size_t first, std::size_t count) const;
-  Activity buffers(std::size_t population) const { return buffers(population, first_, count_); }
+  Activity buffers(std::size_t population) const { return buffers(population, 0, count_); }
   /// Currents that `projection` brings its target, [batch or count·batch × targets], in `room`.
   ConstMatrix currents(const Projection& projection, Array<float>& room);
   void run_projections(const Recording& recording);
@@ -82,12 +86,14 @@ class ClockEngine {
   struct Storage {
     Array<std::uint32_t> counts, indices;
     Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
+    Array<float> mean_of_all;  ///< of the mean outputs, where not all steps are held
     Array<std::uint64_t> spike_total;
     std::unique_ptr<SpikeIndex> index;  ///< of the spikes of the last run
   };
 
   Network& network_;
   std::size_t steps_;
+  std::size_t most_at_once_;
   std::size_t max_batch_;
   DeliverySettings delivery_;
   std::size_t input_ = 0;    ///< index of the population
@@ -95,13 +101,14 @@ class ClockEngine {
   std::size_t batch_ = 0;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  std::size_t count_before_ = 0;  ///< steps of the run before, 0 for the first of a batch
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
-  Array<float> currents_;                          ///< [steps·max_batch × widest target of spikes]
+  Array<float> currents_;                          ///< [most_at_once·max_batch × widest target of spikes]
   Array<float> recurrent_currents_;                ///< [max_batch × widest recurrent population]
   Array<float> logits_;
-  Array<float> step_logits_;  ///< [steps·max_batch × classes], when it was needed
-  /// One a batch size, range of steps and recording.
+  Array<float> step_logits_;  ///< [most_at_once·max_batch × classes], when it was needed
+  /// One a batch size, numbers of steps of the run before and of this one, and recording.
   std::map<std::tuple<std::size_t, std::size_t, std::size_t, bool, bool>, std::unique_ptr<RepeatedWork>>
       runs_;
   Array<float> readout_state_;  ///< [max_batch × classes]

@@ -25,5 +25,7 @@ void gemm(std::size_t rows, std::size_t cols, std::size_t inner, float alpha, co
 std::string gemm_library();
 /// Of the code that gemm uses on this processor.
 InstructionSet gemm_instruction_set();
+/// The environment variable with which a user tells the library what to use.
+const char* gemm_variable();
 
 }  // namespace orthospike

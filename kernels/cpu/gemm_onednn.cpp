@@ -38,6 +38,10 @@ std::string gemm_library() {
   return fmt::format("oneDNN {}.{}.{}", version.major, version.minor, version.patch);
 }
 
+const char* gemm_variable() {
+  return "ONEDNN_MAX_CPU_ISA";
+}
+
 InstructionSet gemm_instruction_set() {
   switch (dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_avx512_core:

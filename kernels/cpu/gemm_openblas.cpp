@@ -22,6 +22,10 @@ std::string gemm_library() {
   return "OpenBLAS";
 }
 
+const char* gemm_variable() {
+  return "OPENBLAS_CORETYPE";
+}
+
 InstructionSet gemm_instruction_set() {
   return openblas_instruction_set();
 }

@@ -46,7 +46,7 @@ std::vector<std::string> slow_libraries() {
   const auto told = [](const char* variable, InstructionSet otherwise) {
     return std::getenv(variable) == nullptr ? otherwise : InstructionSet::avx512;
   };
-  return slow_libraries(processor_instruction_set(), told("ONEDNN_MAX_CPU_ISA", gemm_instruction_set()),
+  return slow_libraries(processor_instruction_set(), told(gemm_variable(), gemm_instruction_set()),
                         told("OPENBLAS_CORETYPE", openblas_instruction_set()));
 }
 

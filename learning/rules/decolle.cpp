@@ -26,7 +26,7 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleSett
     backend.fill_uniform(weights_[i].view(), -bound, bound,
                          {settings.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)});
   }
-  logits_ = backend.allocate<float>(settings.steps * settings.max_batch * classes_);
+  logits_ = backend.allocate<float>(max_rows() * classes_);
   logit_errors_ = backend.allocate<float>(logits_.size());
   loss_ = backend.allocate<double>(1);
   correct_ = backend.allocate<std::uint32_t>(1);

@@ -65,6 +65,9 @@ class Rule {
   /// Whether gradients of the steps of one run need nothing of later steps: weights may then change within
   /// a sample.
   virtual bool is_online() const { return false; }
+  /// Steps that one run before `backward` may have at most, of a sample's `steps`: all, unless gradients need nothing
+  /// of later steps and memory need not grow with time.
+  virtual std::size_t most_steps(std::size_t steps) const { return steps; }
   /// Most rows N or N' of a gradient.
   virtual std::size_t max_rows() const = 0;
 

@@ -2,9 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/error.hpp"
 
 namespace orthospike {
+
+namespace {
+
+/// Steps of one run of rules whose memory does not grow with time: more than published networks have in all, and
+/// enough that weights are seldom read.
+constexpr std::size_t steps_of_online_run = 50;
+
+}  // namespace
 
 SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings,
                              Form form)
@@ -14,14 +24,9 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
       form_(form),
       gradients_(network.projections().size()) {
   Backend& backend = network.backend();
-  const std::size_t rows = settings.steps * settings.max_batch;
   for (std::size_t i = 0; i < network.populations().size(); ++i) {
     const Population& population = network.populations()[i];
-    PopulationErrors& errors = errors_.emplace_back();
-    if (population.kind == Population::Kind::readout) {
-      readout_leak_ = population.leak;
-      readout_errors_ = backend.allocate<float>(rows * population.size);
-    }
+    if (population.kind == Population::Kind::readout) readout_leak_ = population.leak;
     if (population.kind != Population::Kind::spiking) continue;
     if (dynamic_cast<const LifModel*>(population.neuron.get()) == nullptr) {
       throw ConfigError(fmt::format(
@@ -30,6 +35,14 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     }
     if (!settings.detached_reset && lif(i).hard_reset && lif(i).adaptation != 0.0F)
       throw ConfigError("rule.detached_reset: errors through a hard reset of alif neurons are not defined");
+  }
+  const std::size_t steps = most_steps(settings.steps);
+  const std::size_t rows = steps * settings.max_batch;
+  for (const Population& population : network.populations()) {
+    PopulationErrors& errors = errors_.emplace_back();
+    if (population.kind == Population::Kind::readout)
+      readout_errors_ = backend.allocate<float>(rows * population.size);
+    if (population.kind != Population::Kind::spiking) continue;
     errors.by_spike = backend.allocate<float>(rows * population.size);
     errors.by_current = backend.allocate<float>(rows * population.size);
   }
@@ -46,9 +59,9 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
       continue;
     }
     const std::size_t size = settings.max_batch * projection.fan_in;
-    own.spikes = backend.allocate<float>(settings.steps * size);
-    if (!settings.past_in_traces) continue;
-    own.traces = backend.allocate<float>((settings.steps + 1) * size);
+    own.spikes = backend.allocate<float>(steps * size);
+    if (!past_in_traces()) continue;
+    own.traces = backend.allocate<float>((steps + 1) * size);
     own.last = backend.allocate<float>(size);
     own.last_synapse = backend.allocate<float>(size);
   }
@@ -64,6 +77,10 @@ bool SpikeGradient::is_online() const {
     if (spiking && !form_.within_step && lif(i).adaptation != 0.0F) return false;
   }
   return !form_.through_time && (readout_leak_ == 0.0F || form_.readout_trace != Trace::spikes);
+}
+
+std::size_t SpikeGradient::most_steps(std::size_t steps) const {
+  return is_online() ? std::min(steps, steps_of_online_run) : steps;
 }
 
 void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
@@ -191,7 +208,7 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
                          ? Lif{.decay = readout_leak_}
                          : lif(to_readout ? projection.source : projection.target);
   const bool filtered = trace != Trace::spikes;
-  if (settings_.past_in_traces && (filtered || projection.is_recurrent()))
+  if (past_in_traces() && (filtered || projection.is_recurrent()))
     return {
         .post = error, .trace = filtered_spikes(engine, p, filtered ? neuron : Lif{}), .activity = spikes};
   const ConstMatrix post = filtered ? filtered_back(engine, p, neuron, error) : error;

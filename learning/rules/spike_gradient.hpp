@@ -18,14 +18,16 @@ namespace orthospike {
 /// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
 ///
 /// Where a trace is low-pass filtered spikes, Σ_t δ[t] x[t]ᵀ is also Σ_t δ'[t] s[t]ᵀ with the filter applied to δ
-/// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces.
+/// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces, or where
+/// a sample takes several runs.
 /// Subspaces learn from the spikes of every step, whose span is that of the traces.
 class SpikeGradient : public Rule {
  public:
   Recording recording() const override { return {.margins = true, .step_logits = form_.step_losses}; }
   bool has_step_losses() const override { return form_.step_losses; }
   bool is_online() const override;
-  std::size_t max_rows() const override { return settings_.steps * settings_.max_batch; }
+  std::size_t most_steps(std::size_t steps) const override;
+  std::size_t max_rows() const override { return most_steps(settings_.steps) * settings_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
@@ -89,6 +91,9 @@ class SpikeGradient : public Rule {
   ConstMatrix filtered_back(const ClockEngine& engine, std::size_t projection, const Lif& neuron,
                             ConstMatrix error);
   const Lif& lif(std::size_t population) const;
+  bool past_in_traces() const {
+    return settings_.past_in_traces || most_steps(settings_.steps) < settings_.steps;
+  }
 
   const Network& network_;
   ErrorFeedback& feedback_;

@@ -36,7 +36,7 @@ class CommandLine(unittest.TestCase):
     def assert_refused(self, result, code, *parts):
         """One sentence on stderr, the exit code, and no results."""
         self.assertEqual(result.returncode, code, result.stderr)
-        self.assertRegex(result.stderr, r"\Aorthospike: [^\n]+\n\Z")
+        self.assertRegex(result.stderr, r"\A(orthospike: warning: [^\n]+\n)*orthospike: [^\n]+\n\Z")
         for part in parts:
             self.assertIn(part, result.stderr)
 

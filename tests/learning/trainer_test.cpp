@@ -61,8 +61,10 @@ Learned learned(Backend& backend, const Config& config) {
   return result;
 }
 
-/// The same by hand: `count` steps, their gradients, a step against them, and on.
-Learned by_hand(Backend& backend, const Config& config, std::size_t count) {
+/// The same by hand: `count` steps, their gradients, a step against them, and on. Gradients are those of so many
+/// steps at once; all of `count` unless something else is said.
+Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::size_t at_once = 0) {
+  if (at_once == 0) at_once = count;
   PlainNetwork plain{.neuron = neuron_settings(config),
                      .sizes = {64, 20, 15, 10},
                      .recurrent = config.network.recurrent,
@@ -76,12 +78,13 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count) {
   Learned result;
   for (const Projection& projection : network.network.projections())
     result.weights.push_back(downloaded(backend, projection.weights));
-  for (std::size_t first = 0; first < config.neuron.steps; first += count) {
-    network.engine->run_steps(first, count, network.rule->recording());
+  std::vector<Doubles> gradients(result.weights.size());
+  for (std::size_t first = 0; first < config.neuron.steps; first += at_once) {
+    network.engine->run_steps(first, at_once, network.rule->recording());
     const std::vector<float> logits = backend.download(network.engine->step_logits().values);
     // Softmax less one-hot, over samples and steps.
     std::vector<float> errors;
-    for (std::size_t row = 0; row < count * batch; ++row) {
+    for (std::size_t row = 0; row < at_once * batch; ++row) {
       const std::uint8_t label = digit_images().train.labels[row % batch];
       double sum = 0;
       for (std::size_t c = 0; c < 10; ++c) sum += std::exp(logits[row * 10 + c]);
@@ -93,11 +96,15 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count) {
           std::log(std::exp(logits[row * 10 + label]) / sum) / static_cast<double>(config.neuron.steps);
     }
     network.stored = uploaded(backend, errors);
-    network.rule->backward(*network.engine, network.stored.matrix(count * batch, 10), {});
+    network.rule->backward(*network.engine, network.stored.matrix(at_once * batch, 10), {});
     for (std::size_t p = 0; p < result.weights.size(); ++p) {
       const Doubles gradient = network.gradient(p);
+      gradients[p].resize(gradient.size());
+      for (std::size_t i = 0; i < gradient.size(); ++i) gradients[p][i] += gradient[i];
+      if ((first + at_once) % count != 0) continue;
       for (std::size_t i = 0; i < gradient.size(); ++i)
-        result.weights[p][i] -= config.optimiser.learning_rate * static_cast<float>(gradient[i]);
+        result.weights[p][i] -= config.optimiser.learning_rate * static_cast<float>(gradients[p][i]);
+      gradients[p].clear();
       backend.upload(std::span<const float>(result.weights[p]),
                      network.network.projections()[p].weights.view());
     }
@@ -159,6 +166,93 @@ TEST_CASE("a batch is learned as by hand, after the sequence or after each step"
       }
     }
   });
+}
+
+TEST_CASE("memory of online rules does not grow with time, and what is learned is the same", "[trainer]") {
+  on_each_backend([](Backend& backend) {
+    for (const std::string rule : {"ottt", "eprop"}) {
+      for (const bool recurrent : {false, true}) {
+        INFO(rule << ", recurrent " << recurrent);
+        Config sequence = config_of(rule, "sequence");
+        sequence.network.recurrent = recurrent;
+        sequence.neuron.steps = 120;
+        Trainer trainer(backend, sequence, 64, 10);
+        CHECK(trainer.engine().most_at_once() == 50);
+        const Learned by_runs = learned(backend, sequence), expected = by_hand(backend, sequence, 120, 1);
+        CHECK(difference(by_runs, expected) < 1e-6);
+        CHECK(by_runs.loss == Approx(expected.loss).epsilon(1e-5));
+        CHECK(by_runs.correct == expected.correct);
+        Config steps = sequence;
+        steps.rule.update = "step";
+        CHECK(difference(learned(backend, steps), by_hand(backend, steps, 1)) < 1e-5);
+        sequence.neuron.steps = 50;
+        CHECK(difference(learned(backend, sequence), by_hand(backend, sequence, 50)) < 1e-6);
+      }
+    }
+  });
+  const auto cpu = make_backend("cpu", 1);
+  Config bptt = config_of("bptt", "sequence");
+  bptt.neuron.steps = 120;
+  CHECK(Trainer(*cpu, bptt, 64, 10).engine().most_at_once() == 120);
+}
+
+TEST_CASE("changes of weights over several runs are projected as those of one", "[trainer]") {
+  const auto cpu = make_backend("cpu", 1);
+  for (const std::string neurons : {"linear", "quantised"}) {
+    for (const std::string optimiser : {"sgd", "adam"}) {
+      if (neurons == "quantised" && optimiser == "adam") continue;  // refused
+      INFO(neurons << ", " << optimiser);
+      Config config = config_of("ottt", "sequence");
+      config.neuron.steps = 120;
+      config.protection.name = "hlop";
+      config.hlop.ranks = "10";
+      config.hlop.orthonormalise = true;
+      config.hlop.lateral_neurons = neurons;
+      if (neurons == "quantised") config.hlop.lateral_steps = 1000;
+      config.optimiser.name = optimiser;
+      if (optimiser == "adam") config.optimiser.learning_rate = 0.001F;
+      const StoredImages images(*cpu, digit_images().train, batch);
+      Trainer trainer(*cpu, config, 64, 10);
+      const auto samples = uploaded(*cpu, numbers(batch)), pixel_order = uploaded(*cpu, numbers(64));
+      auto loss = cpu->allocate<double>(1);
+      auto correct = cpu->allocate<std::uint32_t>(1);
+      std::vector<std::vector<float>> rows_of_first;
+      for (std::size_t task = 0; task < 2; ++task) {
+        std::vector<std::vector<float>> before;
+        for (const Projection& projection : trainer.network().projections())
+          before.push_back(downloaded(*cpu, projection.weights));
+        trainer.begin_task(task, {.epochs = 1, .updates_per_epoch = 1});
+        trainer.train_batch(images, samples.view(), pixel_order.view(), loss.view(), correct.view());
+        trainer.end_task();
+        for (std::size_t p = 0; p < before.size(); ++p) {
+          if (task == 0) {
+            rows_of_first.push_back(cpu->download(trainer.protection().subspace(p)->rows().values));
+            continue;
+          }
+          const Projection& projection = trainer.network().projections()[p];
+          const std::vector<float> after = downloaded(*cpu, projection.weights);
+          const std::vector<float>& rows = rows_of_first[p];
+          // What the rows of the first task see of the change, in parts of the change.
+          double seen = 0, change = 0;
+          for (std::size_t j = 0; j < projection.fan_out; ++j) {
+            for (std::size_t k = 0; k < rows.size() / projection.fan_in; ++k) {
+              double sum = 0;
+              for (std::size_t i = 0; i < projection.fan_in; ++i) {
+                const std::size_t at = i * projection.fan_out + j;
+                sum += rows[k * projection.fan_in + i] * (static_cast<double>(after[at]) - before[p][at]);
+              }
+              seen += sum * sum;
+            }
+          }
+          for (std::size_t i = 0; i < after.size(); ++i)
+            change += std::pow(static_cast<double>(after[i]) - before[p][i], 2);
+          INFO("projection " << p);
+          CHECK(change > 0);
+          CHECK(seen < (neurons == "linear" ? 1e-8 : 0.05) * change);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("weights and thresholds that are not finite are found, the largest weight is named", "[trainer]") {

@@ -158,6 +158,29 @@ TEST_CASE("steps run in windows are those run at once", "[clock_engine]") {
   });
 }
 
+TEST_CASE("a run that holds few steps leaves the logits and means of all", "[clock_engine]") {
+  on_each_backend([](Backend& backend) {
+    for (const PlainNetwork& plain : networks()) {
+      INFO(described(plain));
+      Simulation whole(backend, plain), parts(backend, plain);
+      ClockEngine few(parts.network, plain.neuron.steps, batch, DeliverySettings(), 4);
+      CHECK(few.most_at_once() == 4);
+      backend.copy(std::as_const(*parts.engine).activity(0).mean_output.values, few.input(batch).values);
+      whole.engine->run();
+      few.run();
+      const auto check_same = [&](ConstMatrix expected, ConstMatrix actual) {
+        const std::vector<float> a = backend.download(expected.values), b = backend.download(actual.values);
+        CHECK(difference({a.begin(), a.end()}, {b.begin(), b.end()}) < 1e-5);
+      };
+      check_same(whole.engine->logits(), few.logits());
+      for (const std::size_t k : {1U, 2U})
+        check_same(whole.engine->activity(k).average_output, few.activity(k).average_output);
+      CHECK(few.work().spikes == whole.engine->work().spikes);
+      CHECK_THROWS_AS(few.run_steps(0, 5, {}), std::invalid_argument);
+    }
+  });
+}
+
 TEST_CASE("a read-out of the input leaks as any other", "[clock_engine]") {
   PlainNetwork plain{.neuron = {.steps = 4}, .sizes = {3, 2}, .leak = 0.5F};
   plain.draw_weights(1);
