@@ -25,7 +25,8 @@ void CpuBackend::do_multiply(float alpha, ConstMatrix a, Transpose transpose_a, 
   };
 
   const std::size_t pieces = product_pieces(c.rows * c.cols * inner);
-  const bool of_rows = c.rows >= pieces * fewest_rows(transpose_b) || c.rows >= c.cols;
+  // Where the result is wide, b is the larger operand by far, and each thread should read its own part of it.
+  const bool of_rows = c.cols < 4 * c.rows;
   const std::size_t length = of_rows ? c.rows : c.cols;
   for_each_range(pool_, length, (length + pieces - 1) / pieces,
                  [&](std::size_t, std::size_t first, std::size_t last) {

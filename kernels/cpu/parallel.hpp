@@ -16,17 +16,14 @@ void for_each_range(ThreadPool& pool, std::size_t extent, std::size_t length, co
   });
 }
 
-/// Pieces into which a dense product with so many multiply-adds is cut: of some 0.1 ms, so that packing the operand
-/// they share again for each costs little, but two as soon as that pays. Measured with oneDNN 2.6.3.
+/// Pieces into which a dense product with so many multiply-adds is cut: two as soon as that pays, soon some more, so
+/// that nobody waits long for the last, but large products into large pieces, because each packs the operand anew that
+/// all share. Measured with oneDNN 2.6.3.
 inline std::size_t product_pieces(std::size_t multiply_adds) {
-  constexpr std::size_t of_piece = 10'000'000, worth_two = 2'000'000, most = 32;
+  constexpr std::size_t worth_two = 2'000'000, small = 10'000'000, large = 30'000'000, few = 8, most = 32;
   if (multiply_adds < worth_two) return 1;
-  return std::clamp<std::size_t>(multiply_adds / of_piece, 2, most);
-}
-
-/// Rows of a strip of a product's result below which cutting it along columns is cheaper: each strip packs b anew.
-inline std::size_t fewest_rows(Transpose transpose_b) {
-  return transpose_b == Transpose::yes ? 32 : 16;
+  return std::clamp<std::size_t>(std::max(std::min(multiply_adds / small, few), multiply_adds / large), 2,
+                                 most);
 }
 
 /// Elements of one piece of an element-wise operation: large enough to pay for starting a thread.

@@ -170,7 +170,8 @@ void CpuBackend::do_remove_subspace(ConstMatrix h, ConstMatrix x, Matrix residua
   }
   const Matrix response = scratch(x.rows, h.rows);
   const std::size_t pieces = product_pieces(2 * x.rows * h.rows * x.cols);
-  const std::size_t strip = std::max(fewest_rows(Transpose::yes), (x.rows + pieces - 1) / pieces);
+  constexpr std::size_t fewest_rows = 32;  // for each strip h is transposed anew
+  const std::size_t strip = std::max(fewest_rows, (x.rows + pieces - 1) / pieces);
   for_each_range(pool_, x.rows, strip, [&](std::size_t, std::size_t first, std::size_t last) {
     const std::size_t rows = last - first;
     const Matrix of_strip = response.row_range(first, rows);

@@ -78,7 +78,7 @@ void TeamSize::end_window() {
   }
   level_ = home_;
   Trial& trial = trials_[tried];
-  trial.interval = std::min(2 * trial.interval, longest_interval);
+  trial.interval = std::min(3 * trial.interval, longest_interval);
   trial.due = clock_ + trial.interval;
 }
 
