@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <set>
+
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
@@ -18,8 +20,8 @@ Usage:
   orthospike inspect RUN [--joint JOINT_RUN]
       Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
       intransigence: how much better joint training learned each task.
-  orthospike help config [SECTION]
-      Lists every config key, or those of one section.
+  orthospike help config [SECTION or NAME]
+      Lists every config key, or those of one section or of one part, such as hlop or bptt.
   orthospike --version
   orthospike --help
 
@@ -34,23 +36,26 @@ int help_command(const std::vector<std::string>& arguments) {
     return 0;
   }
   if (arguments.front() != "config" || arguments.size() > 2)
-    throw ConfigError(fmt::format("help: unknown topic '{}'; expected config or config SECTION",
-                                  fmt::join(arguments, " ")));
-  const std::string section = arguments.size() == 2 ? arguments.back() : "";
+    throw ConfigError(
+        fmt::format("help: unknown topic '{}'; expected config or config SECTION or config NAME",
+                    fmt::join(arguments, " ")));
+  const std::string topic = arguments.size() == 2 ? arguments.back() : "";
   std::string text;
-  std::vector<std::string> sections;
-  const Config defaults;
-  for (const ConfigKey& key : config_keys()) {
-    const std::string own = key.name.substr(0, key.name.find('.'));
-    if (sections.empty() || sections.back() != own) sections.push_back(own);
-    if (!section.empty() && section != own) continue;
+  std::set<std::string> topics;
+  for (const DeclaredKey& key : declared_keys()) {
+    std::set<std::string> own(key.parts.begin(), key.parts.end());
+    own.insert(key.name.substr(0, key.name.find('.')));
+    topics.insert(own.begin(), own.end());
+    if (!topic.empty() && !own.contains(topic)) continue;
     const std::string unit = key.unit == "-" ? "" : fmt::format(", unit: {}", key.unit);
-    text += fmt::format("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit, key.get(defaults),
+    text += fmt::format("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit, key.default_value,
                         key.meaning);
+    if (!key.readers.empty()) text += fmt::format("    Read with {}.\n", fmt::join(key.readers, " or "));
   }
   if (text.empty()) {
-    throw ConfigError(fmt::format("help config: unknown section '{}'; expected one of {}", section,
-                                  fmt::join(sections, ", ")));
+    throw ConfigError(
+        fmt::format("help config: '{}' is neither a section nor the name of a part with settings: {}", topic,
+                    fmt::join(topics, ", ")));
   }
   fmt::print("Keys of a config file; each is also an option --section.key=value, which wins.\n{}", text);
   return 0;

@@ -6,13 +6,29 @@
 
 namespace orthospike {
 
-BoundaryDetector::BoundaryDetector(Backend& backend, std::size_t inputs, const BoundarySettings& settings)
+void BoundarySettings::describe(SettingsVisitor& visit) {
+  visit("boundaries.neurons", neurons, {.lowest = 1, .highest = 4096}, "neurons",
+        "Random directions of the input through which hidden boundaries are detected.");
+  visit(
+      "boundaries.lambda", lambda, positive, "-",
+      "Energy of a direction in the task so far at which half of what a batch has along it is residual; the mean "
+      "direction has energy 1.");
+  visit("boundaries.smoothing", smoothing, {.lowest = 1, .highest = 100000}, "updates",
+        "Time constant of the fast average of the residual: the longer, the slower changes it finds.");
+  visit("boundaries.threshold", threshold, positive, "-",
+        "Standard deviations of that average by which it must exceed what the task had so far.");
+  visit("boundaries.distance", distance, at_least(4), "updates",
+        "Fewest updates between two detected boundaries.");
+}
+
+BoundaryDetector::BoundaryDetector(Backend& backend, std::size_t inputs, std::size_t max_rows,
+                                   std::uint64_t seed, const BoundarySettings& settings)
     : backend_(backend),
       settings_(settings),
       directions_(backend.allocate<float>(inputs * settings.neurons)),
-      responses_(backend.allocate<float>(settings.max_rows * settings.neurons)),
+      responses_(backend.allocate<float>(max_rows * settings.neurons)),
       moment_(backend.allocate<float>(settings.neurons * settings.neurons)) {
-  backend_.fill_normal(directions_.view(), {settings.seed, RandomPurpose::boundary_detector, 0});
+  backend_.fill_normal(directions_.view(), {seed, RandomPurpose::boundary_detector, 0});
   start_afresh();
 }
 

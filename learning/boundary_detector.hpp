@@ -3,17 +3,18 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "sim/settings.hpp"
 
 namespace orthospike {
 
 struct BoundarySettings {
-  std::uint64_t seed = 0;
-  std::size_t max_rows = 0;   ///< of activity
-  std::size_t neurons = 0;    ///< k: directions that are watched
-  float lambda = 1;           ///< energy from which a direction counts as used; the mean direction has 1
-  std::size_t smoothing = 1;  ///< updates of the fast average
-  float threshold = 0;        ///< standard deviations of that average
-  std::size_t distance = 1;   ///< fewest updates between two boundaries
+  std::size_t neurons = 32;   ///< k: directions that are watched
+  float lambda = 0.1F;        ///< energy from which a direction counts as used; the mean direction has 1
+  std::size_t smoothing = 4;  ///< updates of the fast average
+  float threshold = 6.0F;     ///< standard deviations of that average
+  std::size_t distance = 20;  ///< fewest updates between two boundaries
+
+  void describe(SettingsVisitor& visit);
 };
 
 /// Suspects that a task begins when the residual energy of presynaptic activity jumps. Batches X [B × n] are seen
@@ -29,7 +30,9 @@ struct BoundarySettings {
 /// input for a task.
 class BoundaryDetector {
  public:
-  BoundaryDetector(Backend& backend, std::size_t inputs, const BoundarySettings& settings);
+  /// max_rows: of activity.
+  BoundaryDetector(Backend& backend, std::size_t inputs, std::size_t max_rows, std::uint64_t seed,
+                   const BoundarySettings& settings);
 
   /// Whether a task seems to begin with this batch, activity [B × n].
   bool begins_with(ConstMatrix activity);

@@ -25,37 +25,16 @@ namespace {
 /// Updates between two calls of ExperimentObserver::training: reading the loss makes the host wait.
 constexpr std::size_t batches_between_reports = 50;
 
-void warn_of_capped_ranks(const Config& config, const Network& network, ExperimentObserver& observer) {
-  if (protection_plan(config.protection.name).protection != "hlop") return;
-  const auto ranks = parse_ranks(config.hlop.ranks, config.tasks.count, network.projections().size());
-  for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    std::size_t wanted = 0;
-    for (const auto& task : ranks) wanted += task[p];
-    const Projection& projection = network.projections()[p];
-    if (wanted > projection.fan_in) {
-      observer.warn(
-          fmt::format("hlop.ranks asks for {} subspace neurons of {}, which has {} presynaptic neurons; "
-                      "the rank stops there and later tasks can no longer change these weights",
-                      wanted, projection.name, projection.fan_in));
-    }
-  }
-}
-
 /// Numbers of the training samples that are held back.
 std::vector<std::uint32_t> held_back_samples(const Config& config, const ImageSet& train) {
-  const auto& tasks = config.tasks;
-  if (tasks.held_back != "stratified" && tasks.held_back != "last")
-    throw ConfigError(fmt::format("tasks.held_back: '{}' is not one of stratified, last", tasks.held_back));
+  const TaskSettings& tasks = config.tasks;
   const std::size_t count = tasks.held_back_samples;
-  if (count == 0) {
-    refuse_unread(config, "tasks.held_back_samples 0", {"tasks.held_back"});
-    return {};
-  }
+  if (count == 0) return {};
   if (count >= train.count) {
     throw ConfigError(fmt::format("tasks.held_back_samples: {} of {} training samples leave none to train on",
                                   count, train.count));
   }
-  if (tasks.held_back == "stratified")
+  if (tasks.held_back == TaskSettings::HeldBack::stratified)
     return stratified_samples(train.labels, count, {config.experiment.seed, RandomPurpose::held_back});
   std::vector<std::uint32_t> last(count);
   std::iota(last.begin(), last.end(), static_cast<std::uint32_t>(train.count - count));
@@ -82,17 +61,16 @@ class Experiment {
              ExperimentObserver& observer)
       : config_(config),
         observer_(observer),
-        plan_(protection_plan(config.protection.name)),
-        told_(config.tasks.boundaries == "known"),
-        selection_(replay_selection(config.replay.selection)),
-        backend_(make_backend(config.run.device, config.run.threads,
+        plan_(config.protection),
+        told_(config.tasks.boundaries == TaskSettings::Boundaries::known),
+        backend_(make_backend(config.run.device, static_cast<int>(config.run.threads),
                               [&](const std::string& sentence) { observer.warn(sentence); })),
         train_(*backend_, data.train, config.tasks.train_samples),
         train_labels_(std::span(data.train.labels).first(train_.count)),
         test_(*backend_, data.test, config.tasks.test_samples),
         trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
         monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count),
-                 plan_.joint ? 1 : config.tasks.count),
+                 plan_.is_joint() ? 1 : config.tasks.count),
         amplifies_(trainer_.network().projections().size()),
         accuracy_(config.tasks.count),
         file_(folder, config_text(config),
@@ -111,10 +89,11 @@ class Experiment {
   }
 
   RunRecord run() {
-    warn_of_capped_ranks(config_, trainer_.network(), observer_);
+    for (const std::string& sentence : trainer_.protection().warnings(config_.tasks.count))
+      observer_.warn(sentence);
     evaluate(0);
     // Joint training is that of the last task: after it all are learned.
-    for (std::size_t task = plan_.joint ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
+    for (std::size_t task = plan_.is_joint() ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
       try {
         run_task(task);
       } catch (const EnvironmentError& error) {
@@ -129,7 +108,7 @@ class Experiment {
   void run_task(std::size_t task) {
     TaskCosts costs;
     if (told_ || task == 1) {
-      trainer_.begin_task(plan_.joint ? 0 : task - 1,
+      trainer_.begin_task(plan_.is_joint() ? 0 : task - 1,
                           {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
     }
     monitor_.begin_task();
@@ -138,7 +117,7 @@ class Experiment {
     if (told_) trainer_.end_task();
     const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
     if (task < config_.tasks.count) warn_of_amplification(task, reports);
-    if (plan_.replay) replay(task, costs);
+    if (plan_.has_replay()) replay(task, costs);
     evaluate(task);
     file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
     boundaries_written_ = trainer_.detected_boundaries().size();
@@ -203,15 +182,16 @@ class Experiment {
   void evaluate(std::size_t after) {
     std::vector<double> losses(config_.tasks.count, std::numeric_limits<double>::quiet_NaN());
     const std::size_t count = config_.tasks.count;
-    const std::string& tested = config_.metrics.tested_tasks;
-    const bool all = tested == "all" || after == 0 || after == count;  // FWT compares with before any task
-    const std::size_t first = all || tested == "learned" ? 1 : after;
+    const MetricSettings::Tested tested = config_.metrics.tested_tasks;
+    const bool all = tested == MetricSettings::Tested::all || after == 0 ||
+                     after == count;  // FWT compares with before any task
+    const std::size_t first = all || tested == MetricSettings::Tested::learned ? 1 : after;
     for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
       const Evaluation result = trainer_.evaluate(test_, pixel_orders_[task - 1].view());
       if (!std::isfinite(result.loss)) {
         refuse(fmt::format("the loss of the test samples of task {} is not finite {}", task,
                            after == 0 ? "before any training" : "after the last batch"),
-               plan_.replay && after > 1 ? "replay.learning_rate" : "optimiser.learning_rate");
+               plan_.has_replay() && after > 1 ? "replay.learning_rate" : "optimiser.learning_rate");
       }
       accuracy_.at(after, task) = result.accuracy;
       losses[task - 1] = result.loss;
@@ -222,14 +202,14 @@ class Experiment {
   }
 
   std::size_t updates_per_epoch() const {
-    const std::size_t samples = (plan_.joint ? config_.tasks.count : 1) * train_.count;
+    const std::size_t samples = (plan_.is_joint() ? config_.tasks.count : 1) * train_.count;
     return (samples + trainer_.batch_size() - 1) / trainer_.batch_size();
   }
 
   /// All training samples in random order, in joint training those of every task; task and epoch count from 0.
   /// Number i stands for sample i % count of task i / count.
   std::vector<std::uint32_t> shuffled_samples(std::size_t task, std::size_t epoch) const {
-    const std::size_t first_task = plan_.joint ? 0 : task;
+    const std::size_t first_task = plan_.is_joint() ? 0 : task;
     const auto stream = static_cast<std::uint32_t>(task * config_.tasks.epochs + epoch);
     std::vector<std::uint32_t> numbers =
         shuffled_order((task + 1 - first_task) * train_.count,
@@ -276,23 +256,24 @@ class Experiment {
   /// Stores samples of the task and, from the second task on, shows those of all tasks so far.
   void replay(std::size_t task, TaskCosts& costs) {
     const auto stream = static_cast<std::uint32_t>(task - 1);
-    memory_.push_back(choose_for_replay(train_labels_, config_.replay.samples_per_class, selection_,
+    memory_.push_back(choose_for_replay(train_labels_, plan_.replay().samples_per_class,
+                                        plan_.replay().selection,
                                         {config_.experiment.seed, RandomPurpose::replay_memory, stream}));
     if (task == 1) return;
     trainer_.begin_replay();
-    for (std::size_t epoch = 1; epoch <= config_.replay.epochs; ++epoch)
+    for (std::size_t epoch = 1; epoch <= plan_.replay().epochs; ++epoch)
       train(task, config_.tasks.epochs + epoch, replay_pass(task, epoch), costs);
   }
 
   /// Each update shows a mini-batch of each task. All tasks have the same labels, so all store as many.
   Pass replay_pass(std::size_t task, std::size_t epoch) {
-    const auto stream = static_cast<std::uint32_t>((task - 1) * config_.replay.epochs + epoch - 1);
+    const auto stream = static_cast<std::uint32_t>((task - 1) * plan_.replay().epochs + epoch - 1);
     const std::vector<std::uint32_t> order = shuffled_order(
         memory_.front().size(), {config_.experiment.seed, RandomPurpose::replay_order, stream});
     Pass pass{.samples = {}, .updates = {}, .replay = true};
-    for (std::size_t first = 0; first < order.size(); first += config_.replay.batch_size) {
+    for (std::size_t first = 0; first < order.size(); first += plan_.replay().batch_size) {
       const auto places =
-          std::span(order).subspan(first, std::min(config_.replay.batch_size, order.size() - first));
+          std::span(order).subspan(first, std::min(plan_.replay().batch_size, order.size() - first));
       std::vector<Share>& shares = pass.updates.emplace_back();
       for (std::size_t shown = 0; shown < task; ++shown) {
         for (const std::uint32_t place : places) pass.samples.push_back(memory_[shown][place]);
@@ -375,9 +356,8 @@ class Experiment {
 
   const Config& config_;
   ExperimentObserver& observer_;
-  ProtectionPlan plan_;
+  const ProtectionPlan& plan_;
   bool told_;  ///< whether the trainer is told of boundaries
-  ReplaySelection selection_;
   std::unique_ptr<Backend> backend_;
   StoredImages train_;
   std::span<const std::uint8_t> train_labels_;
@@ -398,15 +378,7 @@ class Experiment {
 
 RunRecord run_experiment(const Config& config, const ImageData& data, const std::filesystem::path& folder,
                          ExperimentObserver& observer) {
-  if (config.tasks.sequence != "permuted") {
-    throw ConfigError(
-        fmt::format("tasks.sequence: unknown name '{}'; expected permuted", config.tasks.sequence));
-  }
-  const std::string& tested = config.metrics.tested_tasks;
-  if (tested != "all" && tested != "learned" && tested != "current") {
-    throw ConfigError(fmt::format("metrics.tested_tasks: '{}' is not one of all, learned, current", tested));
-  }
-  if (config.tasks.mixing > 0 && protection_plan(config.protection.name).joint)
+  if (config.tasks.mixing > 0 && config.protection.is_joint())
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
   const std::vector<std::uint32_t> held_back = held_back_samples(config, data.train);
   if (held_back.empty()) return Experiment(config, data, folder, observer).run();

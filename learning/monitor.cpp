@@ -32,7 +32,7 @@ Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
     : trainer_(trainer), backend_(trainer.network().backend()), samples_(samples), tasks_(tasks) {
   for (std::size_t p = 0; p < trainer.network().projections().size(); ++p) {
     const Projection& projection = trainer.network().projections()[p];
-    const bool by_samples = !trainer.protection().is_linear() && trainer.protection().subspace(p) == nullptr;
+    const bool by_samples = !trainer.protects_linearly() && trainer.protection().subspace(p) == nullptr;
     const std::size_t n = projection.fan_in;
     watched_.push_back({.moment = backend_.allocate<float>(samples == 0 ? 0 : n * n),
                         .activity = backend_.allocate<float>(by_samples ? tasks * samples * n : 0),

@@ -1,19 +1,25 @@
 #include "learning/replay.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <limits>
 
-#include "kernels/error.hpp"
 #include "kernels/random.hpp"
 
 namespace orthospike {
 
-ReplaySelection replay_selection(const std::string& name) {
-  if (name == "reservoir") return ReplaySelection::reservoir;
-  if (name == "first") return ReplaySelection::first;
-  throw ConfigError(fmt::format("replay.selection: '{}' is not one of reservoir, first", name));
+void ReplaySettings::describe(SettingsVisitor& visit) {
+  visit("replay.samples_per_class", samples_per_class, at_least(1), "samples",
+        "Training samples of each class that are stored of each task; all when a class has fewer.");
+  visit("replay.selection", selection,
+        {{"reservoir", ReplaySelection::reservoir, "at random"},
+         {"first", ReplaySelection::first, "those that come first in the data set"}},
+        "Which samples are stored");
+  visit("replay.epochs", epochs, at_least(1), "epochs",
+        "Passes over the stored samples after each task from the second on.");
+  visit("replay.batch_size", batch_size, {.lowest = 1, .highest = 65536}, "samples",
+        "Stored samples of each task in one update of a replay.");
+  visit("replay.learning_rate", learning_rate, not_negative, "-",
+        "Learning rate of weights in a replay, for the gradients of all tasks summed.");
 }
 
 std::vector<std::uint32_t> choose_for_replay(std::span<const std::uint8_t> labels, std::size_t per_class,

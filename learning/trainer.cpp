@@ -14,283 +14,23 @@ namespace orthospike {
 
 namespace {
 
-Delivery delivery_form(const Config& config) {
-  const std::string& name = config.network.delivery;
-  if (name == "auto") return Delivery::automatic;
-  if (name != "events" && name != "dense")
-    throw ConfigError(fmt::format("network.delivery: '{}' is not one of auto, events, dense", name));
-  refuse_unread(config, "network.delivery " + name, {"network.dense_crossover"});
-  return name == "events" ? Delivery::events : Delivery::dense;
-}
-
-Surrogate surrogate(const std::string& name) {
-  if (name == "sigmoid") return Surrogate::sigmoid;
-  if (name == "arctan") return Surrogate::arctan;
-  if (name == "fast_sigmoid") return Surrogate::fast_sigmoid;
-  if (name == "triangle") return Surrogate::triangle;
-  throw ConfigError(
-      fmt::format("rule.surrogate: '{}' is not one of sigmoid, arctan, fast_sigmoid, triangle", name));
-}
-
-Modulation modulation_by(const std::string& name) {
-  if (name == "reward") return Modulation::reward;
-  if (name == "error") return Modulation::error;
-  throw ConfigError(fmt::format("rule.modulation: '{}' is not one of reward, error", name));
-}
-
-/// Throws ConfigError also for keys of rules and forms other than the chosen ones.
-StdpSettings stdp_settings(const Config& config) {
-  const auto& rule = config.rule;
-  if (rule.stdp != "pair" && rule.stdp != "triplet")
-    throw ConfigError(fmt::format("rule.stdp: '{}' is not one of pair, triplet", rule.stdp));
-  if (rule.name != "rstdp")
-    refuse_unread(config, "the rule " + rule.name, {"rule.modulation", "rule.eligibility_tau"});
-  if (rule.name != "stdp" && rule.name != "rstdp") {
-    refuse_unread(
-        config, "the rule " + rule.name,
-        {"rule.stdp", "rule.stdp_tau_plus", "rule.stdp_tau_minus", "rule.stdp_a_plus", "rule.stdp_a_minus"});
-  }
-  if (rule.stdp == "pair") {
-    refuse_unread(config, "rule.stdp pair",
-                  {"rule.stdp_tau_x", "rule.stdp_tau_y", "rule.stdp_a3_plus", "rule.stdp_a3_minus"});
-  }
-  return {.triplet = rule.stdp == "triplet",
-          .tau_plus = rule.stdp_tau_plus,
-          .tau_minus = rule.stdp_tau_minus,
-          .a_plus = rule.stdp_a_plus,
-          .a_minus = rule.stdp_a_minus,
-          .tau_x = rule.stdp_tau_x,
-          .tau_y = rule.stdp_tau_y,
-          .a3_plus = rule.stdp_a3_plus,
-          .a3_minus = rule.stdp_a3_minus};
-}
-
-/// What is left of the read-out after a step.
-float readout_leak(const Config& config) {
-  const float tau = config.network.readout_tau;
-  if (tau == 0.0F) return 0.0F;
-  if (tau < config.neuron.dt) {
+/// Throws ConfigError where boundaries are hidden from what must know them.
+void check_boundaries(const Config& config) {
+  if (config.tasks.boundaries == TaskSettings::Boundaries::known) return;
+  if (config.protection.is_joint())
+    throw ConfigError("tasks.boundaries: joint training has none to hide; leave it at known");
+  if (config.protection.has_replay()) {
     throw ConfigError(
-        fmt::format("network.readout_tau: {} is shorter than neuron.dt, {}", tau, config.neuron.dt));
+        "tasks.boundaries: replay follows each task and stores samples of it, so it must know where tasks end");
   }
-  return 1.0F - config.neuron.dt / tau;
-}
-
-std::size_t steps_per_update(const Config& config, const Rule& rule) {
-  if (config.rule.update == "sequence") return config.neuron.steps;
-  if (config.rule.update != "step")
-    throw ConfigError(fmt::format("rule.update: '{}' is not one of sequence, step", config.rule.update));
-  if (!rule.is_online()) {
-    const std::string where = config.rule.name == "decolle" ? " where neurons adapt"
-                              : config.rule.name == "eprop" ? " where neurons adapt or the read-out leaks"
-                                                            : "";
-    throw ConfigError(fmt::format("rule.update: the rule {} changes weights after the whole sequence only{}",
-                                  config.rule.name, where));
+  if (config.schedule.form != ScheduleSettings::Form::constant) {
+    throw ConfigError(
+        "tasks.boundaries: a learning rate that changes goes by the length of a task, which is not known where "
+        "boundaries are hidden; use optimiser.schedule constant");
   }
-  return 1;
 }
 
 }  // namespace
-
-NeuronSettings neuron_settings(const Config& config) {
-  if (config.neuron.reset != "soft" && config.neuron.reset != "hard")
-    throw ConfigError(fmt::format("neuron.reset: '{}' is not one of soft, hard", config.neuron.reset));
-  const std::string& model = config.neuron.model;
-  const std::string reader = "the neuron model " + model;
-  if (model == "lif_dsr") refuse_unread(config, reader, {"neuron.reset", "neuron.synapse_tau"});
-  if (model != "alif") refuse_unread(config, reader, {"neuron.adaptation", "neuron.adaptation_tau"});
-  if (model == "lif" || model == "if" || model == "alif")
-    refuse_unread(config, reader, {"neuron.firing_fraction", "neuron.lowest_threshold"});
-  if (model == "if") refuse_unread(config, reader, {"neuron.tau"});
-  return {.steps = config.neuron.steps,
-          .dt = config.neuron.dt,
-          .tau = config.neuron.tau,
-          .threshold = config.neuron.threshold,
-          .firing_fraction = config.neuron.firing_fraction,
-          .hard_reset = config.neuron.reset == "hard",
-          .synapse_tau = config.neuron.synapse_tau,
-          .adaptation = config.neuron.adaptation,
-          .adaptation_tau = config.neuron.adaptation_tau};
-}
-
-RuleSettings rule_settings(const Config& config, std::size_t max_batch) {
-  if (config.rule.name == "dsr") {
-    refuse_unread(config, "the rule dsr",
-                  {"rule.surrogate", "rule.slope", "rule.detached_reset", "network.readout_tau"});
-  }
-  if (config.rule.name == "ottt" || config.rule.name == "eprop")
-    refuse_unread(config, "the rule " + config.rule.name, {"rule.detached_reset"});
-  if (config.rule.name == "decolle")
-    refuse_unread(config, "the rule decolle", {"rule.detached_reset", "feedback.name"});
-  const bool timing = config.rule.name == "stdp" || config.rule.name == "rstdp";
-  if (timing) {
-    refuse_unread(config, "the rule " + config.rule.name,
-                  {"rule.surrogate", "rule.slope", "rule.detached_reset"});
-  }
-  const Modulation modulation = modulation_by(config.rule.modulation);
-  if (config.rule.name == "stdp" || (config.rule.name == "rstdp" && modulation == Modulation::reward))
-    refuse_unread(config, "the rule " + config.rule.name + " without errors of neurons", {"feedback.name"});
-  return {.seed = config.experiment.seed,
-          .max_batch = max_batch,
-          .steps = config.neuron.steps,
-          .surrogate = surrogate(config.rule.surrogate),
-          .slope = config.rule.slope,
-          .detached_reset = config.rule.detached_reset,
-          .past_in_traces = config.rule.update == "step" || config.hlop.lateral_neurons != "linear",
-          .dt = config.neuron.dt,
-          .stdp = stdp_settings(config),
-          .modulation = modulation,
-          .eligibility_tau = config.rule.eligibility_tau};
-}
-
-ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows) {
-  const ProtectionPlan plan = protection_plan(config.protection.name);
-  const std::string name = plan.protection, reader = "the protection " + config.protection.name;
-  if (name != "gpm") refuse_unread(config, reader, {"gpm.threshold"});
-  if (name != "owm") refuse_unread(config, reader, {"owm.alpha"});
-  if (!plan.replay) {
-    refuse_unread(config, reader,
-                  {"replay.samples_per_class", "replay.selection", "replay.epochs", "replay.batch_size",
-                   "replay.learning_rate"});
-  }
-  if (config.hlop.lateral_neurons == "linear")
-    refuse_unread(config, "linear lateral neurons", {"hlop.lateral_scale", "hlop.lateral_steps"});
-  ProtectionSettings settings{
-      .seed = config.experiment.seed,
-      .max_rows = max_rows,
-      .hlop = {.extractor = config.hlop.extractor,
-               .learning = {},
-               .lateral_neurons = config.hlop.lateral_neurons,
-               .lateral = {.scale = config.hlop.lateral_scale, .steps = config.hlop.lateral_steps},
-               .ranks = {},
-               .orthonormalise = config.hlop.orthonormalise},
-      .leaky = {.lambda = config.leaky.lambda,
-                .circuit = config.leaky.form == "circuit",
-                .learning_rate = config.leaky.learning_rate,
-                .tolerance = config.leaky.tolerance,
-                .spiking = config.leaky.lateral_neurons == "spiking",
-                .spike_height = config.leaky.spike_height,
-                .sweeps = config.leaky.sweeps,
-                .consolidates = config.leaky.consolidation == "slow",
-                .fast = config.leaky.fast_updates,
-                .slow = config.leaky.slow_updates,
-                .refresh = config.leaky.refresh},
-      .lowrank = {.lambda = config.leaky.lambda,
-                  .learning = {},
-                  .neurons = config.leaky.neurons,
-                  .unexplained = config.leaky.unexplained,
-                  .growth = config.leaky.growth,
-                  .growth_batches = config.leaky.growth_batches},
-      .gpm = {},
-      .owm = {.alpha = config.owm.alpha}};
-  if (name == "hlop") settings.hlop.ranks = parse_ranks(config.hlop.ranks, config.tasks.count, projections);
-  if (config.leaky.form != "exact" && config.leaky.form != "circuit")
-    throw ConfigError(fmt::format("leaky.form: '{}' is not one of exact, circuit", config.leaky.form));
-  if (config.leaky.lateral_neurons != "linear" && config.leaky.lateral_neurons != "spiking") {
-    throw ConfigError(fmt::format("leaky.lateral_neurons: '{}' is not one of linear, spiking",
-                                  config.leaky.lateral_neurons));
-  }
-  if (config.leaky.consolidation != "boundaries" && config.leaky.consolidation != "slow") {
-    throw ConfigError(
-        fmt::format("leaky.consolidation: '{}' is not one of boundaries, slow", config.leaky.consolidation));
-  }
-  if (config.leaky.consolidation == "slow") {
-    refuse_unread(config, "slow consolidation", {"leaky.form"});
-  } else if (name == "leaky") {
-    refuse_unread(config, "leaky.consolidation boundaries",
-                  {"leaky.fast_updates", "leaky.slow_updates", "leaky.refresh"});
-  }
-  if (name == "leaky")
-    refuse_unread(config, "leaky",
-                  {"leaky.neurons", "leaky.unexplained", "leaky.growth", "leaky.growth_batches"});
-  if (name == "leaky_lowrank") refuse_unread(config, "leaky_lowrank", {"leaky.form", "leaky.consolidation"});
-  if ((name == "leaky" && config.leaky.form == "exact") || name == "leaky_lowrank") {
-    refuse_unread(config, name + " without the circuit",
-                  {"leaky.learning_rate", "leaky.lateral_neurons", "leaky.tolerance", "leaky.spike_height",
-                   "leaky.sweeps"});
-  } else if (name == "leaky") {
-    const std::string neurons = config.leaky.lateral_neurons;
-    refuse_unread(config, neurons + " lateral neurons",
-                  neurons == "linear" ? std::vector<std::string>{"leaky.spike_height", "leaky.sweeps"}
-                                      : std::vector<std::string>{"leaky.tolerance"});
-  }
-  const std::vector<float>& rates = config.hebbian.learning_rate;
-  const std::vector<float>& thresholds = config.gpm.threshold;
-  for (std::size_t p = 0; p < projections; ++p) {
-    settings.gpm.thresholds.push_back(thresholds[std::min(p, thresholds.size() - 1)]);
-    settings.hlop.learning.push_back({.learning_rate = rates[std::min(p, rates.size() - 1)],
-                                      .momentum = config.hebbian.momentum,
-                                      .clamp = config.hebbian.clamp,
-                                      .iterations = config.hebbian.iterations});
-  }
-  settings.lowrank.learning = settings.hlop.learning;
-  return settings;
-}
-
-OptimiserSettings optimiser_settings(const Config& config) {
-  const auto& optimiser = config.optimiser;
-  if (optimiser.name == "sgd")
-    refuse_unread(config, "sgd", {"optimiser.beta1", "optimiser.beta2", "optimiser.epsilon"});
-  if (optimiser.name == "adam" || optimiser.name == "adamw")
-    refuse_unread(config, optimiser.name, {"optimiser.momentum"});
-  return {.momentum = optimiser.momentum,
-          .beta1 = optimiser.beta1,
-          .beta2 = optimiser.beta2,
-          .epsilon = optimiser.epsilon,
-          .weight_decay = optimiser.weight_decay};
-}
-
-ScheduleSettings schedule_settings(const Config& config) {
-  const auto& optimiser = config.optimiser;
-  if (optimiser.schedule == "constant" || optimiser.schedule == "cosine") {
-    refuse_unread(config, "the schedule " + optimiser.schedule,
-                  {"optimiser.step_factor", "optimiser.step_epochs"});
-  }
-  return {.name = optimiser.schedule,
-          .step_factor = optimiser.step_factor,
-          .step_epochs = optimiser.step_epochs,
-          .warm_up_epochs = optimiser.warm_up_epochs};
-}
-
-std::optional<BoundarySettings> boundary_settings(const Config& config) {
-  const auto& boundaries = config.boundaries;
-  const auto refuse_unread_keys = [&](const std::string& reader) {
-    refuse_unread(config, reader,
-                  {"boundaries.neurons", "boundaries.lambda", "boundaries.smoothing", "boundaries.threshold",
-                   "boundaries.distance"});
-  };
-  if (config.tasks.boundaries == "known") {
-    refuse_unread_keys("tasks.boundaries known");
-    return {};
-  }
-  if (config.tasks.boundaries != "hidden")
-    throw ConfigError(
-        fmt::format("tasks.boundaries: '{}' is not one of known, hidden", config.tasks.boundaries));
-  const ProtectionPlan plan = protection_plan(config.protection.name);
-  if (plan.joint) throw ConfigError("tasks.boundaries: joint training has none to hide; leave it at known");
-  if (plan.replay) {
-    throw ConfigError(
-        "tasks.boundaries: replay follows each task and stores samples of it, so it must know where tasks "
-        "end");
-  }
-  if (config.optimiser.schedule != "constant") {
-    throw ConfigError(fmt::format(
-        "tasks.boundaries: the schedule {} goes by the length of a task, which is not known where "
-        "boundaries are hidden; use optimiser.schedule constant",
-        config.optimiser.schedule));
-  }
-  if (plan.protection == "leaky" && config.leaky.consolidation == "slow") {
-    refuse_unread_keys("slow consolidation");
-    return {};
-  }
-  return BoundarySettings{.seed = config.experiment.seed,
-                          .max_rows = config.training.batch_size,
-                          .neurons = boundaries.neurons,
-                          .lambda = boundaries.lambda,
-                          .smoothing = boundaries.smoothing,
-                          .threshold = boundaries.threshold,
-                          .distance = boundaries.distance};
-}
 
 StoredImages::StoredImages(Backend& backend, const ImageSet& images, std::size_t samples)
     : count(samples == 0 ? images.count : std::min(samples, images.count)),
@@ -302,75 +42,60 @@ StoredImages::StoredImages(Backend& backend, const ImageSet& images, std::size_t
 
 Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes)
     : backend_(backend),
-      neuron_(neuron_settings(config)),
       mean_(config.data.mean),
       deviation_(config.data.deviation),
-      lowest_threshold_(config.neuron.lowest_threshold),
       batch_size_(config.training.batch_size),
+      protects_linearly_(config.protection.protection().traits().is_linear),
       network_(backend),
-      learning_rate_(config.optimiser.learning_rate),
-      replay_learning_rate_(config.replay.learning_rate),
-      schedule_(schedule_settings(config)) {
-  std::size_t last = network_.add_population(
-      {.name = "input", .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
-  std::vector<std::size_t> sizes = config.network.hidden;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    const std::size_t next =
-        network_.add_population({.name = fmt::format("hidden{}", i + 1),
-                                 .size = sizes[i],
-                                 .kind = Population::Kind::spiking,
-                                 .neuron = neuron_models().make(config.neuron.model, backend, neuron_)});
-    network_.add_projection(
-        fmt::format("{}_to_hidden{}", i == 0 ? "input" : fmt::format("hidden{}", i), i + 1), last, next);
-    if (config.network.recurrent)
-      network_.add_projection(fmt::format("hidden{0}_to_hidden{0}", i + 1), next, next);
-    last = next;
+      replay_learning_rate_(config.protection.replay().learning_rate),
+      schedule_(config.schedule) {
+  check_boundaries(config);
+  config.network.build(network_, inputs, classes, config.neuron, config.clock, config.experiment.seed);
+  const ProtectionPlan& plan = config.protection;
+  const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
+  const std::size_t max_batch =
+      plan.has_replay() ? std::max(batch_size_, plan.replay().batch_size) : batch_size_;
+  feedback_ = config.feedback.make(network_, config.experiment.seed);
+  rule_ = config.rule.make(network_, *feedback_,
+                           RuleContext{.seed = config.experiment.seed,
+                                       .max_batch = max_batch,
+                                       .clock = config.clock,
+                                       .past_in_traces = updates_each_step || !protects_linearly_});
+  if (updates_each_step && !rule_->is_online()) {
+    throw ConfigError(
+        fmt::format("rule.update: gradients of the rule {} need later steps here, so that weights can only "
+                    "change after the whole sequence",
+                    config.rule.name()));
   }
-  const std::size_t readout = network_.add_population({.name = "readout",
-                                                       .size = classes,
-                                                       .kind = Population::Kind::readout,
-                                                       .neuron = nullptr,
-                                                       .leak = readout_leak(config)});
-  network_.add_projection(fmt::format("hidden{}_to_readout", sizes.size()), last, readout);
-  network_.initialise_weights(config.experiment.seed);
-
-  const ProtectionPlan plan = protection_plan(config.protection.name);
-  const std::size_t max_batch = plan.replay ? std::max(batch_size_, config.replay.batch_size) : batch_size_;
-  feedback_ = error_feedbacks().make(config.feedback.name, network_, config.experiment.seed);
-  rule_ = rules().make(config.rule.name, network_, *feedback_, rule_settings(config, max_batch));
-  engine_ = std::make_unique<ClockEngine>(
-      network_, neuron_.steps, max_batch,
-      DeliverySettings{.form = delivery_form(config), .crossover = config.network.dense_crossover},
-      rule_->most_steps(neuron_.steps));
-  steps_per_update_ = steps_per_update(config, *rule_);
+  engine_ = std::make_unique<ClockEngine>(network_, config.clock.steps, max_batch, config.delivery,
+                                          rule_->most_steps(config.clock.steps));
+  steps_per_update_ = updates_each_step ? 1 : config.clock.steps;
   steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
-  protection_ =
-      protections().make(plan.protection, network_,
-                         protection_settings(config, network_.projections().size(), rule_->max_rows()));
+  protection_ = plan.protection().make(
+      network_, ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows()});
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     const Matrix feedback = feedback_->learned_weights(p);
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
     learned_.push_back({.projection = p, .feedback = false, .weights = network_.projections()[p].matrix()});
   }
   const std::size_t parameters = learned_.size() + network_.populations().size();
-  optimiser_ = optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
-  if (optimiser_->linear_steps() == nullptr && !protection_->is_linear()) {
-    throw ConfigError(
-        fmt::format("hlop.lateral_neurons: responses of {} neurons cannot be taken out of the steps of "
-                    "optimiser.name {}, which are far below one of their quanta; use linear neurons or sgd "
-                    "without weight decay",
-                    config.hlop.lateral_neurons, config.optimiser.name));
+  optimiser_ = config.optimiser.make(backend, parameters);
+  if (optimiser_->linear_steps() == nullptr && !protects_linearly_) {
+    throw ConfigError(fmt::format(
+        "optimiser.name: responses of lateral neurons that are not linear cannot be taken out of the "
+        "steps of {} here, which are far below one of their quanta; use linear lateral neurons, or "
+        "sgd without weight decay",
+        config.optimiser.name()));
   }
-  if (plan.replay) {
-    replay_optimiser_ =
-        optimisers().make(config.optimiser.name, backend, parameters, optimiser_settings(config));
-  }
-  if (plan.replay || steps_per_run_ < steps_per_update_) {
+  if (plan.has_replay()) replay_optimiser_ = config.optimiser.make(backend, parameters);
+  if (plan.has_replay() || steps_per_run_ < steps_per_update_) {
     for (const Learned& learned : learned_)
       summed_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
-  if (const auto settings = boundary_settings(config))
-    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, *settings);
+  if (config.detects_boundaries()) {
+    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, batch_size_, config.experiment.seed,
+                                                   config.boundaries);
+  }
   logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * classes);
   summed_error_ = backend.allocate<float>(max_batch * classes);
   unused_loss_ = backend.allocate<double>(1);
@@ -415,10 +140,11 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
     end_task();
     begin_task(task_ + 1, task_length_);
   }
-  rate_ = learning_rate_ * static_cast<float>(schedule_.factor(updates_++, task_length_));
+  rate_ = schedule_.learning_rate(updates_++, task_length_);
   const bool is_whole = steps_per_run_ == steps_per_update_;
-  for (std::size_t first = 0; first < neuron_.steps; first += steps_per_run_) {
-    compute_gradients(images, samples, first, std::min(steps_per_run_, neuron_.steps - first), loss, correct);
+  for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
+    compute_gradients(images, samples, first, std::min(steps_per_run_, engine_->steps() - first), loss,
+                      correct);
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
       const std::size_t p = learned_[parameter].projection;
       if (is_whole) {
@@ -454,8 +180,8 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
   for (const Share& share : shares) {
     const View<const std::uint32_t> of_task = samples.subview(shown, share.samples);
     encode(images, of_task, std::span(&share, 1));
-    for (std::size_t first = 0; first < neuron_.steps; first += engine_->most_at_once()) {
-      compute_gradients(images, of_task, first, std::min(engine_->most_at_once(), neuron_.steps - first),
+    for (std::size_t first = 0; first < engine_->steps(); first += engine_->most_at_once()) {
+      compute_gradients(images, of_task, first, std::min(engine_->most_at_once(), engine_->steps() - first),
                         loss, correct);
       for (std::size_t i = 0; i < learned_.size(); ++i) add_gradient(i, shown + first > 0, nullptr);
     }
@@ -501,12 +227,12 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
     return;
   }
   // The answer is that of the mean logits, known after the last step.
-  if (first + count == neuron_.steps) {
+  if (first + count == engine_->steps()) {
     backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits),
                            unused_loss_.view(), correct);
   }
   const ConstMatrix each = engine_->step_logits();
-  const float share = static_cast<float>(count) / static_cast<float>(neuron_.steps);
+  const float share = static_cast<float>(count) / static_cast<float>(engine_->steps());
   backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
                          unused_correct_.view());
   rule_->backward(*engine_, gradient_for(each), targets);
@@ -601,11 +327,12 @@ void Trainer::update_thresholds() {
   for (std::size_t i = 0; i < network_.populations().size(); ++i) {
     const View<const float> gradient = rule_->threshold_gradient(i);
     if (gradient.empty()) continue;
-    const View<float> threshold = network_.populations()[i].neuron->threshold();
+    NeuronModel& neuron = *network_.populations()[i].neuron;
+    const View<float> threshold = neuron.threshold();
     backend_.copy(gradient, threshold_direction_.view());
     optimiser_->find_direction(learned_.size() + i, {}, threshold_direction_.view());
     backend_.add(-rate_, View<const float>(threshold_direction_.view()), 1.0F, threshold);
-    backend_.raise_to(lowest_threshold_, threshold);
+    backend_.raise_to(neuron.lowest_threshold(), threshold);
   }
 }
 

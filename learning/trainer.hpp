@@ -3,7 +3,6 @@
 #include <array>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -97,6 +96,8 @@ class Trainer {
   Network& network() { return network_; }
   Protection& protection() { return *protection_; }
   ErrorFeedback& feedback() { return *feedback_; }
+  /// Whether what the protection does to traces can be done to sums of gradients, too.
+  bool protects_linearly() const { return protects_linearly_; }
   PhaseSeconds& seconds() { return seconds_; }
   /// Whether all that learns is finite. Waits for the back end, which reads all weights once.
   bool all_finite();
@@ -130,10 +131,9 @@ class Trainer {
   };
 
   Backend& backend_;
-  NeuronSettings neuron_;
   float mean_, deviation_;
-  float lowest_threshold_;
   std::size_t batch_size_;
+  bool protects_linearly_;
   Network network_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;
@@ -144,7 +144,6 @@ class Trainer {
   std::unique_ptr<Optimiser> replay_optimiser_;
   std::unique_ptr<BoundaryDetector> detector_;  ///< null where none are detected
   std::vector<std::uint32_t> detected_boundaries_;
-  float learning_rate_;
   float replay_learning_rate_;
   Schedule schedule_;
   std::size_t task_ = 0;
@@ -166,14 +165,5 @@ class Trainer {
   Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };
-
-/// The settings of each part as the config states them; throws ConfigError.
-ProtectionSettings protection_settings(const Config& config, std::size_t projections, std::size_t max_rows);
-NeuronSettings neuron_settings(const Config& config);
-RuleSettings rule_settings(const Config& config, std::size_t max_batch);
-OptimiserSettings optimiser_settings(const Config& config);
-ScheduleSettings schedule_settings(const Config& config);
-/// Empty where boundaries are known, or nothing needs them.
-std::optional<BoundarySettings> boundary_settings(const Config& config);
 
 }  // namespace orthospike

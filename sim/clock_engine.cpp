@@ -15,6 +15,19 @@ std::size_t index_of(const Network& network, Population::Kind kind) {
 
 }  // namespace
 
+void DeliverySettings::describe(SettingsVisitor& visit) {
+  visit("network.delivery", form,
+        {{"auto", Delivery::automatic, "by measured density"},
+         {"events", Delivery::events, "what fired"},
+         {"dense", Delivery::dense, "a matrix product"}},
+        "How spikes are delivered");
+  visit.only(form == Delivery::automatic, "network.delivery auto", [&] {
+    visit("network.dense_crossover", crossover, fraction, "-",
+          "Share of a dense product's additions above which automatic delivery takes that product: the share "
+          "of active neurons, or less where neurons of a sample fire alike.");
+  });
+}
+
 ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_batch,
                          const DeliverySettings& delivery, std::size_t most_at_once)
     : network_(network),

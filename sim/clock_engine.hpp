@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/network.hpp"
+#include "sim/settings.hpp"
 
 namespace orthospike {
 
@@ -13,6 +14,8 @@ namespace orthospike {
 struct DeliverySettings {
   Delivery form = Delivery::automatic;
   float crossover = 0.3F;  ///< share of additions above which a dense product is cheaper
+
+  void describe(SettingsVisitor& visit);
 };
 
 /// What a run keeps beside what it always does, for those who learn from it.

@@ -5,6 +5,7 @@
 
 #include "sim/clock_engine.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 
@@ -24,7 +25,7 @@ inline Doubles through(const Doubles& values, const std::vector<float>& weights)
 /// population advances by one step before time goes on.
 struct PlainNetwork {
   std::string model = "lif";
-  NeuronSettings neuron;
+  PlainNeurons neuron;
   std::vector<std::size_t> sizes;  ///< input, spiking populations, read-out
   bool recurrent = false;
   float leak = 0;
@@ -39,7 +40,9 @@ struct PlainNetwork {
     return neuron.synapse_tau == 0.0F ? 0.0 : 1.0 - static_cast<double>(neuron.dt) / neuron.synapse_tau;
   }
   double adaptation() const { return model == "alif" ? neuron.adaptation : 0.0; }
-  double adaptation_decay() const { return 1.0 - static_cast<double>(neuron.dt) / neuron.adaptation_tau; }
+  double adaptation_decay() const {
+    return model == "alif" ? 1.0 - static_cast<double>(neuron.dt) / neuron.adaptation_tau : 0.0;
+  }
 
   /// Random weights, more positive than negative ones, so that all populations spike.
   void draw_weights(std::uint32_t seed) {
@@ -59,7 +62,7 @@ struct PlainNetwork {
           {.name = std::to_string(k),
            .size = sizes[k],
            .kind = kind,
-           .neuron = kind == Kind::spiking ? neuron_models().make(model, network.backend(), neuron) : nullptr,
+           .neuron = kind == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
            .leak = kind == Kind::readout ? leak : 0});
       if (k > 0) network.add_projection("to " + std::to_string(k), k - 1, k);
       if (recurrent && kind == Kind::spiking) network.add_projection("in " + std::to_string(k), k, k);

@@ -7,7 +7,7 @@ namespace orthospike {
 /// Errors travel back through the forward weights themselves.
 class Backprop final : public ErrorFeedback {
  public:
-  explicit Backprop(const Network& network) : network_(network) {}
+  explicit Backprop(const Network& network, std::uint64_t /*seed*/ = 0) : network_(network) {}
 
   ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix /*readout_error*/,
                         View<float> room) override {

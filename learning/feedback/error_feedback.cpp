@@ -14,22 +14,18 @@ ConstMatrix error_through(Backend& backend, ConstMatrix weights, ConstMatrix err
   return result;
 }
 
-Registry<ErrorFeedback, const Network&, std::uint64_t>& error_feedbacks() {
+ErrorFeedbacks& error_feedbacks() {
   static auto registry = [] {
-    Registry<ErrorFeedback, const Network&, std::uint64_t> known("feedback.name");
-    known.add("backprop",
-              [](const Network& network, std::uint64_t) { return std::make_unique<Backprop>(network); });
-    known.add("feedback_alignment", [](const Network& network, std::uint64_t seed) {
-      return std::make_unique<FeedbackAlignment>(network, seed);
-    });
-    known.add("sign_symmetric",
-              [](const Network& network, std::uint64_t) { return std::make_unique<SignSymmetric>(network); });
-    known.add("direct_feedback_alignment", [](const Network& network, std::uint64_t seed) {
-      return std::make_unique<DirectFeedbackAlignment>(network, seed);
-    });
-    known.add("adaptive_broadcast", [](const Network& network, std::uint64_t seed) {
-      return std::make_unique<AdaptiveBroadcast>(network, seed);
-    });
+    ErrorFeedbacks known("feedback.name", "How errors travel back");
+    known.add<Backprop>("backprop", "through the weights");
+    known.add<FeedbackAlignment>("feedback_alignment", "through fixed random weights");
+    known.add<SignSymmetric>("sign_symmetric", "through the signs of the weights");
+    known.add<DirectFeedbackAlignment>("direct_feedback_alignment",
+                                       "through random weights from the read-out to each population");
+    known.add<AdaptiveBroadcast>(
+        "adaptive_broadcast",
+        "the same, but they learn as the read-out does, by the same optimiser; weight "
+        "decay brings them closer to it");
     return known;
   }();
   return registry;

@@ -24,7 +24,8 @@ class ErrorFeedback {
 /// error · weightsᵀ in `room`: what comes back through weights [source × target].
 ConstMatrix error_through(Backend& backend, ConstMatrix weights, ConstMatrix error, View<float> room);
 
-/// Error feedbacks by their config name (key feedback.name). The network outlives the feedback.
-Registry<ErrorFeedback, const Network&, std::uint64_t /*seed*/>& error_feedbacks();
+/// Error feedbacks by their config name. The network outlives the feedback.
+using ErrorFeedbacks = Registry<ErrorFeedback, const Network&, std::uint64_t /*seed*/>;
+ErrorFeedbacks& error_feedbacks();
 
 }  // namespace orthospike

@@ -8,7 +8,7 @@ namespace orthospike {
 /// ICLR 2024).
 class SignSymmetric final : public ErrorFeedback {
  public:
-  explicit SignSymmetric(const Network& network) : network_(network) {}
+  explicit SignSymmetric(const Network& network, std::uint64_t /*seed*/ = 0) : network_(network) {}
 
   ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix /*readout_error*/,
                         View<float> room) override;

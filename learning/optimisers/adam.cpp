@@ -13,8 +13,17 @@ float bias_correction(float beta, std::size_t updates) {
 
 }  // namespace
 
-Adam::Adam(Backend& backend, std::size_t parameters, const OptimiserSettings& settings, Decay decay)
-    : backend_(backend), settings_(settings), decay_(decay), moments_(parameters) {}
+void Adam::Settings::describe(SettingsVisitor& visit) {
+  visit("optimiser.beta1", beta1, below_one, "-", "Part of the mean gradient that is kept in each update.");
+  visit("optimiser.beta2", beta2, below_one, "-",
+        "Part of the mean squared gradient that is kept in each update.");
+  visit("optimiser.epsilon", epsilon, positive, "-",
+        "Added to the root of the mean squared gradient that divides a step.");
+  describe_weight_decay(visit, weight_decay);
+}
+
+Adam::Adam(Backend& backend, std::size_t parameters, const Settings& settings)
+    : backend_(backend), settings_(settings), moments_(parameters) {}
 
 void Adam::begin_task() {
   for (Moments& moments : moments_) {
@@ -32,14 +41,16 @@ void Adam::find_direction(std::size_t parameter, View<const float> weights, View
   }
   ++moments.updates;
   const bool decays = settings_.weight_decay != 0.0F && !weights.empty();
-  if (decays && decay_ == Decay::of_gradient) backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+  if (decays && settings_.decay == Decay::of_gradient)
+    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
   backend_.adam_step({.beta1 = settings_.beta1,
                       .beta2 = settings_.beta2,
                       .epsilon = settings_.epsilon,
                       .mean_correction = bias_correction(settings_.beta1, moments.updates),
                       .square_correction = bias_correction(settings_.beta2, moments.updates)},
                      moments.mean.view(), moments.square.view(), gradient);
-  if (decays && decay_ == Decay::of_direction) backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+  if (decays && settings_.decay == Decay::of_direction)
+    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
 }
 
 }  // namespace orthospike

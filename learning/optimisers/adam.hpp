@@ -13,7 +13,17 @@ class Adam final : public Optimiser {
  public:
   enum class Decay { of_gradient, of_direction };
 
-  Adam(Backend& backend, std::size_t parameters, const OptimiserSettings& settings, Decay decay);
+  struct Settings {
+    Decay decay = Decay::of_gradient;
+    float beta1 = 0.9F;
+    float beta2 = 0.999F;
+    float epsilon = 1e-8F;
+    float weight_decay = 0.0F;
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  Adam(Backend& backend, std::size_t parameters, const Settings& settings);
 
   void begin_task() override;
   void find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) override;
@@ -27,8 +37,7 @@ class Adam final : public Optimiser {
   };
 
   Backend& backend_;
-  OptimiserSettings settings_;
-  Decay decay_;
+  Settings settings_;
   std::vector<Moments> moments_;
 };
 

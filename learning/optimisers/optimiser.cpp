@@ -5,18 +5,19 @@
 
 namespace orthospike {
 
-Registry<Optimiser, Backend&, std::size_t, const OptimiserSettings&>& optimisers() {
+void describe_weight_decay(SettingsVisitor& visit, float& weight_decay) {
+  visit("optimiser.weight_decay", weight_decay, not_negative, "-",
+        "This times the weights is added to their gradient (sgd, adam) or to what adamw multiplies with the "
+        "learning rate. A protection keeps from decay what it keeps from learning; thresholds do not decay.");
+}
+
+Optimisers& optimisers() {
   static auto registry = [] {
-    Registry<Optimiser, Backend&, std::size_t, const OptimiserSettings&> known("optimiser.name");
-    known.add("sgd", [](Backend& backend, std::size_t parameters, const OptimiserSettings& settings) {
-      return std::make_unique<Sgd>(backend, parameters, settings);
-    });
-    known.add("adam", [](Backend& backend, std::size_t parameters, const OptimiserSettings& settings) {
-      return std::make_unique<Adam>(backend, parameters, settings, Adam::Decay::of_gradient);
-    });
-    known.add("adamw", [](Backend& backend, std::size_t parameters, const OptimiserSettings& settings) {
-      return std::make_unique<Adam>(backend, parameters, settings, Adam::Decay::of_direction);
-    });
+    Optimisers known("optimiser.name", "Optimiser");
+    known.add<Sgd>("sgd", "with momentum when that is above 0");
+    known.add<Adam>("adam", "steps in parts of each gradient's size", Adam::Settings{});
+    known.add<Adam>("adamw", "adam whose weight decay is apart from the gradient",
+                    Adam::Settings{.decay = Adam::Decay::of_direction});
     return known;
   }();
   return registry;

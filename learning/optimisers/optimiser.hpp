@@ -5,13 +5,8 @@
 
 namespace orthospike {
 
-struct OptimiserSettings {
-  float momentum = 0;
-  float beta1 = 0;
-  float beta2 = 0;
-  float epsilon = 0;
-  float weight_decay = 0;
-};
+/// The key optimiser.weight_decay, which several have.
+void describe_weight_decay(SettingsVisitor& visit, float& weight_decay);
 
 /// Steps of an optimiser whose directions are linear in the gradients of a task: what was projected out of
 /// the traces is in none of them.
@@ -42,7 +37,8 @@ class Optimiser {
   virtual LinearSteps* linear_steps() = 0;
 };
 
-/// Optimisers by their config name (key optimiser.name).
-Registry<Optimiser, Backend&, std::size_t /*parameters*/, const OptimiserSettings&>& optimisers();
+/// Optimisers by their config name.
+using Optimisers = Registry<Optimiser, Backend&, std::size_t /*parameters*/>;
+Optimisers& optimisers();
 
 }  // namespace orthospike

@@ -1,19 +1,27 @@
 #include "learning/optimisers/schedule.hpp"
 
-#include <fmt/format.h>
-
 #include <cmath>
 #include <numbers>
 
-#include "kernels/error.hpp"
-
 namespace orthospike {
 
-Schedule::Schedule(const ScheduleSettings& settings) : settings_(settings) {
-  if (settings.name != "constant" && settings.name != "step" && settings.name != "cosine") {
-    throw ConfigError(
-        fmt::format("optimiser.schedule: '{}' is not one of constant, step, cosine", settings.name));
-  }
+void ScheduleSettings::describe(SettingsVisitor& visit) {
+  visit("optimiser.learning_rate", learning_rate, not_negative, "-",
+        "Learning rate of weights and thresholds; the usual one of adam and adamw is 0.001.");
+  visit("optimiser.schedule", form,
+        {{"constant", Form::constant, ""},
+         {"step", Form::step, "times step_factor every step_epochs"},
+         {"cosine", Form::cosine, "to zero at the end of the task"}},
+        "How the learning rate goes over a task, anew in each");
+  visit.only(form == Form::step, "optimiser.schedule step", [&] {
+    visit("optimiser.step_factor", step_factor, positive_fraction, "-", "Factor on the learning rate.");
+    visit("optimiser.step_epochs", step_epochs, at_least(1), "epochs",
+          "Epochs from one such factor to the next.");
+  });
+  visit(
+      "optimiser.warm_up_epochs", warm_up_epochs, not_negative, "epochs",
+      "The learning rate rises in a line over so many epochs (or a fraction) at the start of each task, with "
+      "any schedule.");
 }
 
 double Schedule::factor(std::size_t update, const TaskLength& task) const {
@@ -21,11 +29,11 @@ double Schedule::factor(std::size_t update, const TaskLength& task) const {
   const auto per_epoch = static_cast<double>(task.updates_per_epoch);
   const double warm_up = settings_.warm_up_epochs * per_epoch;
   const double warmth = u + 1 < warm_up ? (u + 1) / warm_up : 1.0;
-  if (settings_.name == "step") {
+  if (settings_.form == ScheduleSettings::Form::step) {
     const std::size_t epoch = update / task.updates_per_epoch;
     return warmth * std::pow(settings_.step_factor, epoch / settings_.step_epochs);
   }
-  if (settings_.name == "cosine")
+  if (settings_.form == ScheduleSettings::Form::cosine)
     return warmth * (1 + std::cos(std::numbers::pi * u / (static_cast<double>(task.epochs) * per_epoch))) / 2;
   return warmth;
 }

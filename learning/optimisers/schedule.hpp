@@ -1,15 +1,21 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
+
+#include "sim/settings.hpp"
 
 namespace orthospike {
 
 struct ScheduleSettings {
-  std::string name = "constant";  ///< constant, step or cosine
-  float step_factor = 1;
+  enum class Form { constant, step, cosine };
+
+  float learning_rate = 0.1F;
+  Form form = Form::constant;
+  float step_factor = 0.1F;
   std::size_t step_epochs = 1;
-  float warm_up_epochs = 0;  ///< may be a fraction
+  float warm_up_epochs = 0.0F;  ///< may be a fraction
+
+  void describe(SettingsVisitor& visit);
 };
 
 /// How many updates of the weights a task takes: epochs · updates_per_epoch.
@@ -23,10 +29,12 @@ struct TaskLength {
 ///   constant: 1;  step: step_factor^⌊u / updates of step_epochs⌋;  cosine: (1 + cos(π · u / U)) / 2.
 class Schedule {
  public:
-  /// Throws ConfigError for an unknown name.
-  explicit Schedule(const ScheduleSettings& settings);
+  explicit Schedule(const ScheduleSettings& settings) : settings_(settings) {}
 
   double factor(std::size_t update, const TaskLength& task) const;
+  float learning_rate(std::size_t update, const TaskLength& task) const {
+    return settings_.learning_rate * static_cast<float>(factor(update, task));
+  }
 
  private:
   ScheduleSettings settings_;

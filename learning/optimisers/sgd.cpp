@@ -2,7 +2,12 @@
 
 namespace orthospike {
 
-Sgd::Sgd(Backend& backend, std::size_t parameters, const OptimiserSettings& settings)
+void Sgd::Settings::describe(SettingsVisitor& visit) {
+  visit("optimiser.momentum", momentum, below_one, "-", "Part of the velocity that is kept in each update.");
+  describe_weight_decay(visit, weight_decay);
+}
+
+Sgd::Sgd(Backend& backend, std::size_t parameters, const Settings& settings)
     : backend_(backend), settings_(settings), velocities_(parameters) {}
 
 void Sgd::begin_task() {

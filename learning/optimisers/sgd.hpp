@@ -10,7 +10,14 @@ namespace orthospike {
 /// velocity ← μ · velocity + g; the direction is the velocity. Linear in the gradients when λ is 0.
 class Sgd final : public Optimiser, private LinearSteps {
  public:
-  Sgd(Backend& backend, std::size_t parameters, const OptimiserSettings& settings);
+  struct Settings {
+    float momentum = 0.0F;
+    float weight_decay = 0.0F;
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  Sgd(Backend& backend, std::size_t parameters, const Settings& settings);
 
   void begin_task() override;
   void find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) override;
@@ -22,7 +29,7 @@ class Sgd final : public Optimiser, private LinearSteps {
   View<float> velocity(std::size_t parameter, std::size_t size);
 
   Backend& backend_;
-  OptimiserSettings settings_;
+  Settings settings_;
   std::vector<Array<float>> velocities_;
 };
 

@@ -10,7 +10,13 @@ namespace orthospike {
 /// from their span. Published for a sample of each task; here the components are those of all its activity.
 class Gpm final : public Protection {
  public:
-  Gpm(const Network& network, const ProtectionSettings& settings);
+  struct Settings {
+    std::vector<float> threshold = {0.95F, 0.99F, 0.99F};  ///< one a projection; the last holds for the rest
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  Gpm(const Network& network, const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -35,7 +41,7 @@ class Gpm final : public Protection {
   };
 
   Backend& backend_;
-  GpmSettings settings_;
+  Settings settings_;
   LinearNeurons neurons_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

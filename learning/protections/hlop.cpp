@@ -1,6 +1,10 @@
 #include "learning/protections/hlop.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+
+#include "kernels/error.hpp"
 
 namespace orthospike {
 
@@ -8,17 +12,55 @@ Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, std::size_t presynap
                  std::size_t max_rows)
     : subspace(backend, presynaptic_size), remove(backend, neurons, subspace, max_rows) {}
 
-Hlop::Hlop(const Network& network, const ProtectionSettings& settings)
-    : settings_(settings.hlop),
-      seed_(settings.seed),
-      neurons_(lateral_neurons().make(settings_.lateral_neurons, network.backend(), settings_.lateral)) {
-  for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
-                                            settings.max_rows));
-    settings_.learning[p].finds_unlearned = true;
-    parts_[p]->extractor =
-        extractors().make(settings_.extractor, network.backend(), *neurons_, settings_.learning[p]);
+void Hlop::Settings::describe(SettingsVisitor& visit) {
+  extractor.describe(visit);
+  visit(
+      "hlop.ranks", ranks, at_least(0), "neurons",
+      "New subspace neurons: an entry a task, in it one number for all projections or one each; the last entry "
+      "holds for later tasks. Capped at the presynaptic size.");
+  neurons.describe(visit);
+  visit("hlop.orthonormalise", orthonormalise,
+        "Make the learned rows of a subspace orthonormal at the end of each task.");
+}
+
+Hlop::Hlop(const Network& network, const ProtectionContext& context, const Settings& settings)
+    : network_(network),
+      settings_(settings),
+      seed_(context.seed),
+      neurons_(settings.neurons.make(network.backend())) {
+  const std::size_t projections = network.projections().size();
+  for (const std::vector<std::size_t>& entry : settings_.ranks) {
+    if (entry.size() != 1 && entry.size() != projections) {
+      throw ConfigError(fmt::format("hlop.ranks: entry '{}' has {} ranks; expected 1 or {}, one a projection",
+                                    fmt::join(entry, ","), entry.size(), projections));
+    }
   }
+  for (std::size_t p = 0; p < projections; ++p) {
+    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
+                                            context.max_rows));
+    parts_[p]->extractor = settings.extractor.make(
+        network.backend(), *neurons_, ExtractorContext{.projection = p, .finds_unlearned = true});
+  }
+}
+
+std::size_t Hlop::rank(std::size_t task, std::size_t projection) const {
+  const std::vector<std::size_t>& entry = settings_.ranks[std::min(task, settings_.ranks.size() - 1)];
+  return entry[std::min(projection, entry.size() - 1)];
+}
+
+std::vector<std::string> Hlop::warnings(std::size_t tasks) const {
+  std::vector<std::string> sentences;
+  for (std::size_t p = 0; p < parts_.size(); ++p) {
+    std::size_t wanted = 0;
+    for (std::size_t task = 0; task < tasks; ++task) wanted += rank(task, p);
+    const Projection& projection = network_.projections()[p];
+    if (wanted <= projection.fan_in) continue;
+    sentences.push_back(fmt::format(
+        "hlop.ranks asks for {} subspace neurons of {}, which has {} presynaptic neurons; the rank "
+        "stops there and later tasks can no longer change these weights",
+        wanted, projection.name, projection.fan_in));
+  }
+  return sentences;
 }
 
 void Hlop::begin_task(std::size_t task) {
@@ -26,9 +68,7 @@ void Hlop::begin_task(std::size_t task) {
     Subspace& subspace = parts_[p]->subspace;
     const std::size_t left = subspace.presynaptic_size() - subspace.rank();
     const auto stream = static_cast<std::uint32_t>(task * parts_.size() + p);
-    // Where boundaries are detected there may be more tasks than expected.
-    const std::size_t rank = settings_.ranks[std::min(task, settings_.ranks.size() - 1)][p];
-    subspace.append(std::min(rank, left), {seed_, RandomPurpose::subspace, stream});
+    subspace.append(std::min(rank(task, p), left), {seed_, RandomPurpose::subspace, stream});
     parts_[p]->extractor->begin_task(subspace);
   }
 }

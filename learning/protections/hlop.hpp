@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learning/protections/subspace_operator.hpp"
+#include "learning/subspaces/extractor.hpp"
 
 namespace orthospike {
 
@@ -11,10 +12,23 @@ namespace orthospike {
 /// in their task are not kept: a silent population leaves none.
 class Hlop final : public Protection {
  public:
-  Hlop(const Network& network, const ProtectionSettings& settings);
+  struct Settings {
+    Choice<Extractors> extractor{extractors()};
+    Choice<LateralNeuronKinds> neurons{lateral_neurons()};
+    /// New rows, an entry a task, in it one number for all projections or one each; the last entry is also that of
+    /// later tasks. What exceeds the presynaptic size is left out.
+    std::vector<std::vector<std::size_t>> ranks = {{80, 200, 100}, {70}, {70}, {50}, {50},
+                                                   {50},           {30}, {30}, {30}, {10}};
+    bool orthonormalise = false;  ///< make the learned rows orthonormal at the end of each task
+
+    void describe(SettingsVisitor& visit);
+    Traits traits() const { return {.is_linear = neurons.name() == "linear"}; }
+  };
+
+  /// Throws ConfigError for ranks that do not fit the projections.
+  Hlop(const Network& network, const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t task) override;
-  bool is_linear() const override { return neurons_->linear(); }
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
@@ -22,6 +36,7 @@ class Hlop final : public Protection {
   double effective_rank(std::size_t projection) const override {
     return static_cast<double>(parts_[projection]->subspace.old_rank());
   }
+  std::vector<std::string> warnings(std::size_t tasks) const override;
   std::size_t memory(std::size_t projection) const override {
     return parts_[projection]->subspace.old_rows().values.size() * sizeof(float);
   }
@@ -35,7 +50,11 @@ class Hlop final : public Protection {
     std::unique_ptr<Extractor> extractor;
   };
 
-  HlopSettings settings_;
+  /// Of task `task`, which may be later than the last entry of the settings.
+  std::size_t rank(std::size_t task, std::size_t projection) const;
+
+  const Network& network_;
+  Settings settings_;
   std::uint64_t seed_;
   std::unique_ptr<LateralNeurons> neurons_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection

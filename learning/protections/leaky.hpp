@@ -4,13 +4,45 @@
 
 namespace orthospike {
 
+/// Of leaky inhibition in all its forms.
+struct LeakySettings {
+  enum class Form { exact, circuit };
+  enum class Neurons { linear, spiking };
+  enum class Consolidation { boundaries, slow };
+
+  float lambda = 0.3F;
+  Consolidation consolidation = Consolidation::boundaries;
+  Form form = Form::exact;
+  // Of the circuit:
+  float learning_rate = 0.0F;
+  Neurons lateral_neurons = Neurons::linear;
+  float tolerance = 0.01F;
+  float spike_height = 0.02F;
+  std::size_t sweeps = 10;
+  // Of slow consolidation:
+  std::size_t fast_updates = 20;
+  std::size_t slow_updates = 1000;
+  std::size_t refresh = 50;
+
+  void describe(SettingsVisitor& visit);
+  bool is_circuit() const { return form == Form::circuit; }
+  bool is_spiking() const { return lateral_neurons == Neurons::spiking; }
+  Protection::Traits traits() const {
+    return {.is_linear = !is_circuit() || !is_spiking(),
+            .needs_boundaries = consolidation == Consolidation::boundaries};
+  }
+};
+
+/// The key leaky.lambda, which leaky_lowrank has too.
+void describe_lambda(SettingsVisitor& visit, float& lambda);
+
 /// Leaky lateral inhibition: from the second task on traces x become P x with P = (I + C / lambda)^-1, which
 /// weakens each direction by how much earlier tasks use it. C sums over finished tasks the second moment of
 /// the presynaptic activity, each scaled to mean eigenvalue 1: along an eigenvector with eigenvalue c of C,
 /// 1 / (1 + c / lambda) is left.
 class Leaky final : public Protection {
  public:
-  Leaky(const Network& network, const ProtectionSettings& settings);
+  Leaky(const Network& network, const LeakySettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

@@ -61,15 +61,15 @@ Matrix LeakyCircuit::Part::settle_by_spikes(ConstMatrix x) {
 }
 
 ConstMatrix LeakyCircuit::Part::apply_to_traces(const Presynaptic& traces) {
-  return settings.spiking ? settle_by_spikes(traces) : settle(traces, false);
+  return settings.is_spiking() ? settle_by_spikes(traces) : settle(traces, false);
 }
 
 void LeakyCircuit::Part::apply_to_gradient(Matrix gradient) {
   backend.copy(View<const float>(settle(gradient, true).values), gradient.values);
 }
 
-LeakyCircuit::LeakyCircuit(const Network& network, const ProtectionSettings& settings)
-    : backend_(network.backend()), settings_(settings.leaky) {
+LeakyCircuit::LeakyCircuit(const Network& network, const LeakySettings& settings)
+    : backend_(network.backend()), settings_(settings) {
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, settings_, projection));
 }

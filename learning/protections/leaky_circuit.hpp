@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/protections/protection.hpp"
+#include "learning/protections/leaky.hpp"
 
 namespace orthospike {
 
@@ -27,10 +27,9 @@ namespace orthospike {
 /// cannot carry gradients, only traces.
 class LeakyCircuit final : public Protection {
  public:
-  LeakyCircuit(const Network& network, const ProtectionSettings& settings);
+  LeakyCircuit(const Network& network, const LeakySettings& settings);
 
   void begin_task(std::size_t task) override;
-  bool is_linear() const override { return !settings_.spiking; }
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity) override;
   void end_task() override;
@@ -46,7 +45,7 @@ class LeakyCircuit final : public Protection {
     Part(Backend& backend, const LeakySettings& settings, const Projection& projection);
 
     ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-    LinearPresynapticOperator* linear() override { return settings.spiking ? nullptr : this; }
+    LinearPresynapticOperator* linear() override { return settings.is_spiking() ? nullptr : this; }
     void apply_to_gradient(Matrix gradient) override;
     /// Where activity with input x settles; neurons are its columns, [N × n], or its rows, [n × targets].
     Matrix settle(ConstMatrix x, bool neurons_are_rows);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "learning/protections/leaky.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -26,15 +27,29 @@ LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, const Project
       damp(backend, neurons, damping, max_rows),
       energy(backend.allocate<float>(1)) {}
 
-LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionSettings& settings)
+void LeakyLowrank::Settings::describe(SettingsVisitor& visit) {
+  describe_lambda(visit, lambda);
+  learning.describe(visit);
+  visit("leaky.neurons", neurons, at_least(1), "neurons",
+        "Lateral neurons that all projections share over all tasks.");
+  visit(
+      "leaky.unexplained", unexplained, fraction, "-",
+      "A projection gets lateral neurons while more than this part of its activity's energy is outside their span.");
+  visit("leaky.growth", growth, at_least(1), "neurons", "So many are added to a projection at a time.");
+  visit("leaky.growth_batches", growth_batches, at_least(1), "batches",
+        "So many batches lie between two additions.");
+}
+
+LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionContext& context, const Settings& settings)
     : backend_(network.backend()),
-      settings_(settings.lowrank),
-      seed_(settings.seed),
-      max_rows_(settings.max_rows),
+      settings_(settings),
+      seed_(context.seed),
+      max_rows_(context.max_rows),
       energies_(backend_.allocate<float>(2)) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
     parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p], max_rows_));
-    parts_[p]->extractor = extractors().make("lateral_hebbian", backend_, neurons_, settings_.learning[p]);
+    parts_[p]->extractor = std::make_unique<LateralHebbian>(
+        backend_, neurons_, ExtractorContext{.projection = p}, settings_.learning);
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learning/protections/subspace_operator.hpp"
+#include "learning/subspaces/lateral_hebbian.hpp"
 
 namespace orthospike {
 
@@ -20,7 +21,18 @@ namespace orthospike {
 /// components of what they have seen.
 class LeakyLowrank final : public Protection {
  public:
-  LeakyLowrank(const Network& network, const ProtectionSettings& settings);
+  struct Settings {
+    float lambda = 0.3F;  ///< as of LeakySettings
+    LateralHebbian::Settings learning;
+    std::size_t neurons = 2000;       ///< of all projections together
+    float unexplained = 0.05F;        ///< part of the energy above which a projection gets neurons
+    std::size_t growth = 20;          ///< so many at a time
+    std::size_t growth_batches = 20;  ///< batches between two times
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  LeakyLowrank(const Network& network, const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -61,7 +73,7 @@ class LeakyLowrank final : public Protection {
   double gain(double energy) const { return energy / (energy + settings_.lambda); }
 
   Backend& backend_;
-  LowrankSettings settings_;
+  Settings settings_;
   std::uint64_t seed_;
   LinearNeurons neurons_;
   std::size_t max_rows_;

@@ -9,8 +9,8 @@ namespace orthospike {
 LeakySlow::Part::Part(Backend& backend, const Projection& projection)
     : n(projection.fan_in), fast(backend.allocate<float>(n * n)), slow(n * n), damp(backend, projection) {}
 
-LeakySlow::LeakySlow(const Network& network, const ProtectionSettings& settings)
-    : backend_(network.backend()), settings_(settings.leaky) {
+LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings)
+    : backend_(network.backend()), settings_(settings) {
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
@@ -22,14 +22,14 @@ PresynapticOperator* LeakySlow::presynaptic_operator(std::size_t projection) {
 
 void LeakySlow::observe(std::size_t projection, const Presynaptic& activity) {
   Part& part = *parts_[projection];
-  const float rate = 1.0F / static_cast<float>(std::min(++part.batches, settings_.fast));
+  const float rate = 1.0F / static_cast<float>(std::min(++part.batches, settings_.fast_updates));
   add_outer_products(backend_, rate / static_cast<float>(activity.rows), activity, activity, 1.0F - rate,
                      part.fast.matrix(part.n, part.n));
   if (part.batches % settings_.refresh != 0) return;
   const std::vector<float> fast = backend_.download(View<const float>(part.fast.view()));
   const double energy = trace({fast.begin(), fast.end()}, part.n);
   if (energy != 0) {  // a silent source has nothing to protect
-    const double share = static_cast<double>(settings_.refresh) / static_cast<double>(settings_.slow);
+    const double share = static_cast<double>(settings_.refresh) / static_cast<double>(settings_.slow_updates);
     for (std::size_t i = 0; i < fast.size(); ++i)
       part.slow[i] += share * fast[i] * static_cast<double>(part.n) / energy;
   }

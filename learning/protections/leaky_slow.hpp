@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learning/protections/damping_operator.hpp"
+#include "learning/protections/leaky.hpp"
 
 namespace orthospike {
 
@@ -16,7 +17,7 @@ namespace orthospike {
 /// before is protected in part only.
 class LeakySlow final : public Protection {
  public:
-  LeakySlow(const Network& network, const ProtectionSettings& settings);
+  LeakySlow(const Network& network, const LeakySettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

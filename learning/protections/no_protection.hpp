@@ -7,6 +7,8 @@ namespace orthospike {
 /// Changes nothing: the network forgets as it will.
 class NoProtection final : public Protection {
  public:
+  NoProtection(const Network& /*network*/, const ProtectionContext& /*context*/) {}
+
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
   void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/) override {}

@@ -8,10 +8,13 @@ Owm::Part::Part(Backend& backend, const Projection& projection)
       means(backend.allocate<float>(n * n)),
       remove(backend, projection) {}
 
-Owm::Owm(const Network& network, const ProtectionSettings& settings)
-    : backend_(network.backend()),
-      settings_(settings.owm),
-      ones_(backend_.allocate<float>(settings.max_rows)) {
+void Owm::Settings::describe(SettingsVisitor& visit) {
+  visit("owm.alpha", alpha, positive, "-",
+        "Energy of one batch's mean activity at which changes along it are halved.");
+}
+
+Owm::Owm(const Network& network, const ProtectionContext& context, const Settings& settings)
+    : backend_(network.backend()), settings_(settings), ones_(backend_.allocate<float>(context.max_rows)) {
   backend_.raise_to(1.0F, ones_.view());
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, projection));

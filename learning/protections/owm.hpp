@@ -13,7 +13,13 @@ namespace orthospike {
 /// the same for all batches.
 class Owm final : public Protection {
  public:
-  Owm(const Network& network, const ProtectionSettings& settings);
+  struct Settings {
+    float alpha = 1.0F;  ///< energy of the mean activity of one batch that halves changes along it
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  Owm(const Network& network, const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -37,7 +43,7 @@ class Owm final : public Protection {
   };
 
   Backend& backend_;
-  OwmSettings settings_;
+  Settings settings_;
   Array<float> ones_;                         ///< [1 × most rows]
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

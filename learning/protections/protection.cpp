@@ -1,8 +1,7 @@
 #include "learning/protections/protection.hpp"
 
-#include <fmt/ranges.h>
+#include <map>
 
-#include "kernels/error.hpp"
 #include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
 #include "learning/protections/leaky.hpp"
@@ -14,45 +13,64 @@
 
 namespace orthospike {
 
-Registry<Protection, const Network&, const ProtectionSettings&>& protections() {
+Protections& protections() {
   static auto registry = [] {
-    Registry<Protection, const Network&, const ProtectionSettings&> known("protection.name");
-    known.add("none",
-              [](const Network&, const ProtectionSettings&) { return std::make_unique<NoProtection>(); });
-    known.add("hlop", [](const Network& network, const ProtectionSettings& settings) {
-      return std::make_unique<Hlop>(network, settings);
-    });
-    known.add("leaky",
-              [](const Network& network, const ProtectionSettings& settings) -> std::unique_ptr<Protection> {
-                if (settings.leaky.consolidates) return std::make_unique<LeakySlow>(network, settings);
-                if (settings.leaky.circuit) return std::make_unique<LeakyCircuit>(network, settings);
+    Protections known("protection.name", "Protection of earlier tasks");
+    known.add<Hlop>("hlop", "learned subspaces are removed from changes");
+    known.add<NoProtection>("none", "");
+    known.add("leaky", "each direction is weakened by its use", LeakySettings{},
+              [](const Network& network, const ProtectionContext&,
+                 const LeakySettings& settings) -> std::unique_ptr<Protection> {
+                if (!settings.traits().needs_boundaries)
+                  return std::make_unique<LeakySlow>(network, settings);
+                if (settings.is_circuit()) return std::make_unique<LeakyCircuit>(network, settings);
                 return std::make_unique<Leaky>(network, settings);
               });
-    known.add("leaky_lowrank", [](const Network& network, const ProtectionSettings& settings) {
-      return std::make_unique<LeakyLowrank>(network, settings);
-    });
-    known.add("gpm", [](const Network& network, const ProtectionSettings& settings) {
-      return std::make_unique<Gpm>(network, settings);
-    });
-    known.add("owm", [](const Network& network, const ProtectionSettings& settings) {
-      return std::make_unique<Owm>(network, settings);
-    });
+    known.add<LeakyLowrank>("leaky_lowrank", "the same with few lateral neurons");
+    known.add<Gpm>("gpm", "exact components are removed");
+    known.add<Owm>("owm", "recursive least squares");
     return known;
   }();
   return registry;
 }
 
-ProtectionPlan protection_plan(const std::string& name) {
-  if (name == "joint") return {.protection = "none", .joint = true};
-  std::vector<std::string> known;
-  for (const std::string& protection : protections().names()) {
-    const std::string replaying = protection == "none" ? "replay" : protection + "+replay";
-    if (name == protection || name == replaying)
-      return {.protection = protection, .replay = name == replaying};
-    known.insert(known.end(), {protection, replaying});
+ProtectionPlan::ProtectionPlan() : protection_(protections()) {}
+
+std::string ProtectionPlan::name() const {
+  const std::string& protection = protection_.name();
+  if (kind_ == Kind::joint) return "joint";
+  if (kind_ == Kind::single) return protection;
+  return protection == "none" ? "replay" : protection + "+replay";
+}
+
+void ProtectionPlan::describe(SettingsVisitor& visit) {
+  struct Plan {
+    std::string protection;
+    Kind kind;
+  };
+  std::vector<std::pair<std::string, std::string>> words;
+  std::map<std::string, Plan> plans;
+  for (const auto& entry : protections().entries()) {
+    words.emplace_back(entry.name, entry.meaning);
+    plans[entry.name] = {entry.name, Kind::single};
   }
-  throw ConfigError(fmt::format("protection.name: unknown name '{}'; expected one of {}, joint", name,
-                                fmt::join(known, ", ")));
+  for (const std::string& protection : protections().names()) {
+    const std::string name = protection == "none" ? "replay" : protection + "+replay";
+    words.emplace_back(name, protection == "none" ? "samples of each task are stored and shown again" : "");
+    plans[name] = {protection, Kind::replay};
+  }
+  words.emplace_back("joint", "all tasks learned at once: the upper bound");
+  plans["joint"] = {"none", Kind::joint};
+
+  const std::string before = name();
+  std::string chosen = before;
+  visit(protections().key(), chosen, words, protections().meaning());
+  if (chosen != before) {
+    kind_ = plans[chosen].kind;
+    protection_.choose(plans[chosen].protection);
+  }
+  protection_.describe_parts(visit);
+  visit.only(has_replay(), "protection.name with replay", [&] { replay_.describe(visit); });
 }
 
 }  // namespace orthospike

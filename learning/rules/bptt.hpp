@@ -9,15 +9,25 @@ namespace orthospike {
 /// projection those of the step before, whose error then has W_rec δ[t] too.
 class Bptt final : public SpikeGradient {
  public:
-  Bptt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
-      : SpikeGradient(network, feedback, settings,
+  struct Settings : SurrogateSettings {
+    bool detached_reset = true;
+
+    void describe(SettingsVisitor& visit) {
+      SurrogateSettings::describe(visit);
+      visit("rule.detached_reset", detached_reset, "Leave the reset out of the derivative.");
+    }
+  };
+
+  Bptt(const Network& network, ErrorFeedback& feedback, const RuleContext& context, const Settings& settings)
+      : SpikeGradient(network, feedback, context, settings,
                       {.name = "bptt",
                        .through_time = true,
                        .within_step = false,
                        .step_losses = false,
                        .trace = Trace::spikes,
                        .input_trace = Trace::spikes,
-                       .readout_trace = Trace::spikes}) {}
+                       .readout_trace = Trace::spikes,
+                       .detached_reset = settings.detached_reset}) {}
 };
 
 }  // namespace orthospike

@@ -6,8 +6,9 @@
 
 namespace orthospike {
 
-Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
-    : SpikeGradient(network, feedback, settings,
+Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+                 const Settings& settings)
+    : SpikeGradient(network, feedback, context, settings,
                     {.name = "decolle",
                      .through_time = false,
                      .within_step = false,
@@ -24,7 +25,7 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleSett
     const float bound = 1.0F / std::sqrt(static_cast<float>(populations[i].size));
     weights_.push_back(backend.allocate<float>(spiking ? populations[i].size * classes_ : 0));
     backend.fill_uniform(weights_[i].view(), -bound, bound,
-                         {settings.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)});
+                         {context.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)});
   }
   logits_ = backend.allocate<float>(max_rows() * classes_);
   logit_errors_ = backend.allocate<float>(logits_.size());

@@ -13,7 +13,12 @@ namespace orthospike {
 /// adaptation weights may change after every step, as published.
 class Decolle final : public SpikeGradient {
  public:
-  Decolle(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings);
+  struct Settings : SurrogateSettings {
+    Traits traits() const { return {.reads_feedback = false}; }
+  };
+
+  Decolle(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+          const Settings& settings);
 
  private:
   ConstMatrix error_by_spike(const ClockEngine& engine, std::size_t projection, ConstMatrix target_error,

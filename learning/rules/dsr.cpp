@@ -29,16 +29,17 @@ float readout_feedback_scale(const LifDsrModel& model) {
 
 }  // namespace
 
-Dsr::Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch)
+Dsr::Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+         const Settings& /*settings*/)
     : network_(network),
       feedback_(feedback),
-      max_batch_(max_batch),
+      max_batch_(context.max_batch),
       gradients_(network.projections().size()) {
   require_chain();
   for (const Population& population : network.populations()) {
     const bool spiking = population.kind == Population::Kind::spiking;
     if (spiking) lif_dsr(population);
-    errors_.push_back(network.backend().allocate<float>(spiking ? max_batch * population.size : 0));
+    errors_.push_back(network.backend().allocate<float>(spiking ? max_batch_ * population.size : 0));
     threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));
   }
 }

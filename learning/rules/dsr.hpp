@@ -18,7 +18,12 @@ namespace orthospike {
 /// neurons only; throws ConfigError for others.
 class Dsr final : public Rule {
  public:
-  Dsr(const Network& network, ErrorFeedback& feedback, std::size_t max_batch);
+  struct Settings {
+    void describe(SettingsVisitor& /*visit*/) {}
+    Traits traits() const { return {.readout_may_leak = false}; }
+  };
+
+  Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& context, const Settings& = {});
 
   std::size_t max_rows() const override { return max_batch_; }
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;

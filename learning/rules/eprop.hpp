@@ -19,8 +19,10 @@ namespace orthospike {
 /// with `adaptive_broadcast`.
 class Eprop final : public SpikeGradient {
  public:
-  Eprop(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
-      : SpikeGradient(network, feedback, settings,
+  using Settings = SurrogateSettings;
+
+  Eprop(const Network& network, ErrorFeedback& feedback, const RuleContext& context, const Settings& settings)
+      : SpikeGradient(network, feedback, context, settings,
                       {.name = "eprop",
                        .through_time = false,
                        .within_step = false,

@@ -10,8 +10,10 @@ namespace orthospike {
 /// is its own trace, as published; spikes to a read-out that leaks decay as it does.
 class Ottt final : public SpikeGradient {
  public:
-  Ottt(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
-      : SpikeGradient(network, feedback, settings,
+  using Settings = SurrogateSettings;
+
+  Ottt(const Network& network, ErrorFeedback& feedback, const RuleContext& context, const Settings& settings)
+      : SpikeGradient(network, feedback, context, settings,
                       {.name = "ottt",
                        .through_time = false,
                        .within_step = true,

@@ -4,29 +4,46 @@
 
 namespace orthospike {
 
-Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings)
-    : Stdp(network, settings), feedback_(feedback) {
+void Rstdp::Settings::describe(SettingsVisitor& visit) {
+  Stdp::Settings::describe(visit);
+  visit(
+      "rule.modulation", modulation,
+      {{"reward", Modulation::reward,
+        "of the sample, 1 when right and -1 when wrong, less the mean of the batch, so nothing is learned from "
+        "batches of 1"},
+       {"error", Modulation::error, "of the neuron, as the feedback brings it"}},
+      "What multiplies eligibilities");
+  visit("rule.eligibility_tau", eligibility_tau, positive, "ms",
+        "Time constant at which eligibilities decay until the sample ends (1 s in Izhikevich, 2007).");
+}
+
+Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+             const Settings& settings)
+    : Stdp(network, context, settings),
+      feedback_(feedback),
+      modulation_(settings.modulation),
+      eligibility_tau_(settings.eligibility_tau) {
   Backend& backend = network.backend();
-  const std::size_t batch = settings.max_batch;
-  if (settings.modulation == Modulation::reward) {
+  const std::size_t batch = max_batch_;
+  if (modulation_ == Modulation::reward) {
     ones_ = backend.allocate<float>(batch);
     backend.upload(std::span<const float>(std::vector<float>(batch, 1.0F)), ones_.view());
     right_ = backend.allocate<float>(batch);
     mean_ = backend.allocate<float>(1);
     rewards_ = backend.allocate<float>(batch);
-    factors_.push_back(backend.allocate<float>(settings.steps * batch));
+    factors_.push_back(backend.allocate<float>(steps_ * batch));
     return;
   }
   for (const Population& population : network.populations()) {
     const std::size_t size = population.kind == Population::Kind::spiking ? batch * population.size : 0;
     errors_.push_back(backend.allocate<float>(size));
-    factors_.push_back(backend.allocate<float>(settings.steps * size));
+    factors_.push_back(backend.allocate<float>(steps_ * size));
   }
 }
 
 void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
   batch_ = engine.batch();
-  if (settings_.modulation == Modulation::reward) {
+  if (modulation_ == Modulation::reward) {
     reward(engine, targets);
   } else {
     propagate_errors(engine, readout_error);
@@ -35,8 +52,8 @@ void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const
 }
 
 ConstMatrix Rstdp::modulation(std::size_t population) const {
-  const std::size_t rows = settings_.steps * batch_;
-  if (settings_.modulation == Modulation::reward) return factors_[0].matrix(rows, 1);
+  const std::size_t rows = steps_ * batch_;
+  if (modulation_ == Modulation::reward) return factors_[0].matrix(rows, 1);
   return factors_[population].matrix(rows, network_.populations()[population].size);
 }
 
@@ -68,9 +85,9 @@ void Rstdp::propagate_errors(const ClockEngine& engine, ConstMatrix readout_erro
 }
 
 void Rstdp::spread(float scale, View<const float> values, View<float> factors) {
-  for (std::size_t t = 0; t < settings_.steps; ++t) {
-    const auto left = static_cast<float>(settings_.steps - 1 - t);
-    network_.backend().add(scale * std::exp(-left * settings_.dt / settings_.eligibility_tau), values, 0.0F,
+  for (std::size_t t = 0; t < steps_; ++t) {
+    const auto left = static_cast<float>(steps_ - 1 - t);
+    network_.backend().add(scale * std::exp(-left * dt_ / eligibility_tau_), values, 0.0F,
                            factors.subview(t * values.size(), values.size()));
   }
 }

@@ -13,7 +13,19 @@ namespace orthospike {
 /// read-out learns by the delta rule.
 class Rstdp final : public Stdp {
  public:
-  Rstdp(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings);
+  /// What multiplies eligibilities: a reward of the sample, or an error of the neuron.
+  enum class Modulation { reward, error };
+
+  struct Settings : Stdp::Settings {
+    Modulation modulation = Modulation::reward;
+    float eligibility_tau = 50.0F;  ///< ms
+
+    void describe(SettingsVisitor& visit);
+    Traits traits() const { return {.reads_feedback = modulation == Modulation::error}; }
+  };
+
+  Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+        const Settings& settings);
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
 
@@ -25,6 +37,8 @@ class Rstdp final : public Stdp {
   void spread(float scale, View<const float> values, View<float> factors);
 
   ErrorFeedback& feedback_;
+  Modulation modulation_;
+  float eligibility_tau_;
   std::size_t batch_ = 0;
   Array<float> ones_;                  ///< [batch]
   Array<float> right_;                 ///< [batch]

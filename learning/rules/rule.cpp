@@ -10,30 +10,16 @@
 
 namespace orthospike {
 
-Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&>& rules() {
+Rules& rules() {
   static auto registry = [] {
-    Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&> known("rule.name");
-    known.add("dsr", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Dsr>(network, feedback, settings.max_batch);
-    });
-    known.add("bptt", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Bptt>(network, feedback, settings);
-    });
-    known.add("ottt", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Ottt>(network, feedback, settings);
-    });
-    known.add("eprop", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Eprop>(network, feedback, settings);
-    });
-    known.add("decolle", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Decolle>(network, feedback, settings);
-    });
-    known.add("stdp", [](const Network& network, ErrorFeedback&, const RuleSettings& settings) {
-      return std::make_unique<Stdp>(network, settings);
-    });
-    known.add("rstdp", [](const Network& network, ErrorFeedback& feedback, const RuleSettings& settings) {
-      return std::make_unique<Rstdp>(network, feedback, settings);
-    });
+    Rules known("rule.name", "Training rule");
+    known.add<Dsr>("dsr", "spike representation");
+    known.add<Bptt>("bptt", "surrogate derivatives through time");
+    known.add<Ottt>("ottt", "online through time");
+    known.add<Eprop>("eprop", "eligibility traces");
+    known.add<Decolle>("decolle", "local losses of each population");
+    known.add<Stdp>("stdp", "spike-timing-dependent plasticity under a trained read-out");
+    known.add<Rstdp>("rstdp", "the same, modulated by rewards or errors");
     return known;
   }();
   return registry;

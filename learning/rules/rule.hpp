@@ -23,39 +23,26 @@ struct Targets {
   View<const std::uint32_t> samples;  ///< [batch]
 };
 
-/// Spike-timing-dependent plasticity: stdp.hpp has the equations. Time constants have the unit of dt.
-struct StdpSettings {
-  bool triplet = false;
-  float tau_plus = 0, tau_minus = 0;  ///< of the traces of a pair
-  float a_plus = 0, a_minus = 0;      ///< change of a pair
-  float tau_x = 0, tau_y = 0;         ///< of the slow pre- and postsynaptic traces of a triplet
-  float a3_plus = 0, a3_minus = 0;    ///< change of a triplet
-};
-
-/// What multiplies eligibilities: a reward of the sample, or an error of the neuron.
-enum class Modulation { reward, error };
-
-struct RuleSettings {
+/// What every rule is made for.
+struct RuleContext {
   std::uint64_t seed = 0;
   std::size_t max_batch = 0;
-  std::size_t steps = 0;  ///< time steps T of one sample
-  Surrogate surrogate = Surrogate::sigmoid;
-  float slope = 4;             ///< of the surrogate
-  bool detached_reset = true;  ///< no error through the spike that resets
+  Clock clock = {};
   /// Whether traces must hold what gradients need of the past: where weights change within a sample, or where
   /// traces do not enter linearly. If not, a rule may put the past into its postsynaptic factors instead, which
   /// gives the same sums.
   bool past_in_traces = true;
-  float dt = 0;  ///< length of a step
-  StdpSettings stdp = {};
-  Modulation modulation = Modulation::reward;
-  float eligibility_tau = 0;  ///< time constant of eligibilities, unit of dt
 };
 
 /// A training rule: turns activity and the error at the read-out into gradients. It changes no weights, so
 /// that any protection can stand between.
 class Rule {
  public:
+  struct Traits {
+    bool reads_feedback = true;  ///< whether errors come back by an error feedback
+    bool readout_may_leak = true;
+  };
+
   virtual ~Rule() = default;
 
   /// What the engine has to keep for `backward`.
@@ -81,8 +68,8 @@ class Rule {
   virtual View<const float> threshold_gradient(std::size_t /*population*/) const { return {}; }
 };
 
-/// Rules by their config name (key rule.name). The network, the error feedback and the back end outlive the
-/// rule.
-Registry<Rule, const Network&, ErrorFeedback&, const RuleSettings&>& rules();
+/// Rules by their config name. The network, the error feedback and the back end outlive the rule.
+using Rules = Registry<Rule, const Network&, ErrorFeedback&, const RuleContext&>;
+Rules& rules();
 
 }  // namespace orthospike

@@ -16,10 +16,22 @@ constexpr std::size_t steps_of_online_run = 50;
 
 }  // namespace
 
-SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings,
-                             Form form)
+void SurrogateSettings::describe(SettingsVisitor& visit) {
+  visit("rule.surrogate", surrogate,
+        {{"sigmoid", Surrogate::sigmoid, ""},
+         {"arctan", Surrogate::arctan, ""},
+         {"fast_sigmoid", Surrogate::fast_sigmoid, ""},
+         {"triangle", Surrogate::triangle, ""}},
+        "Derivative of a spike");
+  visit("rule.slope", slope, positive, "1/potential",
+        "Steepness of the surrogate: the larger, the narrower.");
+}
+
+SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+                             const SurrogateSettings& settings, Form form)
     : network_(network),
       feedback_(feedback),
+      context_(context),
       settings_(settings),
       form_(form),
       gradients_(network.projections().size()) {
@@ -33,11 +45,11 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
           "rule.name: the rule {} needs surrogate derivatives; set neuron.model to lif, if or alif",
           form_.name));
     }
-    if (!settings.detached_reset && lif(i).hard_reset && lif(i).adaptation != 0.0F)
+    if (!form_.detached_reset && lif(i).hard_reset && lif(i).adaptation != 0.0F)
       throw ConfigError("rule.detached_reset: errors through a hard reset of alif neurons are not defined");
   }
-  const std::size_t steps = most_steps(settings.steps);
-  const std::size_t rows = steps * settings.max_batch;
+  const std::size_t steps = most_steps(context.clock.steps);
+  const std::size_t rows = steps * context.max_batch;
   for (const Population& population : network.populations()) {
     PopulationErrors& errors = errors_.emplace_back();
     if (population.kind == Population::Kind::readout)
@@ -51,14 +63,14 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     if (form_.through_time && projection.is_recurrent()) {
       PopulationErrors& errors = errors_[projection.source];
       for (auto* array : {&errors.synapse, &errors.potential, &errors.adaptation, &errors.recurrent})
-        *array = backend.allocate<float>(settings.max_batch * projection.fan_in);
+        *array = backend.allocate<float>(context.max_batch * projection.fan_in);
     }
     own.post = backend.allocate<float>(rows * projection.fan_out);
     if (network.populations()[projection.source].kind == Population::Kind::input) {
-      own.summed_post = backend.allocate<float>(settings.max_batch * projection.fan_out);
+      own.summed_post = backend.allocate<float>(context.max_batch * projection.fan_out);
       continue;
     }
-    const std::size_t size = settings.max_batch * projection.fan_in;
+    const std::size_t size = context.max_batch * projection.fan_in;
     own.spikes = backend.allocate<float>(steps * size);
     if (!past_in_traces()) continue;
     own.traces = backend.allocate<float>((steps + 1) * size);
@@ -123,7 +135,7 @@ void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t populati
   const LifDerivative derivative{.surrogate = settings_.surrogate,
                                  .slope = settings_.slope,
                                  .through_time = form_.through_time,
-                                 .detached_reset = settings_.detached_reset};
+                                 .detached_reset = form_.detached_reset};
   const ConstMatrix margin = engine.activity(population).margin;
   const Matrix by_current = errors.by_current.matrix(steps * batch, size);
   if (errors.recurrent.size() == 0 || feedback_.is_direct()) {

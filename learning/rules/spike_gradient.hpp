@@ -7,6 +7,13 @@
 
 namespace orthospike {
 
+struct SurrogateSettings {
+  Surrogate surrogate = Surrogate::sigmoid;
+  float slope = 4.0F;
+
+  void describe(SettingsVisitor& visit);
+};
+
 /// What the rules with surrogate derivatives share. Per projection, gradients are Σ_t δ[t] x[t]ᵀ, δ the error
 /// by a target's current and x a trace of the source's spikes; the rules differ in what travels back in time
 /// with δ and what is carried forward in x.
@@ -18,7 +25,7 @@ namespace orthospike {
 /// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
 ///
 /// Where a trace is low-pass filtered spikes, Σ_t δ[t] x[t]ᵀ is also Σ_t δ'[t] s[t]ᵀ with the filter applied to δ
-/// backwards in time. That form, whose presynaptic rows are events, is taken unless settings.past_in_traces, or where
+/// backwards in time. That form, whose presynaptic rows are events, is taken unless context.past_in_traces, or where
 /// a sample takes several runs.
 /// Subspaces learn from the spikes of every step, whose span is that of the traces.
 class SpikeGradient : public Rule {
@@ -27,7 +34,7 @@ class SpikeGradient : public Rule {
   bool has_step_losses() const override { return form_.step_losses; }
   bool is_online() const override;
   std::size_t most_steps(std::size_t steps) const override;
-  std::size_t max_rows() const override { return most_steps(settings_.steps) * settings_.max_batch; }
+  std::size_t max_rows() const override { return most_steps(context_.clock.steps) * context_.max_batch; }
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
@@ -48,6 +55,7 @@ class SpikeGradient : public Rule {
     /// Of spikes to the read-out, low-pass as it leaks or else, where filtered, as their own potential. Errors
     /// travel back through the leak where they are the spikes themselves.
     Trace readout_trace;
+    bool detached_reset = true;  ///< no error through the spike that resets
   };
 
   /// Errors by the spikes of a projection's source, [batch or steps·batch × neurons], in `room`: what the
@@ -59,7 +67,8 @@ class SpikeGradient : public Rule {
   }
 
   /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.
-  SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleSettings& settings, Form form);
+  SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
+                const SurrogateSettings& settings, Form form);
 
  private:
   struct PopulationErrors {
@@ -92,12 +101,13 @@ class SpikeGradient : public Rule {
                             ConstMatrix error);
   const Lif& lif(std::size_t population) const;
   bool past_in_traces() const {
-    return settings_.past_in_traces || most_steps(settings_.steps) < settings_.steps;
+    return context_.past_in_traces || most_steps(context_.clock.steps) < context_.clock.steps;
   }
 
   const Network& network_;
   ErrorFeedback& feedback_;
-  RuleSettings settings_;
+  RuleContext context_;
+  SurrogateSettings settings_;
   Form form_;
   float readout_leak_ = 0;
   std::vector<PopulationErrors> errors_;

@@ -7,11 +7,36 @@
 
 namespace orthospike {
 
-Stdp::Stdp(const Network& network, const RuleSettings& settings)
-    : network_(network), settings_(settings), gradients_(network.projections().size()) {
+void Stdp::Settings::describe(SettingsVisitor& visit) {
+  visit("rule.stdp", pairing,
+        {{"pair", Pairing::pair, "each presynaptic with each postsynaptic one"},
+         {"triplet", Pairing::triplet, "these, and those with a second spike of either side"}},
+        "Which spikes are paired");
+  visit("rule.stdp_tau_plus", tau_plus, positive, "ms",
+        "Time constant of the presynaptic trace, which postsynaptic spikes potentiate by.");
+  visit("rule.stdp_tau_minus", tau_minus, positive, "ms",
+        "Time constant of the postsynaptic trace, which presynaptic spikes depress by.");
+  visit("rule.stdp_a_plus", a_plus, not_negative, "-",
+        "Potentiation of a pair at lag 0, times the learning rate; mean over the samples of a batch.");
+  visit("rule.stdp_a_minus", a_minus, not_negative, "-", "The same of depression.");
+  visit.only(pairing == Pairing::triplet, "rule.stdp triplet", [&] {
+    visit("rule.stdp_tau_x", tau_x, positive, "ms", "Time constant of the slow presynaptic trace.");
+    visit("rule.stdp_tau_y", tau_y, positive, "ms", "Time constant of the slow postsynaptic trace.");
+    visit("rule.stdp_a3_plus", a3_plus, not_negative, "-", "Potentiation of a triplet at lags 0.");
+    visit("rule.stdp_a3_minus", a3_minus, not_negative, "-", "The same of depression.");
+  });
+}
+
+Stdp::Stdp(const Network& network, const RuleContext& context, const Settings& settings)
+    : network_(network),
+      steps_(context.clock.steps),
+      max_batch_(context.max_batch),
+      dt_(context.clock.dt),
+      settings_(settings),
+      gradients_(network.projections().size()) {
   Backend& backend = network.backend();
-  const std::size_t steps = settings.steps;
-  const std::size_t batch = settings.max_batch;
+  const std::size_t steps = steps_;
+  const std::size_t batch = max_batch_;
   std::size_t widest = 0;
   for (const Population& population : network.populations()) {
     PopulationRows& rows = rows_.emplace_back();
@@ -33,15 +58,15 @@ Stdp::Stdp(const Network& network, const RuleSettings& settings)
 }
 
 float Stdp::decay(float tau) const {
-  return std::exp(-settings_.dt / tau);
+  return std::exp(-dt_ / tau);
 }
 
 void Stdp::trace(float decay, ConstMatrix spikes, Matrix result) {
   Backend& backend = network_.backend();
-  const Matrix last = room_.matrix(spikes.rows / settings_.steps, spikes.cols);
+  const Matrix last = room_.matrix(spikes.rows / steps_, spikes.cols);
   backend.clear(last.values);
   backend.copy(spikes.values, result.values);
-  backend.filter(decay, settings_.steps, result, last);
+  backend.filter(decay, steps_, result, last);
 }
 
 void Stdp::earlier_trace(float tau, ConstMatrix spikes, Matrix result) {
@@ -51,7 +76,7 @@ void Stdp::earlier_trace(float tau, ConstMatrix spikes, Matrix result) {
 
 void Stdp::weigh(float a, float a3, float tau, ConstMatrix spikes, Matrix result) {
   Backend& backend = network_.backend();
-  if (!settings_.stdp.triplet) {
+  if (settings_.pairing == Pairing::pair) {
     backend.add(a, spikes.values, 0.0F, result.values);
     return;
   }
@@ -78,10 +103,10 @@ void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const 
 
 void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
   Backend& backend = network_.backend();
-  const StdpSettings& stdp = settings_.stdp;
+  const Settings& stdp = settings_;
   const std::size_t batch = engine.batch();
   const std::size_t size = network_.populations()[population].size;
-  const std::size_t count = settings_.steps * batch;
+  const std::size_t count = steps_ * batch;
   const Matrix all = rows_[population].spikes.matrix(batch + count, size);
   const Matrix spikes = all.row_range(batch, count);
   backend.clear(all.first_rows(batch).values);
@@ -101,9 +126,9 @@ void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
 
 WeightGradient Stdp::between_spikes(const ClockEngine& engine, std::size_t p) {
   const Projection& projection = network_.projections()[p];
-  const StdpSettings& stdp = settings_.stdp;
+  const Settings& stdp = settings_;
   const std::size_t batch = engine.batch();
-  const std::size_t count = settings_.steps * batch;
+  const std::size_t count = steps_ * batch;
   const ConstMatrix spikes = rows_[projection.source]
                                  .spikes.matrix(batch + count, projection.fan_in)
                                  .row_range(projection.is_recurrent() ? 0 : batch, count);
@@ -119,8 +144,8 @@ WeightGradient Stdp::between_spikes(const ClockEngine& engine, std::size_t p) {
 WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
   Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
-  const StdpSettings& stdp = settings_.stdp;
-  const std::size_t steps = settings_.steps;
+  const Settings& stdp = settings_;
+  const std::size_t steps = steps_;
   const std::size_t batch = engine.batch();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const ConstMatrix rows = rows_[projection.target].post.matrix(2 * steps * batch, projection.fan_out);
@@ -134,7 +159,7 @@ WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
   backend.sum_steps(1.0F, decay(stdp.tau_plus), steps, potentiation, of_pairs);
   backend.sum_steps(share, 0.0F, steps, depression, depressed);
   backend.add(stdp.a_minus, View<const float>(depressed.values), 1.0F, of_pairs.values);
-  if (!stdp.triplet) return {.post = of_pairs, .trace = image, .activity = image};
+  if (stdp.pairing == Pairing::pair) return {.post = of_pairs, .trace = image, .activity = image};
 
   const Matrix of_triplets = post.row_range(batch, batch);
   backend.sum_steps(share * stdp.a3_minus, decay(stdp.tau_x), steps, depression, of_triplets);
@@ -153,14 +178,14 @@ WeightGradient Stdp::to_readout(const ClockEngine& engine, std::size_t p, ConstM
   ConstMatrix mean = engine.activity(projection.source).mean_output;
   if (leak != 0.0F) {  // what the mean read-out keeps of each step's spikes
     const std::size_t batch = engine.batch();
-    const std::size_t count = settings_.steps * batch;
+    const std::size_t count = steps_ * batch;
     const ConstMatrix spikes =
         rows_[projection.source].spikes.matrix(batch + count, projection.fan_in).row_range(batch, count);
     const Matrix all = traces_[p].matrix(count + batch, projection.fan_in);
     const Matrix result = all.row_range(count, batch);
     trace(leak, spikes, all.first_rows(count));
-    network_.backend().sum_steps(1.0F / static_cast<float>(settings_.steps), 0.0F, settings_.steps,
-                                 all.first_rows(count), result);
+    network_.backend().sum_steps(1.0F / static_cast<float>(steps_), 0.0F, steps_, all.first_rows(count),
+                                 result);
     mean = result;
   }
   return {.post = readout_error, .trace = mean, .activity = mean};

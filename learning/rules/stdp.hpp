@@ -24,10 +24,29 @@ namespace orthospike {
 /// the amplitudes bounds hidden weights: there is neither competition nor homeostasis.
 class Stdp : public Rule {
  public:
-  /// Throws ConfigError for neurons whose outputs are weighted averages (lif_dsr).
-  Stdp(const Network& network, const RuleSettings& settings);
+  enum class Pairing { pair, triplet };
 
-  std::size_t max_rows() const override { return 2 * settings_.steps * settings_.max_batch; }
+  /// Default time constants are those of hippocampal pairings in Pfister & Gerstner (2006) on a clock 20 times as
+  /// fast, as the published networks have it; their amplitudes are for fewer spikes.
+  struct Settings {
+    Pairing pairing = Pairing::pair;
+    float tau_plus = 0.84F, tau_minus = 1.685F;  ///< ms, of the traces of a pair
+    float a_plus = 0.001F, a_minus = 0.001F;     ///< change of a pair
+    float tau_x = 47.3F, tau_y = 2.0F;         ///< ms, of the slow pre- and postsynaptic traces of a triplet
+    float a3_plus = 0.0001F, a3_minus = 0.0F;  ///< change of a triplet
+
+    void describe(SettingsVisitor& visit);
+    Traits traits() const { return {.reads_feedback = false}; }
+  };
+
+  /// Throws ConfigError for neurons whose outputs are weighted averages (lif_dsr).
+  Stdp(const Network& network, const RuleContext& context, const Settings& settings);
+  /// As registered: no error crosses a population.
+  Stdp(const Network& network, ErrorFeedback& /*feedback*/, const RuleContext& context,
+       const Settings& settings)
+      : Stdp(network, context, settings) {}
+
+  std::size_t max_rows() const override { return 2 * steps_ * max_batch_; }
   void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
 
@@ -37,7 +56,9 @@ class Stdp : public Rule {
   virtual ConstMatrix modulation(std::size_t /*population*/) const { return {}; }
 
   const Network& network_;
-  RuleSettings settings_;
+  std::size_t steps_;
+  std::size_t max_batch_;
+  float dt_;
 
  private:
   struct PopulationRows {
@@ -57,6 +78,7 @@ class Stdp : public Rule {
   WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
   WeightGradient to_readout(const ClockEngine& engine, std::size_t projection, ConstMatrix readout_error);
 
+  Settings settings_;
   std::vector<PopulationRows> rows_;  ///< one a population
   std::vector<Array<float>> traces_;  ///< [2·steps·batch × sources] of spikes, [2·batch × sources] of input
   std::vector<Array<float>> summed_;  ///< [2·batch × targets] factors of the static input

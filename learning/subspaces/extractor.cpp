@@ -4,13 +4,10 @@
 
 namespace orthospike {
 
-Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&>& extractors() {
+Extractors& extractors() {
   static auto registry = [] {
-    Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&> known("hlop.extractor");
-    known.add("lateral_hebbian",
-              [](Backend& backend, LateralNeurons& neurons, const ExtractorSettings& settings) {
-                return std::make_unique<LateralHebbian>(backend, neurons, settings);
-              });
+    Extractors known("hlop.extractor", "How subspaces are learned");
+    known.add<LateralHebbian>("lateral_hebbian", "by Hebbian and anti-Hebbian circuits");
     return known;
   }();
   return registry;

@@ -9,11 +9,9 @@
 
 namespace orthospike {
 
-struct ExtractorSettings {
-  float learning_rate = 0;
-  float momentum = 0;
-  float clamp = 0;
-  std::size_t iterations = 0;
+/// What an extractor is for.
+struct ExtractorContext {
+  std::size_t projection = 0;    ///< settings may differ
   bool finds_unlearned = false;  ///< records what remove_unlearned goes by
 };
 
@@ -30,11 +28,12 @@ class Extractor {
   /// One batch x [N × n]; old_residual = x - y_old h_old, the part the responses of old rows do not explain.
   virtual void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) = 0;
   /// Takes from the new rows the directions in which none of the activity was, if there are any; only where the
-  /// settings say finds_unlearned.
+  /// context says finds_unlearned.
   virtual void remove_unlearned(Subspace& subspace) = 0;
 };
 
-/// Extractors by their config name (key hlop.extractor). The neurons outlive the extractor.
-Registry<Extractor, Backend&, LateralNeurons&, const ExtractorSettings&>& extractors();
+/// Extractors by their config name. The neurons outlive the extractor.
+using Extractors = Registry<Extractor, Backend&, LateralNeurons&, const ExtractorContext&>;
+Extractors& extractors();
 
 }  // namespace orthospike

@@ -10,10 +10,27 @@
 
 namespace orthospike {
 
+void LateralHebbian::Settings::describe(SettingsVisitor& visit) {
+  visit("hebbian.learning_rate", learning_rate, not_negative, "-",
+        "Rate of the lateral Hebbian step, one a projection; the last holds for the rest.");
+  visit("hebbian.iterations", iterations, {.lowest = 1, .highest = 1000}, "steps",
+        "Hebbian steps on each batch.");
+  visit("hebbian.momentum", momentum, fraction, "-", "Part of the Hebbian velocity kept in each step.");
+  visit("hebbian.clamp", clamp, positive, "-", "Bound on each entry of the Hebbian change before momentum.");
+}
+
+LateralHebbian::LateralHebbian(Backend& backend, LateralNeurons& neurons, const ExtractorContext& context,
+                               const Settings& settings)
+    : backend_(backend),
+      neurons_(neurons),
+      finds_unlearned_(context.finds_unlearned),
+      learning_rate_(settings.learning_rate[std::min(context.projection, settings.learning_rate.size() - 1)]),
+      settings_(settings) {}
+
 void LateralHebbian::begin_task(const Subspace& subspace) {
   const ConstMatrix added = subspace.new_rows();
   velocity_ = backend_.allocate<float>(added.values.size());
-  if (!settings_.finds_unlearned) return;
+  if (!finds_unlearned_) return;
   first_ = backend_.allocate<float>(added.values.size());
   backend_.copy(added.values, first_.view());
   moment_ = backend_.allocate<float>(added.rows * added.rows);
@@ -22,7 +39,7 @@ void LateralHebbian::begin_task(const Subspace& subspace) {
 
 void LateralHebbian::remove_unlearned(Subspace& subspace) {
   const std::size_t m = subspace.new_rank(), n = subspace.presynaptic_size();
-  if (!settings_.finds_unlearned || m == 0 || batches_ == 0) return;
+  if (!finds_unlearned_ || m == 0 || batches_ == 0) return;
   const std::vector<float> rows = backend_.download(View<const float>(subspace.new_rows().values));
   const std::vector<float> first = backend_.download(View<const float>(first_.view()));
   const std::vector<float> moment = backend_.download(View<const float>(moment_.view()));
@@ -94,7 +111,7 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
     neurons_.respond(y);
-    if (k == 0 && settings_.finds_unlearned)
+    if (k == 0 && finds_unlearned_)
       backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, moment_.matrix(h.rows, h.rows));
     backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
     backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
@@ -121,7 +138,7 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
       backend_.correlate(1.0F, x.spikes, y, 0.0F, d);
     }
     backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, overlap);
-    if (k == 0 && settings_.finds_unlearned)
+    if (k == 0 && finds_unlearned_)
       backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     backend_.multiply(-1.0F, transposed, Transpose::no, overlap, Transpose::no, 1.0F, d);
     backend_.hebbian_step(step(x.rows), d, velocity_.matrix(n, h.rows), transposed);
@@ -144,7 +161,7 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.multiply(1.0F, h, Transpose::no, c, Transpose::no, 0.0F, hc);
     backend_.multiply(1.0F, hc, Transpose::no, h, Transpose::yes, 0.0F, overlap);
-    if (k == 0 && settings_.finds_unlearned)
+    if (k == 0 && finds_unlearned_)
       backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
     if (has_old_rows) {
       backend_.multiply(1.0F, h, Transpose::no, a, Transpose::no, 0.0F, d);
@@ -157,7 +174,7 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
 }
 
 HebbianStep LateralHebbian::step(std::size_t rows) const {
-  return {.learning_rate = settings_.learning_rate,
+  return {.learning_rate = learning_rate_,
           .momentum = settings_.momentum,
           .scale = 1.0F / static_cast<float>(rows),
           .clamp = settings_.clamp};

@@ -31,8 +31,18 @@ namespace orthospike {
 ///             rows so is the first product; then N·m² + m²·n an iteration
 class LateralHebbian final : public Extractor {
  public:
-  LateralHebbian(Backend& backend, LateralNeurons& neurons, const ExtractorSettings& settings)
-      : backend_(backend), neurons_(neurons), settings_(settings) {}
+  struct Settings {
+    std::vector<float> learning_rate = {0.001F, 0.01F,
+                                        0.01F};  ///< one a projection; the last holds for the rest
+    std::size_t iterations = 5;
+    float momentum = 0.9F;
+    float clamp = 10.0F;
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  LateralHebbian(Backend& backend, LateralNeurons& neurons, const ExtractorContext& context,
+                 const Settings& settings);
 
   void begin_task(const Subspace& subspace) override;
   void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) override;
@@ -52,7 +62,9 @@ class LateralHebbian final : public Extractor {
 
   Backend& backend_;
   LateralNeurons& neurons_;
-  ExtractorSettings settings_;
+  bool finds_unlearned_;
+  float learning_rate_;
+  Settings settings_;
   Array<float> first_;                            // [m × n] rows as they were added
   Array<float> moment_;                           // [m × m] yᵀ y, summed over the batches since then
   std::size_t batches_ = 0;                       // since then

@@ -2,6 +2,13 @@
 
 namespace orthospike {
 
+void LateralSettings::describe(SettingsVisitor& visit) {
+  visit("hlop.lateral_scale", scale, positive, "-",
+        "Largest response of a subspace neuron: it spikes in every lateral step.");
+  visit("hlop.lateral_steps", steps, {.lowest = 1, .highest = 100000}, "steps",
+        "Lateral steps T_l of one sample; a spike carries lateral_scale / lateral_steps.");
+}
+
 void QuantisedNeurons::respond(Matrix responses) {
   backend_.quantise(settings_.scale, settings_.steps, responses.values);
 }
@@ -21,16 +28,12 @@ std::uint64_t SpikingNeurons::spikes() const {
   return backend_.download(total_.view())[0];
 }
 
-Registry<LateralNeurons, Backend&, const LateralSettings&>& lateral_neurons() {
+LateralNeuronKinds& lateral_neurons() {
   static auto registry = [] {
-    Registry<LateralNeurons, Backend&, const LateralSettings&> known("hlop.lateral_neurons");
-    known.add("linear", [](Backend&, const LateralSettings&) { return std::make_unique<LinearNeurons>(); });
-    known.add("quantised", [](Backend& backend, const LateralSettings& settings) {
-      return std::make_unique<QuantisedNeurons>(backend, settings);
-    });
-    known.add("spiking", [](Backend& backend, const LateralSettings& settings) {
-      return std::make_unique<SpikingNeurons>(backend, settings);
-    });
+    LateralNeuronKinds known("hlop.lateral_neurons", "How subspace neurons respond to presynaptic traces");
+    known.add<LinearNeurons>("linear", "");
+    known.add<QuantisedNeurons>("quantised", "as lateral_steps spiking steps can express");
+    known.add<SpikingNeurons>("spiking", "");
     return known;
   }();
   return registry;

@@ -10,6 +10,8 @@ namespace orthospike {
 struct LateralSettings {
   float scale = 20;        ///< largest response, s
   std::size_t steps = 40;  ///< lateral steps T_l in one sample
+
+  void describe(SettingsVisitor& visit);
 };
 
 /// How subspace neurons answer the currents h x that their lateral weights carry to them. Each answers for
@@ -34,6 +36,9 @@ class LateralNeurons {
 
 class LinearNeurons final : public LateralNeurons {
  public:
+  LinearNeurons() = default;
+  explicit LinearNeurons(Backend& /*backend*/) {}
+
   bool linear() const override { return true; }
   void respond(Matrix /*responses*/) override {}
 };
@@ -41,6 +46,8 @@ class LinearNeurons final : public LateralNeurons {
 /// The response of the spiking population as a formula.
 class QuantisedNeurons final : public LateralNeurons {
  public:
+  using Settings = LateralSettings;
+
   QuantisedNeurons(Backend& backend, const LateralSettings& settings)
       : backend_(backend), settings_(settings) {}
 
@@ -66,6 +73,8 @@ class QuantisedNeurons final : public LateralNeurons {
 /// - within T_l · 2⁻²² of a quantum next to ties, where the T_l float sums of u or the formula round across.
 class SpikingNeurons final : public LateralNeurons {
  public:
+  using Settings = LateralSettings;
+
   SpikingNeurons(Backend& backend, const LateralSettings& settings);
 
   bool linear() const override { return false; }
@@ -81,7 +90,8 @@ class SpikingNeurons final : public LateralNeurons {
   Array<std::uint64_t> total_;
 };
 
-/// Lateral neurons by their config name (key hlop.lateral_neurons).
-Registry<LateralNeurons, Backend&, const LateralSettings&>& lateral_neurons();
+/// Lateral neurons by their config name.
+using LateralNeuronKinds = Registry<LateralNeurons, Backend&>;
+LateralNeuronKinds& lateral_neurons();
 
 }  // namespace orthospike

@@ -9,7 +9,16 @@ namespace orthospike {
 /// differentiates.
 class LifDsrModel final : public NeuronModel {
  public:
-  LifDsrModel(Backend& backend, const NeuronSettings& settings);
+  struct Settings {
+    float tau = 1.0F;
+    float threshold = 0.3F;
+    float firing_fraction = 0.3F;
+    float lowest_threshold = 0.0005F;
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  LifDsrModel(Backend& backend, const Clock& clock, const Settings& settings);
 
   /// Throws std::invalid_argument for fewer than all steps: averages are over all of them.
   void run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
@@ -17,6 +26,7 @@ class LifDsrModel final : public NeuronModel {
   bool has_weighted_averages() const override { return true; }
   SpikeHeight spike_height() const override { return {threshold_.view(), constants_.dt}; }
   View<float> threshold() override { return threshold_.view(); }
+  float lowest_threshold() const override { return lowest_threshold_; }
   View<const float> threshold() const { return threshold_.view(); }
 
   const LifDsr& constants() const { return constants_; }
@@ -25,6 +35,7 @@ class LifDsrModel final : public NeuronModel {
  private:
   LifDsr constants_;
   std::size_t steps_;
+  float lowest_threshold_;
   Array<float> threshold_;
 };
 

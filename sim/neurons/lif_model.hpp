@@ -11,8 +11,22 @@ class LifModel final : public NeuronModel {
  public:
   enum class Kind { lif, integrate_and_fire, adaptive };
 
+  enum class Reset { soft, hard };
+
+  struct Settings {
+    Kind kind = Kind::lif;
+    float tau = 1.0F;
+    float threshold = 0.3F;
+    Reset reset = Reset::soft;
+    float synapse_tau = 0.0F;
+    float adaptation = 0.1F;
+    float adaptation_tau = 20.0F;
+
+    void describe(SettingsVisitor& visit);
+  };
+
   /// Throws ConfigError when dt is longer than one of the time constants.
-  LifModel(Backend& backend, const NeuronSettings& settings, Kind kind);
+  LifModel(Backend& backend, const Clock& clock, const Settings& settings);
 
   void run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
            const Activity& activity) const override;

@@ -5,20 +5,15 @@
 
 namespace orthospike {
 
-Registry<NeuronModel, Backend&, const NeuronSettings&>& neuron_models() {
+NeuronModels& neuron_models() {
   static auto registry = [] {
-    Registry<NeuronModel, Backend&, const NeuronSettings&> models("neuron.model");
-    models.add("lif_dsr", [](Backend& backend, const NeuronSettings& settings) {
-      return std::make_unique<LifDsrModel>(backend, settings);
-    });
-    const auto add = [&](const char* name, LifModel::Kind kind) {
-      models.add(name, [kind](Backend& backend, const NeuronSettings& settings) {
-        return std::make_unique<LifModel>(backend, settings, kind);
-      });
-    };
-    add("lif", LifModel::Kind::lif);
-    add("if", LifModel::Kind::integrate_and_fire);
-    add("alif", LifModel::Kind::adaptive);
+    NeuronModels models("neuron.model", "Neuron model of the hidden populations");
+    models.add<LifDsrModel>("lif_dsr", "leaky, of the rule dsr");
+    models.add<LifModel>("lif", "leaky, decay 1 - dt/tau", LifModel::Settings{});
+    models.add<LifModel>("if", "without leak",
+                         LifModel::Settings{.kind = LifModel::Kind::integrate_and_fire});
+    models.add<LifModel>("alif", "lif whose threshold adapts",
+                         LifModel::Settings{.kind = LifModel::Kind::adaptive});
     return models;
   }();
   return registry;

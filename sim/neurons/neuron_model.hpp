@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/backend.hpp"
+#include "sim/clock.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {
@@ -26,19 +27,6 @@ struct BasicActivity {
 using Activity = BasicActivity<std::uint32_t, Matrix>;
 using ConstActivity = BasicActivity<const std::uint32_t, ConstMatrix>;
 
-/// Settings of all neuron models.
-struct NeuronSettings {
-  std::size_t steps = 0;      ///< time steps T of one sample
-  float dt = 0;               ///< step, in the unit of tau
-  float tau = 0;              ///< membrane time constant
-  float threshold = 0;        ///< potential that a spike takes away
-  float firing_fraction = 0;  ///< part of the threshold at which a spike starts (lif_dsr)
-  bool hard_reset = false;    ///< a spike sets the potential to 0 (lif, if, alif)
-  float synapse_tau = 0;      ///< time constant of synaptic currents, 0 for none (lif, if, alif)
-  float adaptation = 0;       ///< by how much a spike raises the threshold (alif)
-  float adaptation_tau = 0;   ///< time constant at which that decays (alif)
-};
-
 /// The dynamics of one population and its trainable constants.
 class NeuronModel {
  public:
@@ -60,9 +48,12 @@ class NeuronModel {
   virtual SpikeHeight spike_height() const = 0;
   /// [1] threshold that can be trained; empty where it is a constant.
   virtual View<float> threshold() { return {}; }
+  /// What a trained threshold stays above.
+  virtual float lowest_threshold() const { return 0; }
 };
 
-/// Neuron models by their config name (key neuron.model).
-Registry<NeuronModel, Backend&, const NeuronSettings&>& neuron_models();
+/// Neuron models by their config name.
+using NeuronModels = Registry<NeuronModel, Backend&, const Clock&>;
+NeuronModels& neuron_models();
 
 }  // namespace orthospike

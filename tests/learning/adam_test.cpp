@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "learning/optimisers/sgd.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/golden/golden.hpp"
 
@@ -11,13 +12,22 @@ namespace {
 
 using Golden = std::map<std::string, GoldenArray>;
 
-OptimiserSettings settings(const Golden& golden, bool decays) {
+/// Of the optimiser `name` with the golden constants.
+Choice<Optimisers> with_settings(const std::string& name, const Golden& golden, bool decays) {
   const std::vector<float> constants = golden.at("constants").floats();
-  return {.momentum = 0,
-          .beta1 = constants[1],
-          .beta2 = constants[2],
-          .epsilon = constants[3],
-          .weight_decay = decays ? constants[4] : 0.0F};
+  Choice<Optimisers> choice(optimisers());
+  choice.choose(name);
+  const float decay = decays ? constants[4] : 0.0F;
+  if (name == "sgd") {
+    choice.settings<Sgd::Settings>().weight_decay = decay;
+    return choice;
+  }
+  auto& settings = choice.settings<Adam::Settings>();
+  settings.beta1 = constants[1];
+  settings.beta2 = constants[2];
+  settings.epsilon = constants[3];
+  settings.weight_decay = decay;
+  return choice;
 }
 
 /// The weights of a golden block before the first update and after each, from the golden gradients.
@@ -55,7 +65,7 @@ TEST_CASE("adam and adamw follow the published algorithms", "[adam]") {
                           {"adam", "adam_decay", true},
                           {"adamw", "adamw_decay", true}}) {
       INFO(c.name << " against " << c.block);
-      const auto optimiser = optimisers().make(c.name, backend, 2, settings(golden, c.decays));
+      const auto optimiser = with_settings(c.name, golden, c.decays).make(backend, std::size_t{2});
       CHECK(optimiser->linear_steps() == nullptr);
       const std::vector<double>& expected = golden.at(c.block).values;
       CHECK(difference(expected, trajectory(backend, golden, c.block, *optimiser, 0)) < 1e-6);
@@ -74,7 +84,7 @@ TEST_CASE("what has no weights to decay follows its gradient alone", "[adam][sgd
     for (const std::string name : {"sgd", "adam", "adamw"}) {
       INFO(name);
       const auto direction = [&](bool decays) {
-        const auto optimiser = optimisers().make(name, backend, 1, settings(golden, decays));
+        const auto optimiser = with_settings(name, golden, decays).make(backend, std::size_t{1});
         auto gradient = uploaded(backend, std::vector<float>{0.5F, -3});
         optimiser->find_direction(0, {}, gradient.view());
         return downloaded(backend, gradient);

@@ -6,13 +6,7 @@ namespace orthospike::testing {
 namespace {
 
 constexpr std::size_t n = 40, rank = 6;
-const BoundarySettings usual{.seed = 2022,
-                             .max_rows = 32,
-                             .neurons = 12,
-                             .lambda = 0.1F,
-                             .smoothing = 4,
-                             .threshold = 6,
-                             .distance = 15};
+const BoundarySettings usual{.neurons = 12, .lambda = 0.1F, .smoothing = 4, .threshold = 6, .distance = 15};
 
 /// Batches whose rows lie in a few directions of each task's own, and with strength `other` in those of the next.
 struct Batches {
@@ -40,7 +34,7 @@ bool begins(Backend& backend, BoundaryDetector& detector, const std::vector<floa
 
 TEST_CASE("a boundary is suspected with the first batch of a task and with no other", "[boundaries]") {
   on_each_backend([](Backend& backend) {
-    BoundaryDetector detector(backend, n, usual);
+    BoundaryDetector detector(backend, n, 32, 2022, usual);
     Batches batches;
     for (std::size_t task = 0; task < 3; ++task) {
       for (std::size_t i = 0; i < 60; ++i) {
@@ -57,7 +51,7 @@ TEST_CASE("boundaries keep their distance", "[boundaries]") {
   for (const std::size_t distance : {8, 9}) {
     BoundarySettings settings = usual;
     settings.distance = distance;
-    BoundaryDetector detector(*backend, n, settings);
+    BoundaryDetector detector(*backend, n, 32, 2022, settings);
     Batches batches;
     for (std::size_t i = 0; i < 60; ++i) CHECK_FALSE(begins(*backend, detector, batches.next(0)));
     for (std::size_t i = 0; i < 8; ++i) CHECK(begins(*backend, detector, batches.next(1)) == (i == 0));
@@ -71,7 +65,7 @@ TEST_CASE("a longer fast average finds a change that rises slowly, a higher thre
     BoundarySettings settings = usual;
     settings.smoothing = smoothing;
     settings.threshold = threshold;
-    BoundaryDetector detector(*backend, n, settings);
+    BoundaryDetector detector(*backend, n, 32, 2022, settings);
     Batches batches;
     for (std::size_t i = 0; i < 60; ++i) CHECK_FALSE(begins(*backend, detector, batches.next(0)));
     for (std::size_t i = 0; i < 200; ++i) {
@@ -86,7 +80,7 @@ TEST_CASE("a longer fast average finds a change that rises slowly, a higher thre
 
 TEST_CASE("a silent batch is no boundary and does not count", "[boundaries]") {
   const auto backend = make_backend("cpu", 1);
-  BoundaryDetector detector(*backend, n, usual);
+  BoundaryDetector detector(*backend, n, 32, 2022, usual);
   Batches batches;
   for (std::size_t i = 0; i < 60; ++i) {
     CHECK_FALSE(begins(*backend, detector, batches.next(0)));

@@ -4,6 +4,7 @@
 
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -17,20 +18,20 @@ using Rows = std::vector<double>;  // of a matrix, one after the other
 /// Input, two populations, the second one recurrent, and a leaky read-out.
 struct Trained {
   Trained(Backend& b, const std::string& model) : backend(b), network(b) {
-    const NeuronSettings neuron{.steps = steps,
-                                .dt = 1,
-                                .tau = 2.5F,
-                                .threshold = 0.3F,
-                                .synapse_tau = 1.6F,
-                                .adaptation = 0.2F,
-                                .adaptation_tau = 8};
+    const PlainNeurons neuron{.steps = steps,
+                              .dt = 1,
+                              .tau = 2.5F,
+                              .threshold = 0.3F,
+                              .synapse_tau = 1.6F,
+                              .adaptation = 0.2F,
+                              .adaptation_tau = 8};
     using Kind = Population::Kind;
     network.add_population({.name = "input", .size = inputs, .kind = Kind::input, .neuron = nullptr});
     for (const std::size_t i : {1U, 2U}) {
       network.add_population({.name = std::to_string(i),
                               .size = sizes[i],
                               .kind = Kind::spiking,
-                              .neuron = neuron_models().make(model, b, neuron)});
+                              .neuron = neuron.make(model, b)});
     }
     network.add_population(
         {.name = "readout", .size = classes, .kind = Kind::readout, .neuron = nullptr, .leak = 0.6F});
@@ -41,8 +42,11 @@ struct Trained {
     network.initialise_weights(seed);
     engine = std::make_unique<ClockEngine>(network, steps, batch, DeliverySettings());
     feedback = error_feedbacks().make("backprop", network, seed);
-    rule = rules().make("decolle", network, *feedback,
-                        {.seed = seed, .max_batch = batch, .steps = steps, .slope = 3});
+    Decolle::Settings settings;
+    settings.slope = 3;
+    rule = std::make_unique<Decolle>(network, *feedback,
+                                     RuleContext{.seed = seed, .max_batch = batch, .clock = {.steps = steps}},
+                                     settings);
   }
 
   void run(const std::vector<std::uint8_t>& sample_labels, std::size_t first = 0, std::size_t count = steps) {

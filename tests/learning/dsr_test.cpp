@@ -8,6 +8,7 @@
 #include "tests/conformance/backends.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/summed_gradient.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -16,11 +17,11 @@ struct Trained {
   Trained(Backend& b, const std::map<std::string, GoldenArray>& arrays)
       : backend(b), golden(arrays), network(b) {
     const std::vector<double>& constants = golden.at("constants").values;
-    NeuronSettings neuron{.steps = static_cast<std::size_t>(constants[0]),
-                          .dt = static_cast<float>(constants[1]),
-                          .tau = static_cast<float>(constants[2]),
-                          .threshold = 0,
-                          .firing_fraction = static_cast<float>(constants[3])};
+    PlainNeurons neuron{.steps = static_cast<std::size_t>(constants[0]),
+                        .dt = static_cast<float>(constants[1]),
+                        .tau = static_cast<float>(constants[2]),
+                        .threshold = 0,
+                        .firing_fraction = static_cast<float>(constants[3])};
     const std::vector<float> thresholds = golden.at("thresholds").floats();
     network.add_population({.name = "input",
                             .size = golden.at("inputs").cols,
@@ -30,18 +31,17 @@ struct Trained {
       const GoldenArray& weights = golden.at("weights" + std::to_string(p));
       const bool spiking = p < 2;
       if (spiking) neuron.threshold = thresholds[p];
-      network.add_population(
-          {.name = std::to_string(p + 1),
-           .size = weights.cols,
-           .kind = spiking ? Population::Kind::spiking : Population::Kind::readout,
-           .neuron = spiking ? neuron_models().make("lif_dsr", backend, neuron) : nullptr});
+      network.add_population({.name = std::to_string(p + 1),
+                              .size = weights.cols,
+                              .kind = spiking ? Population::Kind::spiking : Population::Kind::readout,
+                              .neuron = spiking ? neuron.make("lif_dsr", backend) : nullptr});
       network.add_projection(std::to_string(p), p, p + 1);
       const std::vector<float> values = weights.floats();
       backend.upload(std::span<const float>(values), network.projections()[p].weights.view());
     }
     engine = std::make_unique<ClockEngine>(network, neuron.steps, max_batch, DeliverySettings());
     feedback = std::make_unique<Backprop>(network);
-    rule = std::make_unique<Dsr>(network, *feedback, max_batch);
+    rule = std::make_unique<Dsr>(network, *feedback, RuleContext{.max_batch = max_batch});
   }
 
   /// Forward, loss and backward for `samples`, numbers of golden inputs.
@@ -168,7 +168,7 @@ TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
                           .kind = Population::Kind::spiking,
                           .neuron = std::make_unique<OtherModel>()});
   Backprop feedback(network);
-  CHECK_THROWS_AS(Dsr(network, feedback, 1), ConfigError);
+  CHECK_THROWS_AS(Dsr(network, feedback, RuleContext{.max_batch = 1}), ConfigError);
   CHECK_THROWS_WITH(rules().make("dsr", network, feedback, {.max_batch = 1}),
                     "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
 }
@@ -176,13 +176,13 @@ TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
 TEST_CASE("dsr refuses a population with two outgoing projections", "[dsr]") {
   const auto backend = make_backend("cpu", 1);
   Network network(*backend);
-  const NeuronSettings neuron{.steps = 2, .dt = 0.1F, .tau = 1, .threshold = 1, .firing_fraction = 1};
+  const PlainNeurons neuron{.steps = 2, .dt = 0.1F, .tau = 1, .threshold = 1, .firing_fraction = 1};
   const auto add = [&](const char* name, Population::Kind kind) {
     const bool spiking = kind == Population::Kind::spiking;
     network.add_population({.name = name,
                             .size = 2,
                             .kind = kind,
-                            .neuron = spiking ? neuron_models().make("lif_dsr", *backend, neuron) : nullptr});
+                            .neuron = spiking ? neuron.make("lif_dsr", *backend) : nullptr});
   };
   add("in", Population::Kind::input);
   add("left", Population::Kind::spiking);
@@ -192,7 +192,7 @@ TEST_CASE("dsr refuses a population with two outgoing projections", "[dsr]") {
   network.add_projection("in_to_right", 0, 2);
   network.add_projection("right_to_out", 2, 3);
   Backprop feedback(network);
-  CHECK_THROWS_AS(Dsr(network, feedback, 1), ConfigError);
+  CHECK_THROWS_AS(Dsr(network, feedback, RuleContext{.max_batch = 1}), ConfigError);
 }
 
 }  // namespace orthospike::testing

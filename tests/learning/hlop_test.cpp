@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "learning/subspaces/lateral_hebbian.hpp"
 #include "tests/learning/two_projections.hpp"
 
 namespace orthospike::testing {
@@ -28,16 +29,11 @@ struct Fixture : TwoProjections {
   std::unique_ptr<Hlop> hlop(const Ranks& ranks, bool orthonormalise, std::uint64_t seed = 1,
                              const Responses& responses = {}) {
     // Faster than published, for fewer batches.
-    const ExtractorSettings learning{
-        .learning_rate = 0.1F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
-    return std::make_unique<Hlop>(network, ProtectionSettings{.seed = seed,
-                                                              .max_rows = batch,
-                                                              .hlop = {.extractor = "lateral_hebbian",
-                                                                       .learning = {learning, learning},
-                                                                       .lateral_neurons = responses.neurons,
-                                                                       .lateral = responses.settings,
-                                                                       .ranks = ranks,
-                                                                       .orthonormalise = orthonormalise}});
+    Hlop::Settings settings{.ranks = ranks, .orthonormalise = orthonormalise};
+    settings.extractor.settings<LateralHebbian::Settings>().learning_rate = {0.1F};
+    settings.neurons.choose(responses.neurons);
+    if (responses.neurons != "linear") settings.neurons.settings<LateralSettings>() = responses.settings;
+    return std::make_unique<Hlop>(network, ProtectionContext{.seed = seed, .max_rows = batch}, settings);
   }
 
   std::vector<float> rows(const Hlop& hlop, std::size_t projection) {

@@ -77,8 +77,7 @@ double sine_of_angles(Table h, const Table& basis) {
   return std::sqrt(std::max(0.0, static_cast<double>(h.rows) - cosines));
 }
 
-constexpr ExtractorSettings published{
-    .learning_rate = 0.01F, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
+const LateralHebbian::Settings published{.learning_rate = {0.01F}};
 
 /// Quanta of 0.25.
 constexpr LateralSettings coarse{.scale = 2.0F, .steps = 8};
@@ -92,7 +91,8 @@ class PlainRule {
  public:
   using Response = std::function<double(double)>;
 
-  PlainRule(Table h, std::size_t old, const ExtractorSettings& settings, Response response = std::identity())
+  PlainRule(Table h, std::size_t old, const LateralHebbian::Settings& settings,
+            Response response = std::identity())
       : h_(std::move(h)),
         old_(old),
         settings_(settings),
@@ -120,7 +120,7 @@ class PlainRule {
           double& v = velocity_[i * n + j];
           v = settings_.momentum * v +
               (1 - static_cast<double>(settings_.momentum)) * std::clamp(d, -clamp, clamp);
-          h_.at(i, j) += settings_.learning_rate * v;
+          h_.at(i, j) += settings_.learning_rate[0] * v;
         }
       }
     }
@@ -133,20 +133,27 @@ class PlainRule {
  private:
   Table h_;
   std::size_t old_;
-  ExtractorSettings settings_;
+  LateralHebbian::Settings settings_;
   Response response_;
   Doubles velocity_;
   bool clamped_ = false;
 };
 
+std::unique_ptr<LateralNeurons> neurons_of(const std::string& name, Backend& backend) {
+  Choice<LateralNeuronKinds> choice(lateral_neurons());
+  choice.choose(name);
+  if (name != "linear") choice.settings<LateralSettings>() = coarse;
+  return choice.make(backend);
+}
+
 /// A subspace with `old` frozen rows and `fresh` new ones, whose extractor is ready to learn.
 struct Learner {
   Learner(Backend& b, std::size_t inputs, std::size_t old, std::size_t fresh,
-          const ExtractorSettings& settings = published, const std::string& responses = "linear")
+          const LateralHebbian::Settings& settings = published, const std::string& responses = "linear")
       : backend(b),
         subspace(b, inputs),
-        neurons(lateral_neurons().make(responses, b, coarse)),
-        extractor(b, *neurons, settings) {
+        neurons(neurons_of(responses, b)),
+        extractor(b, *neurons, {}, settings) {
     subspace.append(old, {1, RandomPurpose::subspace, 0});
     subspace.freeze();
     begin_task(fresh);
@@ -226,8 +233,8 @@ TEST_CASE("both forms compute the rule as it is written", "[lateral_hebbian]") {
       // Clamped at 10 nothing is; at a hundredth much is.
       for (const float clamp : {10.0F, 0.01F}) {
         INFO(old << " old rows, " << samples << " samples, clamp " << clamp);
-        ExtractorSettings settings = published;
-        settings.learning_rate = 0.1F;
+        LateralHebbian::Settings settings = published;
+        settings.learning_rate = {0.1F};
         settings.clamp = clamp;
         on_each_backend([&](Backend& backend) {
           Learner learner(backend, inputs, old, fresh_rows, settings);
@@ -250,8 +257,8 @@ TEST_CASE("along events the rule is the same", "[lateral_hebbian]") {
     for (const float clamp : {10.0F, 0.01F}) {
       for (const std::string responses : {"linear", "quantised"}) {
         INFO(old << " old rows, clamp " << clamp << ", " << responses);
-        ExtractorSettings settings = published;
-        settings.learning_rate = 0.1F;
+        LateralHebbian::Settings settings = published;
+        settings.learning_rate = {0.1F};
         settings.clamp = clamp;
         on_each_backend([&](Backend& backend) {
           Learner by_events(backend, inputs, old, fresh_rows, settings, responses);
@@ -470,9 +477,9 @@ TEST_CASE("new rows are made orthonormal without a change of what all rows span"
 TEST_CASE("the extractor is made by name", "[lateral_hebbian]") {
   const auto backend = make_backend("reference", 1);
   LinearNeurons neurons;
-  CHECK(dynamic_cast<LateralHebbian*>(
-            extractors().make("lateral_hebbian", *backend, neurons, published).get()) != nullptr);
-  CHECK_THROWS_AS(extractors().make("abacus", *backend, neurons, published), ConfigError);
+  CHECK(dynamic_cast<LateralHebbian*>(extractors().make("lateral_hebbian", *backend, neurons, {}).get()) !=
+        nullptr);
+  CHECK_THROWS_AS(extractors().make("abacus", *backend, neurons, {}), ConfigError);
 }
 
 }  // namespace orthospike::testing

@@ -85,7 +85,7 @@ TEST_CASE("the spikes of T_l steps sum to the quantised response", "[lateral_neu
 
 TEST_CASE("lateral neurons are made by name", "[lateral_neurons]") {
   const auto backend = make_backend("reference", 1);
-  const auto made = [&](const std::string& name) { return lateral_neurons().make(name, *backend, {}); };
+  const auto made = [&](const std::string& name) { return lateral_neurons().make(name, *backend); };
   CHECK(dynamic_cast<LinearNeurons*>(made("linear").get()) != nullptr);
   CHECK(dynamic_cast<QuantisedNeurons*>(made("quantised").get()) != nullptr);
   CHECK(dynamic_cast<SpikingNeurons*>(made("spiking").get()) != nullptr);

@@ -11,10 +11,11 @@ namespace {
 constexpr std::size_t n = TwoProjections::sizes[0];
 constexpr std::size_t batch = TwoProjections::batch;
 
-ProtectionSettings settings(float lambda, float tolerance, float learning_rate = 0) {
-  return {
-      .max_rows = n,
-      .leaky = {.lambda = lambda, .circuit = true, .learning_rate = learning_rate, .tolerance = tolerance}};
+LeakySettings settings(float lambda, float tolerance, float learning_rate = 0) {
+  return {.lambda = lambda,
+          .form = LeakySettings::Form::circuit,
+          .learning_rate = learning_rate,
+          .tolerance = tolerance};
 }
 
 /// I + L after two_tasks, [n × n].
@@ -123,12 +124,12 @@ TEST_CASE("spiking lateral neurons settle where linear ones do, to half of what 
 
     double before = 10;
     for (const float height : {0.1F, 0.01F, 0.001F}) {
-      ProtectionSettings by_spikes = settings(1, 0.01F);
-      by_spikes.leaky.spiking = true;
-      by_spikes.leaky.spike_height = height;
-      by_spikes.leaky.sweeps = 10000;
+      LeakySettings by_spikes = settings(1, 0.01F);
+      by_spikes.lateral_neurons = LeakySettings::Neurons::spiking;
+      by_spikes.spike_height = height;
+      by_spikes.sweeps = 10000;
       LeakyCircuit circuit(at.network, by_spikes);
-      CHECK_FALSE(circuit.is_linear());
+      CHECK_FALSE(by_spikes.traits().is_linear);
       learn(backend, circuit, two_tasks());
       PresynapticOperator& on = *circuit.presynaptic_operator(0);
       CHECK(on.linear() == nullptr);

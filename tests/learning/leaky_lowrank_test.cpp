@@ -12,13 +12,10 @@ constexpr std::size_t batch = TwoProjections::batch;
 
 using Tasks = std::vector<std::vector<float>>;
 
-std::unique_ptr<LeakyLowrank> lowrank(const TwoProjections& at, LowrankSettings settings,
+std::unique_ptr<LeakyLowrank> lowrank(const TwoProjections& at, LeakyLowrank::Settings settings,
                                       float hebbian_rate = 0.1F) {
-  const ExtractorSettings learning{
-      .learning_rate = hebbian_rate, .momentum = 0.9F, .clamp = 10.0F, .iterations = 5};
-  settings.learning = {learning, learning};
-  return std::make_unique<LeakyLowrank>(at.network,
-                                        ProtectionSettings{.seed = 1, .max_rows = n, .lowrank = settings});
+  settings.learning.learning_rate = {hebbian_rate};
+  return std::make_unique<LeakyLowrank>(at.network, ProtectionContext{.seed = 1, .max_rows = n}, settings);
 }
 
 /// Shows both projections the batches of a task, whole batches of rows [· × n] and [· × sizes[1]].

@@ -10,10 +10,14 @@ namespace {
 
 constexpr std::size_t n = TwoProjections::sizes[0];
 constexpr std::size_t batch = TwoProjections::batch;
-const LeakySettings usual{.lambda = 0.3F, .consolidates = true, .fast = 3, .slow = 8, .refresh = 2};
+const LeakySettings usual{.lambda = 0.3F,
+                          .consolidation = LeakySettings::Consolidation::slow,
+                          .fast_updates = 3,
+                          .slow_updates = 8,
+                          .refresh = 2};
 
 std::unique_ptr<LeakySlow> leaky_slow(const TwoProjections& at, const LeakySettings& settings) {
-  return std::make_unique<LeakySlow>(at.network, ProtectionSettings{.max_rows = n, .leaky = settings});
+  return std::make_unique<LeakySlow>(at.network, settings);
 }
 
 void observe(Backend& backend, LeakySlow& protection, const std::vector<float>& x) {
@@ -37,13 +41,13 @@ TEST_CASE("the slow operator is the inverse of 1 + C_slow / lambda, as its equat
       CHECK((protection->presynaptic_operator(0) == nullptr) == (t <= usual.refresh));
       const std::vector<float> x = uneven_activity(batch, n, t);
       observe(backend, *protection, x);
-      const double rate = 1.0 / std::min<std::size_t>(t, usual.fast);
+      const double rate = 1.0 / std::min<std::size_t>(t, usual.fast_updates);
       for (double& value : fast) value *= 1 - rate;
       add_moment(x, n, rate / batch, fast);
       if (t % usual.refresh != 0) continue;
       for (std::size_t i = 0; i < n * n; ++i)
-        slow[i] += static_cast<double>(usual.refresh) / static_cast<double>(usual.slow) * scale_of(fast) *
-                   fast[i] / usual.lambda;
+        slow[i] += static_cast<double>(usual.refresh) / static_cast<double>(usual.slow_updates) *
+                   scale_of(fast) * fast[i] / usual.lambda;
     }
     const Doubles matrix = at.matrix_of(*protection->presynaptic_operator(0), n);
     CHECK(difference(identity(n), product(matrix, slow, n)) < 1e-4);
@@ -61,10 +65,10 @@ TEST_CASE("over `slow` batches of a task slow consolidation comes to protect as 
   const auto backend = make_backend("cpu", 1);
   TwoProjections at(*backend);
   const auto slow = leaky_slow(at, usual);
-  Leaky boundaries(at.network, ProtectionSettings{.max_rows = n, .leaky = {.lambda = usual.lambda}});
+  Leaky boundaries(at.network, LeakySettings{.lambda = usual.lambda});
   const std::vector<float> x = uneven_activity(batch, n, 1);
   boundaries.begin_task(0);
-  for (std::size_t t = 0; t < usual.slow; ++t) {
+  for (std::size_t t = 0; t < usual.slow_updates; ++t) {
     observe(*backend, *slow, x);
     boundaries.observe(0, uploaded(*backend, x).matrix(batch, n));
   }

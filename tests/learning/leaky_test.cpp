@@ -11,7 +11,7 @@ constexpr std::size_t n = TwoProjections::sizes[0];
 constexpr std::size_t batch = TwoProjections::batch;
 
 std::unique_ptr<Leaky> leaky(const TwoProjections& at, const LeakySettings& settings) {
-  return std::make_unique<Leaky>(at.network, ProtectionSettings{.max_rows = n, .leaky = settings});
+  return std::make_unique<Leaky>(at.network, settings);
 }
 
 /// I + C / lambda, with each task's second moment scaled to trace n.

@@ -23,10 +23,10 @@ Config config_of(const std::string& protection) {
   Config config;
   config.training.batch_size = 32;
   config.network.hidden = {30, 20};
-  config.protection.name = protection;
-  config.hlop.ranks = "6";
-  config.hebbian.learning_rate = {0.01F};
-  if (protection == "gpm") config.gpm.threshold = {0.9F};
+  config.set("hlop.ranks", "6");
+  config.set("hebbian.learning_rate", "0.01");
+  config.set("protection.name", protection);
+  if (protection == "gpm") config.set("gpm.threshold", "0.9");
   return config;
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 #include <numeric>
 #include <string>
@@ -38,25 +40,25 @@ Config config_of(const Variant& variant, const std::string& protection) {
   Config config;
   config.training.batch_size = 24;  // more than the read-out has neurons: there gradients are projected
   config.network.hidden = {40, 30};
-  config.protection.name = protection;
-  config.hlop.ranks = variant.recurrent ? "8,12,12,12,12" : "8,12,12";
+  config.set("hlop.ranks", variant.recurrent ? "8,12,12,12,12" : "8,12,12");
   config.network.recurrent = variant.recurrent;
-  config.rule.name = variant.rule;
-  config.rule.update = variant.update;
+  config.set("rule.name", variant.rule);
+  config.set("rule.update", variant.update);
   if (variant.rule != "dsr") {
-    config.neuron.model = variant.recurrent ? "alif" : "lif";
-    config.neuron.steps = 6;
-    config.neuron.dt = 1;
-    config.neuron.tau = 2;
-    config.neuron.threshold = 0.5F;
+    config.set("neuron.model", variant.recurrent ? "alif" : "lif");
+    config.set("neuron.steps", "6");
+    config.set("neuron.dt", "1");
+    config.set("neuron.tau", "2");
+    config.set("neuron.threshold", "0.5");
   }
-  config.hlop.orthonormalise = true;
-  config.hebbian.learning_rate = {0.05F};
+  config.set("hlop.orthonormalise", "true");
+  config.set("hebbian.learning_rate", "0.05");
+  config.set("protection.name", protection);
   config.tasks.count = 2;
-  config.optimiser.name = variant.optimiser;
-  config.optimiser.momentum = variant.momentum;
-  config.optimiser.weight_decay = variant.weight_decay;
-  config.optimiser.learning_rate = variant.optimiser == "sgd" ? 0.1F : 0.01F;
+  config.set("optimiser.name", variant.optimiser);
+  if (variant.optimiser == "sgd") config.set("optimiser.momentum", fmt::format("{}", variant.momentum));
+  config.set("optimiser.weight_decay", fmt::format("{}", variant.weight_decay));
+  config.set("optimiser.learning_rate", variant.optimiser == "sgd" ? "0.1" : "0.01");
   return config;
 }
 
@@ -202,7 +204,7 @@ TEST_CASE("whatever the optimiser and the rule, a protected network's steps leav
 TEST_CASE("a task begins with a fresh optimiser and where the schedule begins", "[protected_steps]") {
   const auto backend = make_backend("cpu", 1);
   Config config = config_of({"adam", 0, 0}, "none");
-  config.optimiser.warm_up_epochs = 2;
+  config.set("optimiser.warm_up_epochs", "2");
   Training training(*backend, config);
   for (const std::size_t task : {0U, 1U}) {
     INFO("task " << task);
@@ -215,7 +217,7 @@ TEST_CASE("a task begins with a fresh optimiser and where the schedule begins", 
       largest = std::max(largest, std::abs(after[i] - before[i]));
     // In the first update of all, Adam moves weights by the learning rate, here of the first of twelve
     // updates.
-    CHECK(largest == Approx(config.optimiser.learning_rate / 12).epsilon(1e-3));
+    CHECK(largest == Approx(config.schedule.learning_rate / 12).epsilon(1e-3));
     training.finish_task();
     training.trainer.end_task();
   }

@@ -6,8 +6,12 @@ namespace {
 constexpr std::size_t steps = 7, sources = 5, targets = 4;
 constexpr float eligibility_tau = 3;
 
-RuleSettings settings_of(const StdpSettings& stdp, Modulation modulation) {
-  return {.dt = step_length, .stdp = stdp, .modulation = modulation, .eligibility_tau = eligibility_tau};
+Rstdp::Settings settings_of(const Stdp::Settings& stdp, Rstdp::Modulation modulation) {
+  Rstdp::Settings settings;
+  static_cast<Stdp::Settings&>(settings) = stdp;
+  settings.modulation = modulation;
+  settings.eligibility_tau = eligibility_tau;
+  return settings;
 }
 
 /// Random spikes of `batch` samples.
@@ -31,7 +35,7 @@ std::vector<std::uint8_t> answers(ScriptedNetwork& net) {
 
 /// E ← d·E + ΔW[t] of each sample and synapse from `pre` to `post`; the gradient is -Σ_b R E / batch, with
 /// R[b · targets + j].
-std::vector<double> modulated(const ScriptedNetwork& net, const StdpSettings& stdp,
+std::vector<double> modulated(const ScriptedNetwork& net, const Stdp::Settings& stdp,
                               const std::vector<double>& modulation) {
   std::vector<double> gradient(sources * targets, 0.0);
   for (std::size_t i = 0; i < gradient.size(); ++i) {
@@ -51,10 +55,10 @@ std::vector<double> modulated(const ScriptedNetwork& net, const StdpSettings& st
 }  // namespace
 
 TEST_CASE("rewards less their mean multiply eligibilities", "[rstdp]") {
-  for (const StdpSettings& stdp : {pairs, triplets()}) {
+  for (const Stdp::Settings& stdp : {pairs, triplets()}) {
     on_each_backend([&](Backend& backend) {
       ScriptedNetwork net = network_of(backend, 4);
-      net.make_rule("rstdp", settings_of(stdp, Modulation::reward));
+      net.make_rule<Rstdp>(settings_of(stdp, Rstdp::Modulation::reward));
       net.run({0, 0, 0, 0});
       std::vector<std::uint8_t> labels = answers(net);
       labels[2] = 1 - labels[2];  // wrong; the others are right
@@ -69,7 +73,7 @@ TEST_CASE("rewards less their mean multiply eligibilities", "[rstdp]") {
 TEST_CASE("equal rewards change nothing, opposite ones change the sign", "[rstdp]") {
   on_each_backend([&](Backend& backend) {
     ScriptedNetwork net = network_of(backend, 2);
-    net.make_rule("rstdp", settings_of(pairs, Modulation::reward));
+    net.make_rule<Rstdp>(settings_of(pairs, Rstdp::Modulation::reward));
     net.run({0, 0});
     const std::vector<std::uint8_t> right = answers(net);
     const std::vector<std::uint8_t> wrong = {static_cast<std::uint8_t>(1 - right[0]),
@@ -97,7 +101,7 @@ TEST_CASE("equal rewards change nothing, opposite ones change the sign", "[rstdp
 TEST_CASE("errors of neurons multiply eligibilities", "[rstdp]") {
   on_each_backend([&](Backend& backend) {
     ScriptedNetwork net = network_of(backend, 3);
-    net.make_rule("rstdp", settings_of(pairs, Modulation::error));
+    net.make_rule<Rstdp>(settings_of(pairs, Rstdp::Modulation::error));
     net.run({0, 1, 1});
     const std::vector<float> error = downloaded(backend, net.logit_errors);
     const std::vector<float> weights = downloaded(backend, net.network.projections()[3].weights);

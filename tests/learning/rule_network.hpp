@@ -8,15 +8,27 @@ namespace orthospike::testing {
 
 /// A network with a rule, driven by hand: the errors at the read-out are the test's.
 struct RuleNetwork {
-  RuleNetwork(Backend& b, const PlainNetwork& plain, const std::string& rule_name,
-              const std::string& feedback_name = "backprop", RuleSettings settings = {})
+  RuleNetwork(Backend& b, const PlainNetwork& plain, const Choice<Rules>& choice,
+              const std::string& feedback_name = "backprop", bool past_in_traces = true)
       : backend(b), classes(plain.sizes.back()), network(b) {
     plain.build(network);
-    settings.max_batch = 8;
-    settings.steps = plain.neuron.steps;
-    engine = std::make_unique<ClockEngine>(network, settings.steps, settings.max_batch, DeliverySettings());
+    const std::size_t steps = plain.neuron.steps, max_batch = 8;
+    engine = std::make_unique<ClockEngine>(network, steps, max_batch, DeliverySettings());
     feedback = error_feedbacks().make(feedback_name, network, 2022);
-    rule = rules().make(rule_name, network, *feedback, settings);
+    rule = choice.make(network, *feedback,
+                       RuleContext{.max_batch = max_batch,
+                                   .clock = {.steps = steps, .dt = plain.neuron.dt},
+                                   .past_in_traces = past_in_traces});
+  }
+  /// A rule with its default settings.
+  RuleNetwork(Backend& b, const PlainNetwork& plain, const std::string& rule_name,
+              const std::string& feedback_name = "backprop", bool past_in_traces = true)
+      : RuleNetwork(b, plain, rule_of(rule_name), feedback_name, past_in_traces) {}
+
+  static Choice<Rules> rule_of(const std::string& name) {
+    Choice<Rules> choice(rules());
+    choice.choose(name);
+    return choice;
   }
 
   void show(const std::vector<float>& inputs) {

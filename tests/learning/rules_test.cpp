@@ -12,8 +12,8 @@ namespace {
 /// read-out.
 class Hebb final : public Rule {
  public:
-  Hebb(const Network& network, const RuleSettings& settings)
-      : network_(network), max_batch_(settings.max_batch), gradients_(network.projections().size()) {
+  Hebb(const Network& network, ErrorFeedback& /*feedback*/, const RuleContext& context)
+      : network_(network), max_batch_(context.max_batch), gradients_(network.projections().size()) {
     for (const Projection& projection : network.projections())
       post_.push_back(network.backend().allocate<float>(max_batch_ * projection.fan_out));
   }
@@ -43,15 +43,15 @@ class Hebb final : public Rule {
 
 Config config_of(const std::string& rule, const std::string& modulation) {
   Config config;
-  config.rule.name = rule;
-  config.rule.modulation = modulation;
-  config.rule.stdp_a_plus = rule == "stdp" || rule == "rstdp" ? 0.01F : config.rule.stdp_a_plus;
-  config.neuron.model = "lif";
+  config.set("rule.name", rule);
+  if (rule == "rstdp") config.set("rule.modulation", modulation);
+  if (rule == "stdp" || rule == "rstdp") config.set("rule.stdp_a_plus", "0.01");
+  config.set("neuron.model", "lif");
   config.training.batch_size = 24;
   config.network.hidden = {40, 30};
-  config.hlop.ranks = "8,12,12";
-  config.hlop.orthonormalise = true;
-  config.hebbian.learning_rate = {0.01F};
+  config.set("hlop.ranks", "8,12,12");
+  config.set("hlop.orthonormalise", "true");
+  config.set("hebbian.learning_rate", "0.01");
   config.tasks.count = 2;
   return config;
 }
@@ -60,9 +60,8 @@ Config config_of(const std::string& rule, const std::string& modulation) {
 std::vector<double> leaks(Backend& backend, Config config, const std::string& protection) {
   const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
   const StoredImages images(backend, data.train, 0);
-  config.protection.name = "hlop";
   Trainer guide(backend, config, 64, 10);
-  config.protection.name = protection;
+  config.set("protection.name", protection);
   Trainer trainer(backend, config, 64, 10);
   const auto train = [&](Trainer& learner, std::size_t task) {
     std::vector<std::uint32_t> numbers(96), order(64);
@@ -159,7 +158,9 @@ TEST_CASE("what a rule would ignore is refused", "[rules]") {
       const auto backend = make_backend("cpu", 1);
       Trainer(*backend, read_config({}, all), 64, 10);
     } catch (const ConfigError& error) {
-      return std::string(error.what()).substr(0, std::string(error.what()).find(':'));
+      std::string sentence = error.what();
+      if (sentence.starts_with("command line: ")) sentence.erase(0, 14);
+      return sentence.substr(0, sentence.find(':'));
     }
     return "";
   };
@@ -182,9 +183,7 @@ TEST_CASE("what a rule would ignore is refused", "[rules]") {
 }
 
 TEST_CASE("a rule from outside the library trains, and is protected, like those inside", "[rules]") {
-  rules().add("toy", [](const Network& network, ErrorFeedback&, const RuleSettings& settings) {
-    return std::make_unique<Hebb>(network, settings);
-  });
+  rules().add<Hebb>("toy", "of this test");
   on_each_backend([](Backend& backend) { check_protection(backend, config_of("toy", "reward")); });
 }
 

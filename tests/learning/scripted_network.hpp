@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "learning/feedback/error_feedback.hpp"
+#include "learning/rules/rstdp.hpp"
 #include "tests/learning/summed_gradient.hpp"
 
 namespace orthospike::testing {
@@ -32,6 +33,8 @@ class ScriptedNeurons final : public NeuronModel {
   SpikeArrays spikes_;
   Array<float> height_;
 };
+
+constexpr float step_length = 0.5F;
 
 /// Input, two scripted populations, the second one recurrent, and a read-out.
 struct ScriptedNetwork {
@@ -69,10 +72,10 @@ struct ScriptedNetwork {
     logit_errors = uploaded(b, random_values(batch * classes, 3));
   }
 
-  void make_rule(const std::string& name, RuleSettings settings) {
-    settings.max_batch = batch;
-    settings.steps = steps;
-    rule = rules().make(name, network, *feedback, settings);
+  template <class R>
+  void make_rule(const typename R::Settings& settings) {
+    const RuleContext context{.max_batch = batch, .clock = {.steps = steps, .dt = step_length}};
+    rule = std::make_unique<R>(network, *feedback, context, settings);
   }
 
   /// Runs the samples with the error of the logits, [batch × classes].
@@ -119,14 +122,15 @@ inline Course course_of(const EventLists& events, std::size_t batch, std::size_t
 
 /// The change in each step of the synapse between two neurons, by the definition of Pfister & Gerstner (2006)
 /// spike after spike, of simultaneous ones the presynaptic first.
-inline Course synapse_changes(const StdpSettings& s, float dt, const Course& pre, const Course& post) {
+inline Course synapse_changes(const Stdp::Settings& s, float dt, const Course& pre, const Course& post) {
   const auto after = [&](const Course& course, std::size_t end, double tau, std::size_t now) {
     double sum = 0;
     for (std::size_t t = 0; t < end; ++t)
       sum += course[t] * std::exp(-dt * static_cast<double>(now - t) / tau);
     return sum;
   };
-  const double a3_plus = s.triplet ? s.a3_plus : 0, a3_minus = s.triplet ? s.a3_minus : 0;
+  const double a3_plus = s.pairing == Stdp::Pairing::triplet ? s.a3_plus : 0,
+               a3_minus = s.pairing == Stdp::Pairing::triplet ? s.a3_minus : 0;
   Course change(pre.size());
   for (std::size_t t = 0; t < pre.size(); ++t) {
     change[t] =
@@ -136,17 +140,15 @@ inline Course synapse_changes(const StdpSettings& s, float dt, const Course& pre
   return change;
 }
 
-inline const StdpSettings pairs{
+inline const Stdp::Settings pairs{
     .tau_plus = 1.5F, .tau_minus = 2.5F, .a_plus = 0.7F, .a_minus = 0.4F, .tau_x = 9, .tau_y = 5};
 
-inline StdpSettings triplets() {
-  StdpSettings settings = pairs;
-  settings.triplet = true;
+inline Stdp::Settings triplets() {
+  Stdp::Settings settings = pairs;
+  settings.pairing = Stdp::Pairing::triplet;
   settings.a3_plus = 0.3F;
   settings.a3_minus = 0.2F;
   return settings;
 }
-
-constexpr float step_length = 0.5F;
 
 }  // namespace orthospike::testing

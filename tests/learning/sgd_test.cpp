@@ -116,8 +116,8 @@ TEST_CASE("a task begins without velocity", "[sgd]") {
 
 TEST_CASE("sgd is made by name", "[sgd]") {
   const auto backend = make_backend("reference", 1);
-  CHECK(dynamic_cast<Sgd*>(optimisers().make("sgd", *backend, 1, {}).get()) != nullptr);
-  CHECK_THROWS_AS(optimisers().make("abacus", *backend, 1, {}), ConfigError);
+  CHECK(dynamic_cast<Sgd*>(optimisers().make("sgd", *backend, 1).get()) != nullptr);
+  CHECK_THROWS_AS(optimisers().make("abacus", *backend, 1), ConfigError);
 }
 
 }  // namespace orthospike::testing

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "learning/rules/bptt.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/rule_network.hpp"
 
@@ -193,12 +194,14 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
       if (plain.recurrent && p < 2)
         plain.weights.push_back(golden.at("recurrent" + std::to_string(p)).floats());
     }
-    const RuleSettings rule{.surrogate = static_cast<Surrogate>(static_cast<int>(settings[3])),
-                            .slope = settings[4],
-                            .detached_reset = settings[2] != 0.0F};
+    Choice<Rules> rule = RuleNetwork::rule_of("bptt");
+    auto& its = rule.settings<Bptt::Settings>();
+    its.surrogate = static_cast<Surrogate>(static_cast<int>(settings[3]));
+    its.slope = settings[4];
+    its.detached_reset = settings[2] != 0.0F;
     on_each_backend([&](Backend& backend) {
       INFO("case " << cases);
-      RuleNetwork network(backend, plain, "bptt", "backprop", rule);
+      RuleNetwork network(backend, plain, rule);
       network.show(golden.at("inputs").floats());
       network.engine->run(network.rule->recording());
       const ConstMatrix logits = network.engine->logits();
@@ -477,7 +480,7 @@ TEST_CASE("subspaces learn from the spikes of every step", "[bptt][ottt][eprop]"
     for (const bool past_in_traces : {true, false}) {
       INFO(rule << ", past in traces " << past_in_traces);
       const PlainNetwork plain = network_of("lif", {6, 9, 8, 4});
-      RuleNetwork network(*backend, plain, rule, "backprop", {.past_in_traces = past_in_traces});
+      RuleNetwork network(*backend, plain, rule, "backprop", past_in_traces);
       network.show(inputs_of(plain));
       network.learn(random_values((rule == "bptt" ? 1 : plain.neuron.steps) * batch * 4, 8));
       const Presynaptic activity = network.rule->weight_gradient(1).activity;
@@ -510,8 +513,8 @@ TEST_CASE("the past may be in the traces or in the postsynaptic factors", "[bptt
         plain.neuron.synapse_tau = 0.5F;
         const std::size_t rows = rule == "bptt" ? batch : plain.neuron.steps * batch;
         const std::vector<float> errors = random_values(rows * 4, 8);
-        RuleNetwork traces(backend, plain, rule, "backprop", {.past_in_traces = true});
-        RuleNetwork factors(backend, plain, rule, "backprop", {.past_in_traces = false});
+        RuleNetwork traces(backend, plain, rule, "backprop", true);
+        RuleNetwork factors(backend, plain, rule, "backprop", false);
         for (RuleNetwork* network : {&traces, &factors}) {
           network->show(inputs_of(plain));
           network->learn(errors);
@@ -550,7 +553,9 @@ TEST_CASE("rules of surrogates refuse other neurons", "[bptt][ottt][eprop]") {
   }
   PlainNetwork hard = network_of("alif", {3, 4, 2});
   hard.neuron.hard_reset = true;
-  CHECK_THROWS_WITH(RuleNetwork(*backend, hard, "bptt", "backprop", {.detached_reset = false}),
+  Choice<Rules> bptt = RuleNetwork::rule_of("bptt");
+  bptt.settings<Bptt::Settings>().detached_reset = false;
+  CHECK_THROWS_WITH(RuleNetwork(*backend, hard, bptt),
                     "rule.detached_reset: errors through a hard reset of alif neurons are not defined");
 }
 

@@ -3,10 +3,6 @@
 namespace orthospike::testing {
 namespace {
 
-RuleSettings settings_of(const StdpSettings& stdp) {
-  return {.dt = step_length, .stdp = stdp};
-}
-
 /// Neuron i spikes once, in step i.
 EventLists one_spike_each(std::size_t steps) {
   EventLists events(steps);
@@ -21,7 +17,7 @@ TEST_CASE("one spike on each side changes a weight by the window at their lag", 
   on_each_backend([](Backend& backend) {
     ScriptedNetwork net(backend, steps, {1, 1, 1}, one_spike_each(steps), steps, one_spike_each(steps),
                         steps);
-    net.make_rule("stdp", settings_of(pairs));
+    net.make_rule<Stdp>(pairs);
     net.run({0});
     const std::vector<double> gradient = net.gradient(1);
     for (std::size_t before = 0; before < steps; ++before) {
@@ -41,14 +37,14 @@ TEST_CASE("triplets change a weight by what the second spike left", "[stdp]") {
     const double x = std::exp(-0.5 / 9), y = std::exp(-0.5 / 5);
     SECTION("post, pre, post") {
       ScriptedNetwork net(backend, 6, {1, 1, 1}, {{}, {}, {0}, {}, {}, {}}, 1, {{0}, {}, {}, {}, {}, {0}}, 1);
-      net.make_rule("stdp", settings_of(triplets()));
+      net.make_rule<Stdp>(triplets());
       net.run({0});
       const double change = std::pow(plus, 3) * (0.7 + 0.3 * std::pow(y, 5)) - 0.4 * std::pow(minus, 2);
       CHECK(net.gradient(1)[0] == Approx(-change));
     }
     SECTION("pre, post, pre") {
       ScriptedNetwork net(backend, 6, {1, 1, 1}, {{}, {0}, {}, {}, {0}, {}}, 1, {{}, {}, {}, {0}, {}, {}}, 1);
-      net.make_rule("stdp", settings_of(triplets()));
+      net.make_rule<Stdp>(triplets());
       net.run({0});
       const double change = std::pow(plus, 2) * 0.7 - minus * (0.4 + 0.2 * std::pow(x, 3));
       CHECK(net.gradient(1)[0] == Approx(-change));
@@ -61,8 +57,8 @@ TEST_CASE("every projection changes as its spikes one by one say, mean over the 
   const std::vector<float> images = random_values(batch * ScriptedNetwork::inputs, 1);
   const EventLists pre = random_events(steps * batch, sources, 0.4, 2);
   const EventLists post = random_events(steps * batch, targets, 0.4, 3);
-  for (const StdpSettings& stdp : {pairs, triplets()}) {
-    INFO((stdp.triplet ? "triplets" : "pairs"));
+  for (const Stdp::Settings& stdp : {pairs, triplets()}) {
+    INFO((stdp.pairing == Stdp::Pairing::triplet ? "triplets" : "pairs"));
     const auto expected = [&](std::size_t rows, std::size_t cols, const auto& source, const auto& target) {
       std::vector<double> gradient(rows * cols, 0.0);
       for (std::size_t i = 0; i < gradient.size(); ++i) {
@@ -84,14 +80,15 @@ TEST_CASE("every projection changes as its spikes one by one say, mean over the 
     };
     on_each_backend([&](Backend& backend) {
       ScriptedNetwork net(backend, steps, images, pre, sources, post, targets);
-      net.make_rule("stdp", settings_of(stdp));
+      net.make_rule<Stdp>(stdp);
       net.run({0, 1, 0});
       net.run({0, 1, 0});  // nothing is left of the first batch
       CHECK(difference(expected(ScriptedNetwork::inputs, sources, pixel, neuron(pre)), net.gradient(0)) <
             1e-5);
       CHECK(difference(expected(sources, targets, neuron(pre), neuron(post)), net.gradient(1)) < 1e-5);
       CHECK(difference(expected(targets, targets, neuron(post, 1), neuron(post)), net.gradient(2)) < 1e-5);
-      CHECK(net.rule->weight_gradient(0).trace.rows == (stdp.triplet ? 2 : 1) * batch);
+      CHECK(net.rule->weight_gradient(0).trace.rows ==
+            (stdp.pairing == Stdp::Pairing::triplet ? 2 : 1) * batch);
       CHECK(net.rule->weight_gradient(1).trace.rows == 2 * steps * batch);
     });
   }
@@ -101,7 +98,7 @@ TEST_CASE("subspaces learn from the spikes that arrive", "[stdp]") {
   const auto backend = make_backend("cpu", 1);
   const EventLists spikes = {{0}, {}, {0, 1}};
   ScriptedNetwork net(*backend, 3, {1, 2, 3}, spikes, 2, spikes, 2);
-  net.make_rule("stdp", settings_of(triplets()));
+  net.make_rule<Stdp>(triplets());
   net.run({0});
   const auto activity = [&](std::size_t projection) {
     return backend->download(net.rule->weight_gradient(projection).activity.values);
@@ -119,7 +116,7 @@ TEST_CASE("the read-out's gradient is that of the loss by its weights, leaky or 
     on_each_backend([&](Backend& backend) {
       ScriptedNetwork net(backend, steps, random_values(batch * ScriptedNetwork::inputs, 1), spikes, neurons,
                           spikes, neurons, leak);
-      net.make_rule("stdp", settings_of(pairs));
+      net.make_rule<Stdp>(pairs);
       net.run({0, 1, 0});
       const std::vector<float> error = downloaded(backend, net.logit_errors);
       std::vector<double> expected(neurons * classes, 0.0);

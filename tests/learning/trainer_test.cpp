@@ -17,15 +17,14 @@ Config config_of(const std::string& rule, const std::string& update) {
   Config config;
   config.training.batch_size = batch;
   config.network.hidden = {20, 15};
-  config.neuron.model = "lif";
-  config.neuron.steps = 4;
-  config.neuron.dt = 1;
-  config.neuron.tau = 2;
-  config.neuron.threshold = 0.5F;
-  config.rule.name = rule;
-  config.rule.update = update;
-  config.protection.name = "none";
-  config.hlop.ranks = "1";
+  config.set("neuron.model", "lif");
+  config.set("neuron.steps", "4");
+  config.set("neuron.dt", "1");
+  config.set("neuron.tau", "2");
+  config.set("neuron.threshold", "0.5");
+  config.set("rule.name", rule);
+  config.set("rule.update", update);
+  config.set("protection.name", "none");
   return config;
 }
 
@@ -65,11 +64,11 @@ Learned learned(Backend& backend, const Config& config) {
 /// steps at once; all of `count` unless something else is said.
 Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::size_t at_once = 0) {
   if (at_once == 0) at_once = count;
-  PlainNetwork plain{.neuron = neuron_settings(config),
+  PlainNetwork plain{.neuron = {.steps = config.clock.steps, .dt = 1, .tau = 2, .threshold = 0.5F},
                      .sizes = {64, 20, 15, 10},
                      .recurrent = config.network.recurrent,
                      .leak = config.network.readout_tau == 0 ? 0 : 1 - 1 / config.network.readout_tau};
-  RuleNetwork network(backend, plain, config.rule.name);
+  RuleNetwork network(backend, plain, config.rule);
   network.network.initialise_weights(config.experiment.seed);
   const StoredImages images(backend, digit_images().train, batch);
   const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
@@ -79,7 +78,7 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
   for (const Projection& projection : network.network.projections())
     result.weights.push_back(downloaded(backend, projection.weights));
   std::vector<Doubles> gradients(result.weights.size());
-  for (std::size_t first = 0; first < config.neuron.steps; first += at_once) {
+  for (std::size_t first = 0; first < config.clock.steps; first += at_once) {
     network.engine->run_steps(first, at_once, network.rule->recording());
     const std::vector<float> logits = backend.download(network.engine->step_logits().values);
     // Softmax less one-hot, over samples and steps.
@@ -90,10 +89,10 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
       for (std::size_t c = 0; c < 10; ++c) sum += std::exp(logits[row * 10 + c]);
       for (std::size_t c = 0; c < 10; ++c) {
         const double error = std::exp(logits[row * 10 + c]) / sum - (c == label ? 1 : 0);
-        errors.push_back(static_cast<float>(error / (batch * static_cast<double>(config.neuron.steps))));
+        errors.push_back(static_cast<float>(error / (batch * static_cast<double>(config.clock.steps))));
       }
       result.loss -=
-          std::log(std::exp(logits[row * 10 + label]) / sum) / static_cast<double>(config.neuron.steps);
+          std::log(std::exp(logits[row * 10 + label]) / sum) / static_cast<double>(config.clock.steps);
     }
     network.stored = uploaded(backend, errors);
     network.rule->backward(*network.engine, network.stored.matrix(at_once * batch, 10), {});
@@ -103,7 +102,7 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
       for (std::size_t i = 0; i < gradient.size(); ++i) gradients[p][i] += gradient[i];
       if ((first + at_once) % count != 0) continue;
       for (std::size_t i = 0; i < gradient.size(); ++i)
-        result.weights[p][i] -= config.optimiser.learning_rate * static_cast<float>(gradients[p][i]);
+        result.weights[p][i] -= config.schedule.learning_rate * static_cast<float>(gradients[p][i]);
       gradients[p].clear();
       backend.upload(std::span<const float>(result.weights[p]),
                      network.network.projections()[p].weights.view());
@@ -161,7 +160,7 @@ TEST_CASE("a batch is learned as by hand, after the sequence or after each step"
         CHECK(difference(by_steps, by_sequence) > 1e-4);
         CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 4)) < 1e-6);
         if (readout_tau != 0.0F) continue;
-        eprop.rule.update = "step";
+        eprop.training.update = TrainingSettings::Update::step;
         CHECK(difference(learned(backend, eprop), by_hand(backend, eprop, 1)) < 1e-6);
       }
     }
@@ -175,7 +174,7 @@ TEST_CASE("memory of online rules does not grow with time, and what is learned i
         INFO(rule << ", recurrent " << recurrent);
         Config sequence = config_of(rule, "sequence");
         sequence.network.recurrent = recurrent;
-        sequence.neuron.steps = 120;
+        sequence.clock.steps = 120;
         Trainer trainer(backend, sequence, 64, 10);
         CHECK(trainer.engine().most_at_once() == 50);
         const Learned by_runs = learned(backend, sequence), expected = by_hand(backend, sequence, 120, 1);
@@ -183,16 +182,16 @@ TEST_CASE("memory of online rules does not grow with time, and what is learned i
         CHECK(by_runs.loss == Approx(expected.loss).epsilon(1e-5));
         CHECK(by_runs.correct == expected.correct);
         Config steps = sequence;
-        steps.rule.update = "step";
+        steps.training.update = TrainingSettings::Update::step;
         CHECK(difference(learned(backend, steps), by_hand(backend, steps, 1)) < 1e-5);
-        sequence.neuron.steps = 50;
+        sequence.clock.steps = 50;
         CHECK(difference(learned(backend, sequence), by_hand(backend, sequence, 50)) < 1e-6);
       }
     }
   });
   const auto cpu = make_backend("cpu", 1);
   Config bptt = config_of("bptt", "sequence");
-  bptt.neuron.steps = 120;
+  bptt.clock.steps = 120;
   CHECK(Trainer(*cpu, bptt, 64, 10).engine().most_at_once() == 120);
 }
 
@@ -203,14 +202,14 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
       if (neurons == "quantised" && optimiser == "adam") continue;  // refused
       INFO(neurons << ", " << optimiser);
       Config config = config_of("ottt", "sequence");
-      config.neuron.steps = 120;
-      config.protection.name = "hlop";
-      config.hlop.ranks = "10";
-      config.hlop.orthonormalise = true;
-      config.hlop.lateral_neurons = neurons;
-      if (neurons == "quantised") config.hlop.lateral_steps = 1000;
-      config.optimiser.name = optimiser;
-      if (optimiser == "adam") config.optimiser.learning_rate = 0.001F;
+      config.set("neuron.steps", "120");
+      config.set("protection.name", "hlop");
+      config.set("hlop.ranks", "10");
+      config.set("hlop.orthonormalise", "true");
+      config.set("hlop.lateral_neurons", neurons);
+      if (neurons == "quantised") config.set("hlop.lateral_steps", "1000");
+      config.set("optimiser.name", optimiser);
+      if (optimiser == "adam") config.set("optimiser.learning_rate", "0.001");
       const StoredImages images(*cpu, digit_images().train, batch);
       Trainer trainer(*cpu, config, 64, 10);
       const auto samples = uploaded(*cpu, numbers(batch)), pixel_order = uploaded(*cpu, numbers(64));
@@ -258,8 +257,8 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
 TEST_CASE("weights and thresholds that are not finite are found, the largest weight is named", "[trainer]") {
   on_each_backend([](Backend& backend) {
     Config config = config_of("dsr", "sequence");
-    config.neuron.model = "lif_dsr";
-    config.feedback.name = "adaptive_broadcast";
+    config.set("neuron.model", "lif_dsr");
+    config.set("feedback.name", "adaptive_broadcast");
     Trainer trainer(backend, config, 64, 10);
     CHECK(trainer.all_finite());
     const auto broken = [&](View<float> values, float value) {
@@ -300,23 +299,23 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
         "rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
   CHECK(refusal({recurrent}) ==
         "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent ones");
-  const std::string step = "--rule.update=step", decolle = "--rule.name=decolle",
-                    only_after = " changes weights after the whole sequence only";
-  CHECK(refusal({lif, bptt, step}) == "rule.update: the rule bptt" + only_after);
+  const std::string step = "--rule.update=step", decolle = "--rule.name=decolle";
+  const auto needs_later_steps = [](const std::string& rule) {
+    return "rule.update: gradients of the rule " + rule +
+           " need later steps here, so that weights can only change after the whole sequence";
+  };
+  CHECK(refusal({lif, bptt, step}) == needs_later_steps("bptt"));
   CHECK(refusal({lif, eprop, step}).empty());
-  CHECK(refusal({lif, eprop, step, "--network.readout_tau=1"}) ==
-        "rule.update: the rule eprop" + only_after + " where neurons adapt or the read-out leaks");
-  CHECK(refusal({"--neuron.model=alif", eprop, step}) ==
-        "rule.update: the rule eprop" + only_after + " where neurons adapt or the read-out leaks");
+  CHECK(refusal({lif, eprop, step, "--network.readout_tau=1"}) == needs_later_steps("eprop"));
+  CHECK(refusal({"--neuron.model=alif", eprop, step}) == needs_later_steps("eprop"));
   CHECK(refusal({lif, decolle, step, "--network.readout_tau=1"}).empty());
-  CHECK(refusal({"--neuron.model=alif", decolle, step}) ==
-        "rule.update: the rule decolle" + only_after + " where neurons adapt");
-  CHECK(refusal({"--rule.update=step"}) ==
-        "rule.update: the rule dsr changes weights after the whole sequence only");
-  CHECK(refusal({"--rule.update=x"}) == "rule.update: 'x' is not one of sequence, step");
+  CHECK(refusal({"--neuron.model=alif", decolle, step}) == needs_later_steps("decolle"));
+  CHECK(refusal({"--rule.update=step"}) == needs_later_steps("dsr"));
+  CHECK(refusal({"--rule.update=x"}) == "command line: rule.update: 'x' is not one of sequence, step");
   CHECK(refusal({lif, bptt, "--rule.surrogate=x"}) ==
-        "rule.surrogate: 'x' is not one of sigmoid, arctan, fast_sigmoid, triangle");
-  CHECK(refusal({lif, bptt, "--neuron.reset=x"}) == "neuron.reset: 'x' is not one of soft, hard");
+        "command line: rule.surrogate: 'x' is not one of sigmoid, arctan, fast_sigmoid, triangle");
+  CHECK(refusal({lif, bptt, "--neuron.reset=x"}) ==
+        "command line: neuron.reset: 'x' is not one of soft, hard");
   CHECK(refusal({lif, bptt, "--network.readout_tau=0.01"}) ==
         "network.readout_tau: 0.01 is shorter than neuron.dt, 0.05");
   CHECK(refusal({"--neuron.model=alif", bptt, "--neuron.reset=hard", "--rule.detached_reset=false"}) ==
@@ -325,20 +324,21 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
 
 TEST_CASE("keys that the chosen rule or neurons do not read are refused", "[trainer]") {
   const std::string lif = "--neuron.model=lif", bptt = "--rule.name=bptt";
+  const std::string place = "command line: ", only = ": it is read only with ";
   CHECK(refusal({"--network.readout_tau=1"}) ==
-        "network.readout_tau: the rule dsr does not read it; leave it at 0");
+        place + "network.readout_tau" + only + "rules whose read-out may leak; leave it at 0");
   CHECK(refusal({"--rule.surrogate=arctan"}) ==
-        "rule.surrogate: the rule dsr does not read it; leave it at sigmoid");
-  CHECK(refusal({"--rule.slope=2"}) == "rule.slope: the rule dsr does not read it; leave it at 4");
-  CHECK(refusal({"--rule.detached_reset=false"}) ==
-        "rule.detached_reset: the rule dsr does not read it; leave it at true");
-  for (const std::string rule : {"ottt", "eprop"}) {
-    CHECK(refusal({lif, "--rule.name=" + rule, "--rule.detached_reset=false"}) ==
-          "rule.detached_reset: the rule " + rule + " does not read it; leave it at true");
+        place + "rule.surrogate" + only + "rule.name bptt, ottt, eprop, decolle; leave it at sigmoid");
+  CHECK(refusal({"--rule.slope=2"}) ==
+        place + "rule.slope" + only + "rule.name bptt, ottt, eprop, decolle; leave it at 4");
+  for (const std::string rule : {"dsr", "ottt", "eprop"}) {
+    CHECK(refusal({rule == "dsr" ? "--neuron.model=lif_dsr" : lif, "--rule.name=" + rule,
+                   "--rule.detached_reset=false"}) ==
+          place + "rule.detached_reset" + only + "rule.name bptt; leave it at true");
   }
   CHECK(refusal({lif, bptt, "--rule.detached_reset=false"}).empty());
   CHECK(refusal({"--neuron.reset=hard"}) ==
-        "neuron.reset: the neuron model lif_dsr does not read it; leave it at soft");
+        place + "neuron.reset" + only + "neuron.model lif, if, alif; leave it at soft");
   CHECK_FALSE(refusal({"--neuron.synapse_tau=1"}).empty());
   CHECK_FALSE(refusal({lif, bptt, "--neuron.adaptation=1"}).empty());
   CHECK_FALSE(refusal({lif, bptt, "--neuron.adaptation_tau=1"}).empty());

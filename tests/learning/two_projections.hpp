@@ -4,6 +4,7 @@
 
 #include "learning/protections/protection.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 
@@ -13,14 +14,14 @@ struct TwoProjections {
   static constexpr std::size_t batch = 12;
 
   explicit TwoProjections(Backend& b) : backend(b), network(b) {
-    const NeuronSettings neuron{
+    const PlainNeurons neuron{
         .steps = 5, .dt = 0.1F, .tau = 1.0F, .threshold = 1.0F, .firing_fraction = 1.0F};
     network.add_population(
         {.name = "in", .size = sizes[0], .kind = Population::Kind::input, .neuron = nullptr});
     network.add_population({.name = "hidden",
                             .size = sizes[1],
                             .kind = Population::Kind::spiking,
-                            .neuron = neuron_models().make("lif_dsr", backend, neuron)});
+                            .neuron = neuron.make("lif_dsr", backend)});
     network.add_population(
         {.name = "out", .size = sizes[2], .kind = Population::Kind::readout, .neuron = nullptr});
     network.add_projection("first", 0, 1);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -14,8 +15,7 @@ namespace {
 constexpr std::size_t sizes[] = {13, 67, 35, 5};
 constexpr float thresholds[] = {0, 0.3F, 0.25F};
 constexpr std::size_t most = 6;  // samples in a batch
-const NeuronSettings settings{
-    .steps = 9, .dt = 0.1F, .tau = 1.0F, .threshold = 0.3F, .firing_fraction = 0.3F};
+const PlainNeurons settings{.steps = 9, .dt = 0.1F, .tau = 1.0F, .threshold = 0.3F, .firing_fraction = 0.3F};
 
 std::vector<float> weights(std::size_t layer) {
   const float bound = 1.5F / std::sqrt(static_cast<float>(sizes[layer]));
@@ -30,15 +30,14 @@ std::vector<float> inputs(std::size_t batch, std::uint32_t seed) {
 struct Simulation {
   explicit Simulation(Backend& b, const DeliverySettings& delivery = {}) : backend(b), network(b) {
     for (std::size_t i = 0; i < 4; ++i) {
-      NeuronSettings neuron = settings;
+      PlainNeurons neuron = settings;
       if (i == 1 || i == 2) neuron.threshold = thresholds[i];
       using Kind = Population::Kind;
       const Kind kind = i == 0 ? Kind::input : i == 3 ? Kind::readout : Kind::spiking;
-      network.add_population(
-          {.name = std::to_string(i),
-           .size = sizes[i],
-           .kind = kind,
-           .neuron = kind == Kind::spiking ? neuron_models().make("lif_dsr", backend, neuron) : nullptr});
+      network.add_population({.name = std::to_string(i),
+                              .size = sizes[i],
+                              .kind = kind,
+                              .neuron = kind == Kind::spiking ? neuron.make("lif_dsr", backend) : nullptr});
     }
     for (std::size_t i = 0; i < 3; ++i) {
       network.add_projection(std::to_string(i), i, i + 1);

@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 namespace {
 
-const NeuronSettings published{
+const PlainNeurons published{
     .steps = 20, .dt = 0.05F, .tau = 1.0F, .threshold = 0.3F, .firing_fraction = 0.3F};
 
 struct Result {
@@ -17,9 +18,10 @@ struct Result {
 };
 
 /// One sample. currents: one for each neuron, the same in every step, or one for each step and neuron.
-Result run(Backend& backend, const NeuronSettings& settings, std::size_t neurons,
+Result run(Backend& backend, const PlainNeurons& settings, std::size_t neurons,
            const std::vector<float>& currents) {
-  const LifDsrModel model(backend, settings);
+  const std::unique_ptr<NeuronModel> made = settings.make("lif_dsr", backend);
+  const NeuronModel& model = *made;
   SpikeArrays spikes{backend.allocate<std::uint32_t>(settings.steps),
                      backend.allocate<std::uint32_t>(settings.steps * neurons), settings.steps, neurons};
   Array<float> average_current = backend.allocate<float>(neurons),
@@ -40,25 +42,25 @@ Result run(Backend& backend, const NeuronSettings& settings, std::size_t neurons
           downloaded(backend, membrane)};
 }
 
-NeuronSettings with_steps(std::size_t steps) {
-  NeuronSettings settings = published;
+PlainNeurons with_steps(std::size_t steps) {
+  PlainNeurons settings = published;
   settings.steps = steps;
   return settings;
 }
 
-double decay(const NeuronSettings& settings) {
+double decay(const PlainNeurons& settings) {
   return std::exp(-static_cast<double>(settings.dt) / settings.tau);
 }
 
 /// Σ exp(-(T-i)·dt/tau), i = 1…T
-double weight_sum(const NeuronSettings& settings) {
+double weight_sum(const PlainNeurons& settings) {
   const double b = decay(settings);
   return (1 - std::pow(b, static_cast<double>(settings.steps))) / (1 - b);
 }
 
 /// Steps, counted from 1, in which a neuron with a constant current spikes. Between spikes the potential is
 /// I + (u - I) bᵏ, so the next one comes after k = ⌈ln((I - firing)/(I - u)) / ln b⌉ steps.
-std::vector<std::size_t> spike_steps(const NeuronSettings& settings, double current) {
+std::vector<std::size_t> spike_steps(const PlainNeurons& settings, double current) {
   const double b = decay(settings);
   const double firing = static_cast<double>(settings.firing_fraction) * settings.threshold;
   std::vector<std::size_t> steps;
@@ -84,7 +86,7 @@ TEST_CASE("below the firing level the potential follows the closed form", "[lif_
   const std::vector<float> currents = {0.089F, 0.05F, 0.0F, -0.3F, -5.0F};
   on_each_backend([&](Backend& backend) {
     for (const std::size_t steps : {1U, 2U, 5U, 20U, 200U}) {
-      const NeuronSettings settings = with_steps(steps);
+      const PlainNeurons settings = with_steps(steps);
       const Result result = run(backend, settings, currents.size(), currents);
       for (std::size_t i = 0; i < currents.size(); ++i) {
         INFO("current " << currents[i] << " for " << steps << " steps");
@@ -100,7 +102,7 @@ TEST_CASE("below the firing level the potential follows the closed form", "[lif_
 
 TEST_CASE("spikes come in the steps of the closed form", "[lif_dsr]") {
   const std::vector<float> currents = {0.0901F, 0.0913F, 0.11F, 0.23F, 0.6F, 1.6F, 3.3F, 5.2F, 7.7F, 60.1F};
-  const NeuronSettings settings = with_steps(300);
+  const PlainNeurons settings = with_steps(300);
   std::vector<std::vector<std::size_t>> expected;
   for (const float current : currents) expected.push_back(spike_steps(settings, current));
   CHECK(expected.front().front() > 100);
@@ -151,7 +153,7 @@ TEST_CASE("what comes in goes out in spikes or stays in the potential", "[lif_ds
 }
 
 TEST_CASE("averages weigh late steps more", "[lif_dsr]") {
-  NeuronSettings settings = published;
+  PlainNeurons settings = published;
   settings.steps = 3;
   settings.dt = std::log(2.0F);  // a decay of 1/2: weights 1/4, 1/2, 1
   settings.threshold = 1.0F;
@@ -173,7 +175,7 @@ TEST_CASE("averages weigh late steps more", "[lif_dsr]") {
 TEST_CASE("over a long time the output is the clamped current over tau", "[lif_dsr]") {
   // In small steps, so that (1 - b)/dt is 1/tau. The potential after a spike and before the next spans one
   // threshold, which is worth threshold/tau of output.
-  NeuronSettings settings{
+  PlainNeurons settings{
       .steps = 4000, .dt = 0.005F, .tau = 2.0F, .threshold = 0.01F, .firing_fraction = 0.5F};
   const float highest = settings.threshold / settings.dt;
   const float saturation = highest * settings.tau;
@@ -193,9 +195,9 @@ TEST_CASE("over a long time the output is the clamped current over tau", "[lif_d
 
 TEST_CASE("the model holds its settings", "[lif_dsr]") {
   const auto backend = make_backend("reference", 1);
-  const NeuronSettings settings{
+  const PlainNeurons settings{
       .steps = 7, .dt = 0.5F, .tau = 2.0F, .threshold = 0.25F, .firing_fraction = 0.75F};
-  const auto model = neuron_models().make("lif_dsr", *backend, settings);
+  const auto model = settings.make("lif_dsr", *backend);
   const auto& lif_dsr = dynamic_cast<const LifDsrModel&>(*model);
   CHECK(lif_dsr.steps() == 7);
   CHECK(lif_dsr.constants().decay == Approx(std::exp(-0.25)));
@@ -203,9 +205,9 @@ TEST_CASE("the model holds its settings", "[lif_dsr]") {
   CHECK(lif_dsr.constants().tau == 2.0F);
   CHECK(lif_dsr.constants().firing_fraction == 0.75F);
   CHECK(backend->download(lif_dsr.threshold()) == std::vector<float>{0.25F});
-  CHECK_THROWS_AS(neuron_models().make("abacus", *backend, settings), ConfigError);
-  CHECK_THROWS_WITH(neuron_models().make("abacus", *backend, settings),
-                    "neuron.model: unknown name 'abacus'; expected one of alif, if, lif, lif_dsr");
+  CHECK_THROWS_AS(neuron_models().make("abacus", *backend, Clock()), ConfigError);
+  CHECK_THROWS_WITH(neuron_models().make("abacus", *backend, Clock()),
+                    "neuron.model: unknown name 'abacus'; expected one of lif_dsr, lif, if, alif");
 }
 
 }  // namespace orthospike::testing

@@ -217,28 +217,27 @@ TEST_CASE("steps beyond the last are refused", "[clock_engine]") {
 
 TEST_CASE("a time constant shorter than a step is refused by its key", "[lif_model]") {
   const auto backend = make_backend("reference", 1);
-  const NeuronSettings good{
+  const PlainNeurons good{
       .steps = 2, .dt = 0.5F, .tau = 0.5F, .threshold = 1, .synapse_tau = 0.5F, .adaptation_tau = 0.5F};
-  for (const std::string model : {"lif", "if", "alif"})
-    CHECK_NOTHROW(neuron_models().make(model, *backend, good));
-  const auto refusal = [&](const std::string& model, float NeuronSettings::*member) {
-    NeuronSettings bad = good;
+  for (const std::string model : {"lif", "if", "alif"}) CHECK_NOTHROW(good.make(model, *backend));
+  const auto refusal = [&](const std::string& model, float PlainNeurons::*member) {
+    PlainNeurons bad = good;
     bad.*member = 0.25F;
     try {
-      neuron_models().make(model, *backend, bad);
+      bad.make(model, *backend);
     } catch (const ConfigError& error) {
       return std::string(error.what());
     }
     return std::string();
   };
-  CHECK(refusal("lif", &NeuronSettings::tau) == "neuron.tau: 0.25 is shorter than neuron.dt, 0.5");
-  CHECK(refusal("lif", &NeuronSettings::synapse_tau) ==
+  CHECK(refusal("lif", &PlainNeurons::tau) == "neuron.tau: 0.25 is shorter than neuron.dt, 0.5");
+  CHECK(refusal("lif", &PlainNeurons::synapse_tau) ==
         "neuron.synapse_tau: 0.25 is shorter than neuron.dt, 0.5");
-  CHECK(refusal("alif", &NeuronSettings::adaptation_tau) ==
+  CHECK(refusal("alif", &PlainNeurons::adaptation_tau) ==
         "neuron.adaptation_tau: 0.25 is shorter than neuron.dt, 0.5");
   // Neurons do not refuse what they do not read.
-  CHECK(refusal("if", &NeuronSettings::tau).empty());
-  CHECK(refusal("lif", &NeuronSettings::adaptation_tau).empty());
+  CHECK(refusal("if", &PlainNeurons::tau).empty());
+  CHECK(refusal("lif", &PlainNeurons::adaptation_tau).empty());
 }
 
 }  // namespace orthospike::testing

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
+#include "tests/plain_neurons.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -19,10 +20,10 @@ class Fixture {
         {.name = name,
          .size = size,
          .kind = kind,
-         .neuron = kind == Kind::spiking ? neuron_models().make("lif_dsr", *backend, settings) : nullptr});
+         .neuron = kind == Kind::spiking ? settings.make("lif_dsr", *backend) : nullptr});
   }
 
-  NeuronSettings settings{.steps = 5, .dt = 0.1F, .tau = 1.0F, .threshold = 1.0F, .firing_fraction = 1.0F};
+  PlainNeurons settings{.steps = 5, .dt = 0.1F, .tau = 1.0F, .threshold = 1.0F, .firing_fraction = 1.0F};
   std::unique_ptr<Backend> backend = make_backend("reference", 1);
   Network network{*backend};
 };
@@ -63,10 +64,8 @@ TEST_CASE_METHOD(Fixture, "names of populations are unique", "[network]") {
 
 TEST_CASE_METHOD(Fixture, "exactly spiking populations have a neuron model", "[network]") {
   const auto with_model = [&](Kind kind) {
-    network.add_population({.name = "odd",
-                            .size = 3,
-                            .kind = kind,
-                            .neuron = neuron_models().make("lif_dsr", *backend, settings)});
+    network.add_population(
+        {.name = "odd", .size = 3, .kind = kind, .neuron = settings.make("lif_dsr", *backend)});
   };
   const auto without_model = [&] {
     network.add_population({.name = "odd", .size = 3, .kind = Kind::spiking, .neuron = nullptr});

@@ -1,0 +1,57 @@
+#include "sim/layered_network.hpp"
+
+#include <fmt/format.h>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+/// What is left of the read-out after a step.
+float readout_leak(float tau, float dt) {
+  if (tau == 0.0F) return 0.0F;
+  if (tau < dt)
+    throw ConfigError(fmt::format("network.readout_tau: {} is shorter than neuron.dt, {}", tau, dt));
+  return 1.0F - dt / tau;
+}
+
+}  // namespace
+
+void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
+  visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
+        "Sizes of the hidden populations from input to read-out.");
+  visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
+  visit.only(readout_may_leak, "rules whose read-out may leak", [&] {
+    visit(
+        "network.readout_tau", readout_tau, not_negative, "ms",
+        "Time constant of a leaky read-out; 0 for one that follows its current. Logits are its mean over time.");
+  });
+}
+
+void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t classes,
+                           const Choice<NeuronModels>& neuron, const Clock& clock, std::uint64_t seed) const {
+  std::string last_name = "input";
+  std::size_t last = network.add_population(
+      {.name = last_name, .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
+  for (std::size_t i = 0; i < hidden.size(); ++i) {
+    const std::string name = fmt::format("hidden{}", i + 1);
+    const std::size_t next = network.add_population({.name = name,
+                                                     .size = hidden[i],
+                                                     .kind = Population::Kind::spiking,
+                                                     .neuron = neuron.make(network.backend(), clock)});
+    network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next);
+    if (recurrent) network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
+    last = next;
+    last_name = name;
+  }
+  const std::size_t readout = network.add_population({.name = "readout",
+                                                      .size = classes,
+                                                      .kind = Population::Kind::readout,
+                                                      .neuron = nullptr,
+                                                      .leak = readout_leak(readout_tau, clock.dt)});
+  network.add_projection(fmt::format("{}_to_readout", last_name), last, readout);
+  network.initialise_weights(seed);
+}
+
+}  // namespace orthospike

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "sim/network.hpp"
+
+namespace orthospike {
+
+/// A chain of populations: input, hidden1, hidden2, …, readout, each with a projection to the next.
+struct LayeredNetwork {
+  std::vector<std::size_t> hidden = {800, 800};
+  bool recurrent = false;
+  float readout_tau = 0.0F;  ///< ms
+
+  /// readout_may_leak: where not, readout_tau is not read.
+  void describe(SettingsVisitor& visit, bool readout_may_leak);
+
+  /// Fills an empty network and draws its weights. Throws ConfigError for a read-out that leaks faster than a step.
+  void build(Network& network, std::size_t inputs, std::size_t classes, const Choice<NeuronModels>& neuron,
+             const Clock& clock, std::uint64_t seed) const;
+};
+
+}  // namespace orthospike
