@@ -5,13 +5,14 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/delivery_form.hpp"
 #include "sim/network.hpp"
 
 namespace orthospike {
 
-/// How spikes are delivered (Backend::deliver).
+/// How spikes are delivered (Deliver of kernels/delivery.hpp).
 struct DeliverySettings {
-  Delivery form = Delivery::automatic;
+  DeliveryForm form = DeliveryForm::automatic;
   float crossover = 0.3F;  ///< share of additions above which a dense product is cheaper
 };
 

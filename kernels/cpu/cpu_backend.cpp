@@ -11,6 +11,7 @@
 namespace orthospike {
 
 CpuBackend::CpuBackend(int threads) : pool_(threads) {
+  make_families(*this);
   // For what calls BLAS and LAPACK on this thread; threads of their own would disturb the pool's.
   openblas_set_num_threads(1);
 }
@@ -27,6 +28,13 @@ Matrix CpuBackend::scratch(std::size_t rows, std::size_t cols) {
   // Some more than asked for: numbers of groups of spikes change from batch to batch.
   if (scratch_.size() < rows * cols) scratch_ = allocate<float>(rows * cols + rows * cols / 2);
   return scratch_.matrix(rows, cols);
+}
+
+CpuSpikeIndex& CpuBackend::index_of(const ConstSpikes& spikes) {
+  if (spikes.index == nullptr) own_index_.spikes_changed(1);
+  CpuSpikeIndex& index = spikes.index == nullptr ? own_index_ : static_cast<CpuSpikeIndex&>(*spikes.index);
+  index.update(spikes, pool_);
+  return index;
 }
 
 }  // namespace orthospike

@@ -4,7 +4,7 @@
 #include <bit>
 #include <vector>
 
-#include "kernels/backend.hpp"
+#include "kernels/array.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 
 namespace orthospike {

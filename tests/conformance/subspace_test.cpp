@@ -1,5 +1,7 @@
 #include <vector>
 
+#include "kernels/lateral.hpp"
+#include "kernels/subspaces.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -33,8 +35,11 @@ TEST_CASE("remove_subspace agrees with the reference", "[conformance][subspace]"
       auto in_place = uploaded(backend, random_values(s.rows * s.inputs, 2));
       auto residual = uploaded(backend, std::vector<float>(s.rows * s.inputs, not_a_number));
       const ConstMatrix subspace = h.matrix(s.rank, s.inputs);
-      backend.remove_subspace(subspace, x.matrix(s.rows, s.inputs), residual.matrix(s.rows, s.inputs));
-      backend.remove_subspace(subspace, in_place.matrix(s.rows, s.inputs), in_place.matrix(s.rows, s.inputs));
+      backend.subspaces().run(RemoveSubspace{
+          .h = subspace, .x = x.matrix(s.rows, s.inputs), .residual = residual.matrix(s.rows, s.inputs)});
+      backend.subspaces().run(RemoveSubspace{.h = subspace,
+                                             .x = in_place.matrix(s.rows, s.inputs),
+                                             .residual = in_place.matrix(s.rows, s.inputs)});
       return Outcome{{"residual", about(downloaded(backend, residual), 2e-6)},
                      {"in place", about(downloaded(backend, in_place), 2e-6)},
                      {"x", exactly(downloaded(backend, x))}};
@@ -55,8 +60,9 @@ TEST_CASE("quantise and spike_signed agree with the reference bit for bit", "[co
         if (size > special.size()) std::copy(special.begin(), special.end(), currents.begin() + 1);
         auto quantised = uploaded(backend, currents), responses = uploaded(backend, currents);
         auto spikes = uploaded(backend, std::vector<std::uint32_t>(size, 7));
-        backend.quantise(20.0F, steps, quantised.view());
-        backend.spike_signed(20.0F, steps, responses.view(), spikes.view());
+        backend.lateral().run(Quantise{.scale = 20.0F, .levels = steps, .values = quantised.view()});
+        backend.lateral().run(
+            SpikeSigned{.scale = 20.0F, .steps = steps, .values = responses.view(), .spikes = spikes.view()});
         return Outcome{{"quantised", exactly(downloaded(backend, quantised))},
                        {"responses", exactly(downloaded(backend, responses))},
                        {"spikes", exactly(downloaded(backend, spikes))}};
@@ -88,8 +94,11 @@ TEST_CASE("settle_by_spikes agrees with the reference bit for bit", "[conformanc
         if (s.rows > 3) x[2 * s.inputs] = 0.05F * (1 + product[0]);  // half a spike
         auto potential = uploaded(backend, x);
         auto activity = uploaded(backend, std::vector<float>(x.size(), 7.0F));
-        backend.settle_by_spikes(0.1F, sweeps, weights, potential.matrix(s.rows, s.inputs),
-                                 activity.matrix(s.rows, s.inputs));
+        backend.lateral().run(SettleBySpikes{.height = 0.1F,
+                                             .sweeps = sweeps,
+                                             .inhibition = weights,
+                                             .potential = potential.matrix(s.rows, s.inputs),
+                                             .activity = activity.matrix(s.rows, s.inputs)});
         return Outcome{{"potential", exactly(downloaded(backend, potential))},
                        {"activity", exactly(downloaded(backend, activity))}};
       });
@@ -109,8 +118,11 @@ TEST_CASE("spikes settle where every potential is below half of what one takes o
     const auto weights = uploaded(backend, inhibition);
     auto potential = uploaded(backend, x);
     auto activity = backend.allocate<float>(batch * n);
-    backend.settle_by_spikes(height, 1000, weights.matrix(n, n), potential.matrix(batch, n),
-                             activity.matrix(batch, n));
+    backend.lateral().run(SettleBySpikes{.height = height,
+                                         .sweeps = 1000,
+                                         .inhibition = weights.matrix(n, n),
+                                         .potential = potential.matrix(batch, n),
+                                         .activity = activity.matrix(batch, n)});
     const std::vector<float> v = downloaded(backend, potential), z = downloaded(backend, activity);
     for (std::size_t row = 0; row < batch; ++row) {
       for (std::size_t i = 0; i < n; ++i) {
@@ -136,9 +148,11 @@ TEST_CASE("hebbian_step agrees with the reference", "[conformance][subspace]") {
       const auto correlation = uploaded(backend, values);
       auto velocity = uploaded(backend, random_values(size, 2));
       auto h = uploaded(backend, random_values(size, 3));
-      backend.hebbian_step({.learning_rate = 0.1F, .momentum = 0.9F, .scale = 0.2F, .clamp = 1.0F},
-                           correlation.matrix(s.rank, s.inputs), velocity.matrix(s.rank, s.inputs),
-                           h.matrix(s.rank, s.inputs));
+      backend.subspaces().run(
+          FollowCorrelation{.rates = {.learning_rate = 0.1F, .momentum = 0.9F, .scale = 0.2F, .clamp = 1.0F},
+                            .correlation = correlation.matrix(s.rank, s.inputs),
+                            .velocity = velocity.matrix(s.rank, s.inputs),
+                            .h = h.matrix(s.rank, s.inputs)});
       return Outcome{{"velocity", about(downloaded(backend, velocity), 1e-6)},
                      {"h", about(downloaded(backend, h), 1e-6)}};
     });
@@ -161,9 +175,12 @@ TEST_CASE("hebbian_step from responses and residuals agrees with the reference",
       auto velocity = uploaded(backend, random_values(s.rank * s.inputs, 3));
       auto h = uploaded(backend, random_values(s.rank * s.inputs, 4));
       // Correlations of 67 rows have a deviation of 2.7: many lie beyond the clamp.
-      backend.hebbian_step({.learning_rate = 0.1F, .momentum = 0.9F, .scale = 0.5F, .clamp = 1.0F},
-                           response.matrix(s.rows, s.rank), residual.matrix(s.rows, s.inputs),
-                           velocity.matrix(s.rank, s.inputs), h.matrix(s.rank, s.inputs));
+      backend.subspaces().run(
+          HebbianStep{.rates = {.learning_rate = 0.1F, .momentum = 0.9F, .scale = 0.5F, .clamp = 1.0F},
+                      .response = response.matrix(s.rows, s.rank),
+                      .residual = residual.matrix(s.rows, s.inputs),
+                      .velocity = velocity.matrix(s.rank, s.inputs),
+                      .h = h.matrix(s.rank, s.inputs)});
       return Outcome{{"velocity", about(downloaded(backend, velocity), 2e-6)},
                      {"h", about(downloaded(backend, h), 2e-6)}};
     });
@@ -187,8 +204,8 @@ TEST_CASE("orthonormalise_rows agrees with the reference", "[conformance][subspa
       auto h = uploaded(backend, random_values(c.rank * c.inputs, 1));
       const Matrix rows = h.matrix(c.rank, c.inputs);
       // Rows before the first are assumed orthonormal.
-      backend.orthonormalise_rows(rows.first_rows(c.first), 0);
-      backend.orthonormalise_rows(rows, c.first);
+      backend.subspaces().run(OrthonormaliseRows{.h = rows.first_rows(c.first)});
+      backend.subspaces().run(OrthonormaliseRows{.h = rows, .first = c.first});
       return Outcome{{"h", about(downloaded(backend, h), 1e-5)}};
     });
   }
@@ -199,9 +216,9 @@ TEST_CASE("orthonormalise_rows leaves the rows before untouched", "[conformance]
   on_each_backend([&](Backend& backend) {
     auto h = uploaded(backend, random_values(rank * inputs, 1));
     const Matrix rows = h.matrix(rank, inputs);
-    backend.orthonormalise_rows(rows.first_rows(first), 0);
+    backend.subspaces().run(OrthonormaliseRows{.h = rows.first_rows(first)});
     const std::vector<float> before = downloaded(backend, h);
-    backend.orthonormalise_rows(rows, first);
+    backend.subspaces().run(OrthonormaliseRows{.h = rows, .first = first});
     const std::vector<float> after = downloaded(backend, h);
     CHECK(std::memcmp(before.data(), after.data(), first * inputs * sizeof(float)) == 0);
 

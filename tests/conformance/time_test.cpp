@@ -1,6 +1,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/delivery.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/traces.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -19,7 +22,7 @@ TEST_CASE("expand_spikes agrees with the reference", "[conformance][time]") {
     check_conformance([&](Backend& backend) {
       SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
       auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
-      backend.expand_spikes(spikes.view(), x.matrix(67, 301));
+      backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(67, 301)});
       return Outcome{{"x", exactly(downloaded(backend, x))}};
     });
   }
@@ -37,9 +40,16 @@ TEST_CASE("traces and sums over steps agree with the reference", "[conformance][
         auto last = uploaded(backend, random_values(s.batch * s.n, 2));
         auto sum = uploaded(backend, std::vector<float>(s.batch * s.n, not_a_number));
         const auto x = uploaded(backend, values);
-        backend.filter(decay, s.steps, forward.matrix(rows, s.n), last.matrix(s.batch, s.n));
-        backend.filter_back(decay, s.steps, backward.matrix(rows, s.n));
-        backend.sum_steps(0.25F, decay, s.steps, x.matrix(rows, s.n), sum.matrix(s.batch, s.n));
+        backend.traces().run(Filter{.decay = decay,
+                                    .steps = s.steps,
+                                    .x = forward.matrix(rows, s.n),
+                                    .last = last.matrix(s.batch, s.n)});
+        backend.traces().run(FilterBack{.decay = decay, .steps = s.steps, .x = backward.matrix(rows, s.n)});
+        backend.traces().run(SumSteps{.scale = 0.25F,
+                                      .decay = decay,
+                                      .steps = s.steps,
+                                      .x = x.matrix(rows, s.n),
+                                      .sum = sum.matrix(s.batch, s.n)});
         return Outcome{{"filtered", about(downloaded(backend, forward), 1e-6)},
                        {"last", about(downloaded(backend, last), 1e-6)},
                        {"filtered back", about(downloaded(backend, backward), 1e-6)},
@@ -53,15 +63,16 @@ TEST_CASE("traces follow their equations", "[conformance][time]") {
   on_each_backend([](Backend& backend) {
     auto x = uploaded(backend, std::vector<float>{1, 0, 4});
     auto last = uploaded(backend, std::vector<float>{8});
-    backend.filter(0.5F, 3, x.matrix(3, 1), last.matrix(1, 1));
+    backend.traces().run(Filter{.decay = 0.5F, .steps = 3, .x = x.matrix(3, 1), .last = last.matrix(1, 1)});
     CHECK(downloaded(backend, x) == std::vector<float>{5, 2.5F, 5.25F});
     CHECK(downloaded(backend, last) == std::vector<float>{5.25F});
     auto y = uploaded(backend, std::vector<float>{1, 0, 4});
-    backend.filter_back(0.5F, 3, y.matrix(3, 1));
+    backend.traces().run(FilterBack{.decay = 0.5F, .steps = 3, .x = y.matrix(3, 1)});
     CHECK(downloaded(backend, y) == std::vector<float>{2, 2, 4});
     auto sum = backend.allocate<float>(1);
     const auto z = uploaded(backend, std::vector<float>{1, 2, 4});
-    backend.sum_steps(2.0F, 0.5F, 3, z.matrix(3, 1), sum.matrix(1, 1));
+    backend.traces().run(
+        SumSteps{.scale = 2.0F, .decay = 0.5F, .steps = 3, .x = z.matrix(3, 1), .sum = sum.matrix(1, 1)});
     CHECK(downloaded(backend, sum) == std::vector<float>{2 * (1 + 2 * 1.5F + 4 * 1.75F)});
   });
 }
@@ -74,7 +85,7 @@ TEST_CASE("modulate agrees with the reference", "[conformance][dense]") {
       check_conformance([&](Backend& backend) {
         const auto factor = uploaded(backend, random_values(rows * cols, 1));
         auto x = uploaded(backend, random_values(rows * s.n, 2));
-        backend.modulate(factor.matrix(rows, cols), x.matrix(rows, s.n));
+        backend.elementwise().run(Modulate{.factor = factor.matrix(rows, cols), .x = x.matrix(rows, s.n)});
         return Outcome{{"x", exactly(downloaded(backend, x))}};
       });
     }
@@ -85,12 +96,15 @@ TEST_CASE("modulate multiplies by elements or by rows", "[conformance][dense]") 
   on_each_backend([](Backend& backend) {
     const auto factor = uploaded(backend, std::vector<float>{2, -1, 0, 4});
     auto by_elements = uploaded(backend, std::vector<float>{1, 2, 3, 5});
-    backend.modulate(factor.matrix(2, 2), by_elements.matrix(2, 2));
+    backend.elementwise().run(Modulate{.factor = factor.matrix(2, 2), .x = by_elements.matrix(2, 2)});
     CHECK(downloaded(backend, by_elements) == std::vector<float>{2, -2, 0, 20});
     auto by_rows = uploaded(backend, std::vector<float>{1, 2, 3, 5});
-    backend.modulate(factor.matrix(4, 1).first_rows(2), by_rows.matrix(2, 2));
+    backend.elementwise().run(
+        Modulate{.factor = factor.matrix(4, 1).first_rows(2), .x = by_rows.matrix(2, 2)});
     CHECK(downloaded(backend, by_rows) == std::vector<float>{2, 4, -3, -5});
-    CHECK_THROWS_AS(backend.modulate(factor.matrix(1, 2), by_rows.matrix(2, 2)), std::invalid_argument);
+    CHECK_THROWS_AS(
+        backend.elementwise().run(Modulate{.factor = factor.matrix(1, 2), .x = by_rows.matrix(2, 2)}),
+        std::invalid_argument);
   });
 }
 
@@ -101,7 +115,7 @@ TEST_CASE("sign agrees with the reference", "[conformance][dense]") {
       if (size > 0) values[size / 2] = 0.0F;
       const auto x = uploaded(backend, values);
       auto y = uploaded(backend, std::vector<float>(size, not_a_number));
-      backend.sign(0.25F, x.view(), y.view());
+      backend.elementwise().run(Sign{.scale = 0.25F, .x = x.view(), .y = y.view()});
       return Outcome{{"y", exactly(downloaded(backend, y))}};
     });
   }

@@ -1,6 +1,7 @@
 #include "learning/replay.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "learning/trainer.hpp"
