@@ -1,6 +1,6 @@
 #include "kernels/backend.hpp"
 
-#include "kernels/family.hpp"
+#include "kernels/shapes.hpp"
 
 namespace orthospike {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <tuple>
 
-#include "kernels/array.hpp"
+#include "kernels/shapes.hpp"
 
 namespace orthospike {
 
@@ -49,18 +49,6 @@ class Family {
 template <class Operations, class Device>
 std::shared_ptr<Operations> make_family(Device& device, double& multiply_adds) {
   return std::make_shared<Operations>(device, multiply_adds);
-}
-
-/// Throws std::invalid_argument with the operation's name unless the condition holds.
-void require(bool holds, const char* operation, const char* what);
-
-inline bool same_shape(ConstMatrix a, ConstMatrix b) {
-  return a.rows == b.rows && a.cols == b.cols;
-}
-
-/// As counted multiply-adds.
-inline double product(std::size_t a, std::size_t b, std::size_t c) {
-  return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
 
 }  // namespace orthospike

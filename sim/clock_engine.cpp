@@ -122,7 +122,7 @@ void ClockEngine::run_projections(const Recording& recording) {
     } else {
       target.neuron->run(backend, first_, count_, arriving, to);
     }
-    storage.index->spikes_changed(count_);
+    storage.index.spikes_changed(count_);
     backend.delivery().run(CountSpikes{.counts = to.spikes.counts, .total = storage.spike_total.view()});
   }
 }
@@ -243,7 +243,7 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
 
 ConstActivity ClockEngine::activity(std::size_t population) const {
   Activity all = buffers(population);
-  all.spikes.index = storage_[population]->index.get();
+  all.spikes.index = storage_[population]->index.key();
   return all;
 }
 

@@ -89,7 +89,7 @@ class ClockEngine {
     Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
     Array<float> mean_of_all;  ///< of the mean outputs, where not all steps are held
     Array<std::uint64_t> spike_total;
-    std::unique_ptr<SpikeIndex> index;  ///< of the spikes of the last run
+    SpikeIndex index;  ///< of the spikes of the last run
   };
 
   Network& network_;

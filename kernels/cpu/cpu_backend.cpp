@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "kernels/cpu/gemm.hpp"
+#include "kernels/shapes.hpp"
 
 namespace orthospike {
 
@@ -30,9 +31,18 @@ Matrix CpuBackend::scratch(std::size_t rows, std::size_t cols) {
   return scratch_.matrix(rows, cols);
 }
 
+SpikeIndex CpuBackend::make_spike_index() {
+  auto index = std::make_unique<CpuSpikeIndex>();
+  void* const name = index.get();
+  indices_.emplace(name, std::move(index));
+  return SpikeIndex(Memory(name, [this](void* kept) { indices_.erase(kept); }));
+}
+
 CpuSpikeIndex& CpuBackend::index_of(const ConstSpikes& spikes) {
-  if (spikes.index == nullptr) own_index_.spikes_changed(1);
-  CpuSpikeIndex& index = spikes.index == nullptr ? own_index_ : static_cast<CpuSpikeIndex&>(*spikes.index);
+  const auto kept = indices_.find(spikes.index.index);
+  require(spikes.index.index == nullptr || kept != indices_.end(), "spikes",
+          "their index is kept by another back end");
+  CpuSpikeIndex& index = kept == indices_.end() ? passing_index_ : *kept->second;
   index.update(spikes, pool_);
   return index;
 }

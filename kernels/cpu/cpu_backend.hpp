@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <unordered_map>
+
 #include "kernels/cpu/spike_index.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 #include "kernels/host_backend.hpp"
@@ -18,19 +21,21 @@ class CpuBackend final : public HostBackend {
   std::string name() const override { return "cpu"; }
   std::string device() const override;
   int threads() const override { return pool_.most(); }
-  std::unique_ptr<SpikeIndex> make_spike_index() override { return std::make_unique<CpuSpikeIndex>(); }
+  SpikeIndex make_spike_index() override;
 
   // For its operations.
   ThreadPool& pool() { return pool_; }
   /// Memory for intermediate results of one operation, kept from call to call.
   Matrix scratch(std::size_t rows, std::size_t cols);
-  /// The index that spikes bring along, or one that lasts until the next call; up to date.
+  /// The index kept of the spikes, or one that lasts until the next call; up to date. Throws std::invalid_argument for
+  /// an index of another back end.
   CpuSpikeIndex& index_of(const ConstSpikes& spikes);
 
  private:
   ThreadPool pool_;
   Array<float> scratch_;
-  CpuSpikeIndex own_index_;  ///< of spikes that bring none
+  std::unordered_map<const void*, std::unique_ptr<CpuSpikeIndex>> indices_;  ///< that are kept, by address
+  CpuSpikeIndex passing_index_;  ///< of spikes of which none is kept
 };
 
 // What operations of other families use.

@@ -181,7 +181,7 @@ TEST_CASE("deliver and correlate agree with the reference for indexed spikes", "
       const auto post = uploaded(backend, random_values(rows * s.targets, 3, -0.5F, 1.0F));
       auto sums = uploaded(backend, random_values(s.neurons * s.targets, 4));
       auto currents = backend.allocate<float>(rows * s.targets);
-      const auto index = backend.make_spike_index();
+      SpikeIndex index = backend.make_spike_index();
       Outcome outcome;
       // The same index follows the spikes of run after run.
       for (const std::uint32_t run : {0U, 1U, 2U}) {
@@ -190,8 +190,8 @@ TEST_CASE("deliver and correlate agree with the reference for indexed spikes", "
                                                       : regular_trains(s.steps, s.batch, s.neurons, run),
                                              s.neurons);
         Spikes indexed = spikes.view();
-        indexed.index = index.get();
-        index->spikes_changed(s.steps);
+        index.spikes_changed(s.steps);
+        indexed.index = index.key();
         for (const DeliveryForm form : {DeliveryForm::automatic, DeliveryForm::events}) {
           backend.delivery().run(Deliver{.spikes = indexed,
                                          .weights = weights.matrix(s.neurons, s.targets),

@@ -1,4 +1,4 @@
-#include "kernels/family.hpp"
+#include "kernels/shapes.hpp"
 
 #include <fmt/format.h>
 
