@@ -119,8 +119,7 @@ void execute(CudaContext& cuda, const Deliver& op) {
   if (op.form == DeliveryForm::dense) {
     const Matrix active = cuda.scratch(op.spikes.rows, op.spikes.neurons);
     launch(expand_events, static_cast<unsigned>(op.spikes.rows), expand_threads, 0, cuda.stream,
-           op.spikes.counts.address(), op.spikes.indices.address(), op.spikes.neurons, op.height.address(),
-           op.dt, active.address());
+           op.spikes.counts, op.spikes.indices, op.spikes.neurons, op.height, op.dt, active);
     execute(cuda, Multiply{.a = active, .b = op.weights, .c = op.currents});
     return;
   }
@@ -128,15 +127,14 @@ void execute(CudaContext& cuda, const Deliver& op) {
   const unsigned rows = rows_per_block(op.spikes.rows, op.spikes.neurons, tiles, cuda.multiprocessors);
   const bool small = op.spikes.neurons * op.weights.cols <= std::numeric_limits<std::uint32_t>::max();
   launch(small ? deliver_events<std::uint32_t> : deliver_events<std::uint64_t>,
-         dim3(blocks_for(op.spikes.rows, rows), tiles), most_threads, 0, cuda.stream,
-         op.spikes.counts.address(), op.spikes.indices.address(), op.spikes.rows, op.spikes.neurons,
-         op.weights.address(), op.weights.cols, op.height.address(), op.dt, rows, op.currents.address());
+         dim3(blocks_for(op.spikes.rows, rows), tiles), most_threads, 0, cuda.stream, op.spikes.counts,
+         op.spikes.indices, op.spikes.rows, op.spikes.neurons, op.weights, op.weights.cols, op.height, op.dt,
+         rows, op.currents);
 }
 
 void execute(CudaContext& cuda, const ExpandSpikes& op) {
   launch(expand_events, static_cast<unsigned>(op.spikes.rows), expand_threads, 0, cuda.stream,
-         op.spikes.counts.address(), op.spikes.indices.address(), op.spikes.neurons, nullptr, 1.0F,
-         op.x.address());
+         op.spikes.counts, op.spikes.indices, op.spikes.neurons, nullptr, 1.0F, op.x);
 }
 
 /// A dense product: on a device it is faster than adding to rows in a fixed order.
@@ -149,8 +147,7 @@ void execute(CudaContext& cuda, const Correlate& op) {
 }
 
 void execute(CudaContext& cuda, const CountSpikes& op) {
-  launch(add_counts, 1, most_threads, 0, cuda.stream, op.counts.address(), op.counts.size(),
-         op.total.address());
+  launch(add_counts, 1, most_threads, 0, cuda.stream, op.counts, op.counts.size(), op.total);
 }
 
 template std::shared_ptr<SpikeDelivery> make_family(CudaContext&, double&);

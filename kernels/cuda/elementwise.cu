@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(element_threads)
 }  // namespace
 
 void execute(CudaContext& cuda, const Add& op) {
-  launch(weighted_sum, blocks_for(op.y.size(), sum_threads), sum_threads, 0, cuda.stream, op.alpha,
-         op.x.address(), op.beta, op.y.address(), op.y.size());
+  launch(weighted_sum, blocks_for(op.y.size(), sum_threads), sum_threads, 0, cuda.stream, op.alpha, op.x,
+         op.beta, op.y, op.y.size());
 }
 
 void execute(CudaContext& cuda, const RaiseTo& op) {
@@ -59,7 +59,7 @@ void execute(CudaContext& cuda, const Sign& op) {
 
 void execute(CudaContext& cuda, const Modulate& op) {
   launch(modulate_elements, blocks_for(op.x.values.size(), element_threads), element_threads, 0, cuda.stream,
-         op.factor.address(), op.factor.cols, op.x.values.size(), op.x.cols, op.x.address());
+         op.factor, op.factor.cols, op.x.values.size(), op.x.cols, op.x);
 }
 
 template std::shared_ptr<Elementwise> make_family(CudaContext&, double&);

@@ -23,9 +23,8 @@ __global__ void encode_samples(const std::uint8_t* images, const std::uint32_t* 
 
 void execute(CudaContext& cuda, const EncodeImages& op) {
   constexpr unsigned threads = 256;
-  launch(encode_samples, static_cast<unsigned>(op.samples.size()), threads, 0, cuda.stream,
-         op.images.address(), op.samples.address(), op.pixel_order.address(), op.mean, op.deviation,
-         op.currents.cols, op.currents.address());
+  launch(encode_samples, static_cast<unsigned>(op.samples.size()), threads, 0, cuda.stream, op.images,
+         op.samples, op.pixel_order, op.mean, op.deviation, op.currents.cols, op.currents);
 }
 
 template std::shared_ptr<Encoding> make_family(CudaContext&, double&);

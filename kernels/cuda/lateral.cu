@@ -84,13 +84,12 @@ void execute(CudaContext& cuda, const Quantise& op) {
 
 void execute(CudaContext& cuda, const SpikeSigned& op) {
   launch(signed_spikes, blocks_for(op.values.size(), spike_threads), spike_threads, 0, cuda.stream, op.scale,
-         static_cast<std::uint32_t>(op.steps), op.values.address(), op.spikes.address(), op.values.size());
+         static_cast<std::uint32_t>(op.steps), op.values, op.spikes, op.values.size());
 }
 
 void execute(CudaContext& cuda, const SettleBySpikes& op) {
   launch(settle_row, static_cast<unsigned>(op.potential.rows), settle_threads, 0, cuda.stream, op.height,
-         op.sweeps, op.inhibition.address(), op.inhibition.cols, op.potential.address(),
-         op.activity.address());
+         op.sweeps, op.inhibition, op.inhibition.cols, op.potential, op.activity);
 }
 
 template std::shared_ptr<LateralCircuits> make_family(CudaContext&, double&);

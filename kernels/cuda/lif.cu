@@ -135,8 +135,8 @@ void execute(CudaContext& cuda, const LifBackward& op) {
                .a = op.later.adaptation.address()};
   }
   launch(lif_errors, blocks_for(size, backward_threads), backward_threads, 0, cuda.stream, op.neuron,
-         op.derivative, op.steps, size, op.step_stride(), op.margin.address(), op.output_error.address(),
-         carried, op.current_error.address());
+         op.derivative, op.steps, size, op.step_stride(), op.margin, op.output_error, carried,
+         op.current_error);
 }
 
 template std::shared_ptr<LifNeurons> make_family(CudaContext&, double&);

@@ -88,15 +88,14 @@ __global__ void __launch_bounds__(most_threads)
 
 void execute(CudaContext& cuda, const MarkCorrect& op) {
   launch(mark_correct_rows, blocks_for(op.logits.rows, most_threads / warp_size), most_threads, 0,
-         cuda.stream, op.logits.address(), op.logits.rows, static_cast<std::uint32_t>(op.logits.cols),
-         op.labels.address(), op.samples.address(), op.right.address());
+         cuda.stream, op.logits, op.logits.rows, static_cast<std::uint32_t>(op.logits.cols), op.labels,
+         op.samples, op.right);
 }
 
 void execute(CudaContext& cuda, const CrossEntropy& op) {
-  launch(softmax_losses, 1, most_threads, 0, cuda.stream, op.logits.address(), op.logits.rows,
-         op.samples.size(), static_cast<std::uint32_t>(op.logits.cols), op.labels.address(),
-         op.samples.address(), op.weight, op.logit_gradient.address(), op.loss.address(),
-         op.correct.address());
+  launch(softmax_losses, 1, most_threads, 0, cuda.stream, op.logits, op.logits.rows, op.samples.size(),
+         static_cast<std::uint32_t>(op.logits.cols), op.labels, op.samples, op.weight, op.logit_gradient,
+         op.loss, op.correct);
 }
 
 template std::shared_ptr<Loss> make_family(CudaContext&, double&);

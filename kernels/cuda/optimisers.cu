@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(update_threads)
 
 void execute(CudaContext& cuda, const AdamStep& op) {
   launch(adam_update, blocks_for(op.gradient.size(), update_threads), update_threads, 0, cuda.stream, op,
-         op.mean.address(), op.square.address(), op.gradient.address(), op.gradient.size());
+         op.mean, op.square, op.gradient, op.gradient.size());
 }
 
 template std::shared_ptr<OptimiserSteps> make_family(CudaContext&, double&);

@@ -47,7 +47,7 @@ void execute(CudaContext& cuda, const RemoveSubspace& op) {
 
 void execute(CudaContext& cuda, const FollowCorrelation& op) {
   launch(hebbian_update, blocks_for(op.h.values.size(), update_threads), update_threads, 0, cuda.stream,
-         op.rates, op.correlation.address(), op.velocity.address(), op.h.address(), op.h.values.size());
+         op.rates, op.correlation, op.velocity, op.h, op.h.values.size());
 }
 
 void execute(CudaContext& cuda, const HebbianStep& op) {

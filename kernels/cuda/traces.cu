@@ -45,18 +45,18 @@ __global__ void __launch_bounds__(trace_threads)
 
 void execute(CudaContext& cuda, const Filter& op) {
   launch(filter_forward, blocks_for(op.last.values.size(), trace_threads), trace_threads, 0, cuda.stream,
-         op.decay, op.steps, op.last.values.size(), op.x.address(), op.last.address());
+         op.decay, op.steps, op.last.values.size(), op.x, op.last);
 }
 
 void execute(CudaContext& cuda, const FilterBack& op) {
   const std::size_t size = op.x.values.size() / op.steps;
   launch(filter_backward, blocks_for(size, trace_threads), trace_threads, 0, cuda.stream, op.decay, op.steps,
-         size, op.x.address());
+         size, op.x);
 }
 
 void execute(CudaContext& cuda, const SumSteps& op) {
   launch(sum_over_steps, blocks_for(op.sum.values.size(), trace_threads), trace_threads, 0, cuda.stream,
-         op.scale, op.decay, op.steps, op.sum.values.size(), op.x.address(), op.sum.address());
+         op.scale, op.decay, op.steps, op.sum.values.size(), op.x, op.sum);
 }
 
 template std::shared_ptr<Traces> make_family(CudaContext&, double&);
