@@ -7,7 +7,7 @@
 
 namespace orthospike {
 
-/// Operations of one kind on one back end, `Backend` says which there are.
+/// A family of operations on one back end; backend.hpp lists them.
 ///
 /// An operation is a struct of its arguments. It has check(), which refuses shapes that do not fit
 /// (std::invalid_argument: an error in the calling code), multiply_adds() where its arithmetic is counted, and empty()

@@ -23,6 +23,10 @@ class CudaContext {
   Matrix scratch(std::size_t rows, std::size_t cols);
   /// How often scratch got other memory, which graphs of before still refer to.
   unsigned scratch_moves() const { return scratch_moves_; }
+  /// [most_partial_sums] one a block, of sums over the whole grid
+  View<double> partial_sums() { return partial_sums_.view(); }
+  /// [1] blocks that have left their partial sum; 0 between operations
+  View<std::uint32_t> finished() { return finished_.view(); }
 
   int multiprocessors = 0;  ///< of the device
   Stream stream;
@@ -37,10 +41,8 @@ class CudaContext {
   DeviceMemory memory_;
   Array<float> scratch_;
   unsigned scratch_moves_ = 0;
-
- public:
-  Array<double> partial_sums;     ///< [most_partial_sums] one a block, of sums over the whole grid
-  Array<std::uint32_t> finished;  ///< [1] blocks that have left their partial sum; 0 between operations
+  Array<double> partial_sums_;
+  Array<std::uint32_t> finished_;
 };
 
 // What operations of other families use.

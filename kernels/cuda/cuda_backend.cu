@@ -123,7 +123,7 @@ class CudaBackend final : public Backend {
 }  // namespace
 
 CudaContext::CudaContext()
-    : partial_sums(allocate_array<double>(most_partial_sums)), finished(allocate_array<std::uint32_t>(1)) {}
+    : partial_sums_(allocate_array<double>(most_partial_sums)), finished_(allocate_array<std::uint32_t>(1)) {}
 
 Memory CudaContext::allocate(std::size_t bytes) {
   Memory memory(memory_.take(bytes), [this](void* block) { memory_.give_back(block); });

@@ -116,8 +116,8 @@ void execute(CudaContext& cuda, const LifDsrBackward& op) {
   // By size alone, so that sums have the same order on every device.
   const unsigned blocks = wanted < most_partial_sums ? wanted : most_partial_sums;
   launch(lif_dsr_derivative, blocks, derivative_threads, 0, cuda.stream, op.neuron.dt, op.neuron.tau,
-         op.scale, op.threshold, op.average_current, size, op.gradient, cuda.partial_sums.view(),
-         cuda.finished.view(), op.threshold_gradient);
+         op.scale, op.threshold, op.average_current, size, op.gradient, cuda.partial_sums(), cuda.finished(),
+         op.threshold_gradient);
 }
 
 template std::shared_ptr<LifDsrNeurons> make_family(CudaContext&, double&);

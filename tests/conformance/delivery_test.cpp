@@ -225,4 +225,31 @@ TEST_CASE("correlate adds rows to the neurons that spike", "[conformance][delive
   });
 }
 
+TEST_CASE("expand_spikes agrees with the reference", "[conformance][delivery]") {
+  for (const double density : {0.0, 0.1, 1.0}) {
+    check_conformance([&](Backend& backend) {
+      SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
+      auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
+      backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(67, 301)});
+      return Outcome{{"x", exactly(downloaded(backend, x))}};
+    });
+  }
+}
+
+TEST_CASE("count_spikes agrees with the reference", "[conformance][delivery]") {
+  for (const std::size_t rows : {0U, 1U, 67U, 50021U}) {
+    INFO(rows << " rows");
+    check_conformance([&](Backend& backend) {
+      std::vector<std::uint32_t> counts(rows);
+      for (std::size_t row = 0; row < rows; ++row)
+        counts[row] = static_cast<std::uint32_t>(row * row % 1000003);
+      const auto uploaded_counts = uploaded(backend, counts);
+      // The total is larger than 32 bits and goes on from what is there.
+      auto total = uploaded(backend, std::vector<std::uint64_t>{5'000'000'000});
+      backend.delivery().run(CountSpikes{.counts = uploaded_counts.view(), .total = total.view()});
+      return Outcome{{"total", exactly(downloaded(backend, total))}};
+    });
+  }
+}
+
 }  // namespace orthospike::testing

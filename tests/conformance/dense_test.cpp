@@ -1,7 +1,6 @@
 #include <vector>
 
 #include "kernels/dense.hpp"
-#include "kernels/elementwise.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -129,34 +128,6 @@ TEST_CASE("multiply with no result does nothing", "[conformance][dense]") {
         Multiply{.a = nothing.matrix(0, 5), .b = b.matrix(5, 3), .beta = 1.0F, .c = nothing.matrix(0, 3)});
     backend.synchronise();
   });
-}
-
-TEST_CASE("add agrees with the reference", "[conformance][dense]") {
-  for (const std::size_t size : {0U, 1U, 67U, 50021U}) {
-    INFO(size << " elements");
-    check_conformance([&](Backend& backend) {
-      const auto x = uploaded(backend, random_values(size, 1));
-      auto y = uploaded(backend, random_values(size, 2));
-      backend.elementwise().run(Add{.alpha = -0.3F, .x = x.view(), .beta = 0.9F, .y = y.view()});
-      auto plain = uploaded(backend, random_values(size, 3));
-      backend.elementwise().run(Add{.x = x.view(), .y = plain.view()});
-      return Outcome{{"scaled", about(downloaded(backend, y), 1e-6)},
-                     {"plain", about(downloaded(backend, plain), 1e-6)}};
-    });
-  }
-}
-
-TEST_CASE("raise_to agrees with the reference", "[conformance][dense]") {
-  for (const std::size_t size : {0U, 1U, 67U, 50021U}) {
-    INFO(size << " elements");
-    check_conformance([&](Backend& backend) {
-      std::vector<float> values = random_values(size, 1);
-      if (size > 3) values[2] = 0.25F;  // the bound itself
-      auto raised = uploaded(backend, values);
-      backend.elementwise().run(RaiseTo{.bound = 0.25F, .values = raised.view()});
-      return Outcome{{"raised", exactly(downloaded(backend, raised))}};
-    });
-  }
 }
 
 TEST_CASE("transpose agrees with the reference", "[conformance][dense]") {

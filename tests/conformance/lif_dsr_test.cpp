@@ -3,7 +3,6 @@
 #include <iterator>
 #include <vector>
 
-#include "kernels/delivery.hpp"
 #include "kernels/lif_dsr.hpp"
 #include "tests/conformance/backends.hpp"
 
@@ -172,22 +171,6 @@ TEST_CASE("the threshold's gradient has the same bits with any number of threads
     INFO("back end " << name);
     CHECK(threshold_gradient(name, 2) == threshold_gradient(name, 1));
     CHECK(threshold_gradient(name, 3) == threshold_gradient(name, 1));
-  }
-}
-
-TEST_CASE("count_spikes agrees with the reference", "[conformance][lif_dsr]") {
-  for (const std::size_t rows : {0U, 1U, 67U, 50021U}) {
-    INFO(rows << " rows");
-    check_conformance([&](Backend& backend) {
-      std::vector<std::uint32_t> counts(rows);
-      for (std::size_t row = 0; row < rows; ++row)
-        counts[row] = static_cast<std::uint32_t>(row * row % 1000003);
-      const auto uploaded_counts = uploaded(backend, counts);
-      // The total is larger than 32 bits and goes on from what is there.
-      auto total = uploaded(backend, std::vector<std::uint64_t>{5'000'000'000});
-      backend.delivery().run(CountSpikes{.counts = uploaded_counts.view(), .total = total.view()});
-      return Outcome{{"total", exactly(downloaded(backend, total))}};
-    });
   }
 }
 

@@ -1,8 +1,5 @@
-#include <stdexcept>
 #include <vector>
 
-#include "kernels/delivery.hpp"
-#include "kernels/elementwise.hpp"
 #include "kernels/traces.hpp"
 #include "tests/conformance/backends.hpp"
 
@@ -17,18 +14,7 @@ const Shape shapes[] = {{1, 1, 1}, {3, 131, 6}, {67, 131, 20}, {2, 1100, 9}, {0,
 
 }  // namespace
 
-TEST_CASE("expand_spikes agrees with the reference", "[conformance][time]") {
-  for (const double density : {0.0, 0.1, 1.0}) {
-    check_conformance([&](Backend& backend) {
-      SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
-      auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
-      backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(67, 301)});
-      return Outcome{{"x", exactly(downloaded(backend, x))}};
-    });
-  }
-}
-
-TEST_CASE("traces and sums over steps agree with the reference", "[conformance][time]") {
+TEST_CASE("traces and sums over steps agree with the reference", "[conformance][traces]") {
   for (const Shape& s : shapes) {
     INFO(s.batch << " samples of " << s.n << ", " << s.steps << " steps");
     const std::size_t rows = s.steps * s.batch;
@@ -59,7 +45,7 @@ TEST_CASE("traces and sums over steps agree with the reference", "[conformance][
   }
 }
 
-TEST_CASE("traces follow their equations", "[conformance][time]") {
+TEST_CASE("traces follow their equations", "[conformance][traces]") {
   on_each_backend([](Backend& backend) {
     auto x = uploaded(backend, std::vector<float>{1, 0, 4});
     auto last = uploaded(backend, std::vector<float>{8});
@@ -75,50 +61,6 @@ TEST_CASE("traces follow their equations", "[conformance][time]") {
         SumSteps{.scale = 2.0F, .decay = 0.5F, .steps = 3, .x = z.matrix(3, 1), .sum = sum.matrix(1, 1)});
     CHECK(downloaded(backend, sum) == std::vector<float>{2 * (1 + 2 * 1.5F + 4 * 1.75F)});
   });
-}
-
-TEST_CASE("modulate agrees with the reference", "[conformance][dense]") {
-  for (const Shape& s : shapes) {
-    INFO(s.batch << " samples of " << s.n << ", " << s.steps << " steps");
-    const std::size_t rows = s.steps * s.batch;
-    for (const std::size_t cols : {s.n, std::size_t{1}}) {
-      check_conformance([&](Backend& backend) {
-        const auto factor = uploaded(backend, random_values(rows * cols, 1));
-        auto x = uploaded(backend, random_values(rows * s.n, 2));
-        backend.elementwise().run(Modulate{.factor = factor.matrix(rows, cols), .x = x.matrix(rows, s.n)});
-        return Outcome{{"x", exactly(downloaded(backend, x))}};
-      });
-    }
-  }
-}
-
-TEST_CASE("modulate multiplies by elements or by rows", "[conformance][dense]") {
-  on_each_backend([](Backend& backend) {
-    const auto factor = uploaded(backend, std::vector<float>{2, -1, 0, 4});
-    auto by_elements = uploaded(backend, std::vector<float>{1, 2, 3, 5});
-    backend.elementwise().run(Modulate{.factor = factor.matrix(2, 2), .x = by_elements.matrix(2, 2)});
-    CHECK(downloaded(backend, by_elements) == std::vector<float>{2, -2, 0, 20});
-    auto by_rows = uploaded(backend, std::vector<float>{1, 2, 3, 5});
-    backend.elementwise().run(
-        Modulate{.factor = factor.matrix(4, 1).first_rows(2), .x = by_rows.matrix(2, 2)});
-    CHECK(downloaded(backend, by_rows) == std::vector<float>{2, 4, -3, -5});
-    CHECK_THROWS_AS(
-        backend.elementwise().run(Modulate{.factor = factor.matrix(1, 2), .x = by_rows.matrix(2, 2)}),
-        std::invalid_argument);
-  });
-}
-
-TEST_CASE("sign agrees with the reference", "[conformance][dense]") {
-  for (const std::size_t size : {0U, 1U, 131U, 50021U}) {
-    check_conformance([&](Backend& backend) {
-      std::vector<float> values = random_values(size, 1);
-      if (size > 0) values[size / 2] = 0.0F;
-      const auto x = uploaded(backend, values);
-      auto y = uploaded(backend, std::vector<float>(size, not_a_number));
-      backend.elementwise().run(Sign{.scale = 0.25F, .x = x.view(), .y = y.view()});
-      return Outcome{{"y", exactly(downloaded(backend, y))}};
-    });
-  }
 }
 
 }  // namespace orthospike::testing
