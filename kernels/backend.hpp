@@ -11,7 +11,7 @@
 
 namespace orthospike {
 
-// Families of operations; each has a header of its name below, which who calls its operations includes.
+// Families of operations, each in the header of the name that it has in Backend; who calls its operations includes that.
 struct RandomNumbers;
 struct DenseProducts;
 struct Elementwise;
@@ -39,8 +39,8 @@ class RepeatedWork {
   double multiply_adds_ = 0;  ///< of one time
 };
 
-/// Memory and the numeric operations on it; the only thing above which code knows no device. Operations come in families,
-/// for example backend.dense().run(Multiply{.a = x, .b = w, .c = y}) of dense.hpp.
+/// Memory and the numeric operations on it; the only thing above which code knows no device. Operations come in
+/// families: backend.dense().run(Multiply{.a = x, .b = w, .c = y}) is one of those in dense.hpp.
 ///
 /// Calls enqueue work in order and may return before it is done; `synchronise` and `download` wait. Operations on the
 /// same arguments give the same bits whatever the number of threads.

@@ -33,8 +33,8 @@ struct SpikeSigned {
   bool empty() const { return values.empty(); }
 };
 
-/// Activity settles under lateral inhibition L by signed spikes of `height`: z ≈ (I + L)^-1 x. From z = 0 with potentials
-/// v = x, in each sweep each neuron in order fires k = round(v_i / (height (1 + L_ii))) spikes (half to even), negative
+/// Activity settles under lateral inhibition L by signed spikes of `height`: z ≈ (I + L)^-1 x. From z = 0 with
+/// potentials v = x, in each sweep each neuron in order fires k = round(v_i / (height (1 + L_ii))) spikes (half to even), negative
 /// ones too: z_i ← z_i + k height, v ← v - k height (I + L) e_i. A row is done after a sweep without spikes, with
 /// |v_i| ≤ height (1 + L_ii) / 2, or after `sweeps`. With L symmetric and positive semidefinite spikes never raise
 /// zᵀ(I + L)z / 2 - xᵀz. A NaN in a row makes all of it NaN. Potentials are floats, changed in order with one fused
