@@ -77,13 +77,33 @@ class Array {
   std::size_t size_ = 0;
 };
 
-/// What a back end works out about the spikes in some memory so that products with them cost less; made by
-/// Backend::make_spike_index, for spikes of that back end.
+/// Names the index that a back end keeps of spikes, and the content that it is of. A value: only that back end has the
+/// index itself.
+struct SpikeIndexKey {
+  const void* index = nullptr;  ///< null: none is kept
+  std::uint64_t version = 1;    ///< the content, from 1 on
+  std::size_t steps = 1;        ///< rows are of so many steps, ordered step · batch + sample
+};
+
+/// Has a back end keep what it works out about the spikes in some memory, so that products with them cost less; made by
+/// Backend::make_spike_index, which must outlive it.
 class SpikeIndex {
  public:
-  virtual ~SpikeIndex() = default;
-  /// To be called when the spikes were written anew: rows of so many steps, ordered step · batch + sample.
-  virtual void spikes_changed(std::size_t /*steps*/) {}
+  SpikeIndex() = default;
+  explicit SpikeIndex(Memory kept) : kept_(std::move(kept)) {}
+
+  /// To be called when the spikes were written anew.
+  void spikes_changed(std::size_t steps) {
+    ++version_;
+    steps_ = steps;
+  }
+  /// For views of exactly these spikes.
+  SpikeIndexKey key() const { return {kept_.get(), version_, steps_}; }
+
+ private:
+  Memory kept_;
+  std::uint64_t version_ = 1;
+  std::size_t steps_ = 1;
 };
 
 /// Spikes of `rows` (step, sample) pairs of one population as event lists: row r holds the ascending neuron
@@ -94,11 +114,12 @@ struct SpikeView {
   View<T> indices;  ///< [rows × neurons]
   std::size_t rows = 0;
   std::size_t neurons = 0;
-  SpikeIndex* index = nullptr;  ///< of exactly these rows, if somebody keeps one
+  SpikeIndexKey index = {};  ///< of exactly these rows
 
   operator SpikeView<const T>() const { return {counts, indices, rows, neurons, index}; }
   SpikeView row_range(std::size_t first, std::size_t count) const {
-    return {counts.subview(first, count), indices.subview(first * neurons, count * neurons), count, neurons};
+    return {
+        counts.subview(first, count), indices.subview(first * neurons, count * neurons), count, neurons, {}};
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/dense.hpp"
+#include "kernels/random_numbers.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -28,7 +30,8 @@ BoundaryDetector::BoundaryDetector(Backend& backend, std::size_t inputs, std::si
       directions_(backend.allocate<float>(inputs * settings.neurons)),
       responses_(backend.allocate<float>(max_rows * settings.neurons)),
       moment_(backend.allocate<float>(settings.neurons * settings.neurons)) {
-  backend_.fill_normal(directions_.view(), {seed, RandomPurpose::boundary_detector, 0});
+  backend_.random_numbers().run(
+      FillNormal{.values = directions_.view(), .key = {seed, RandomPurpose::boundary_detector, 0}});
   start_afresh();
 }
 
@@ -41,9 +44,9 @@ void BoundaryDetector::start_afresh() {
 std::vector<double> BoundaryDetector::moment_of(ConstMatrix activity) {
   const std::size_t k = settings_.neurons;
   const Matrix y = responses_.matrix(activity.rows, k);
-  backend_.multiply(1.0F, activity, Transpose::no, std::as_const(directions_).matrix(activity.cols, k),
-                    Transpose::no, 0.0F, y);
-  backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, moment_.matrix(k, k));
+  backend_.dense().run(
+      Multiply{.a = activity, .b = std::as_const(directions_).matrix(activity.cols, k), .c = y});
+  backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = y, .c = moment_.matrix(k, k)});
   const std::vector<float> sum = backend_.download(View<const float>(moment_.view()));
   std::vector<double> moment(sum.begin(), sum.end());
   const double energy = trace(moment, k);

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "learning/subspaces/quality.hpp"
 
 namespace orthospike {
@@ -66,10 +68,9 @@ double Monitor::energy(std::size_t p) {
 double Monitor::leak(std::size_t p) {
   const Projection& projection = std::as_const(trainer_.network()).projections()[p];
   const Matrix change = watched_[p].weights_before.matrix(projection.fan_in, projection.fan_out);
-  backend_.add(1.0F, projection.weights.view(), -1.0F, change.values);
+  backend_.elementwise().run(Add{.x = projection.weights.view(), .beta = -1.0F, .y = change.values});
   Array<float> product = backend_.allocate<float>(change.values.size());
-  backend_.multiply(1.0F, moment(p), Transpose::no, change, Transpose::no, 0.0F,
-                    product.matrix(change.rows, change.cols));
+  backend_.dense().run(Multiply{.a = moment(p), .b = change, .c = product.matrix(change.rows, change.cols)});
   const std::vector<float> changes = backend_.download(View<const float>(change.values));
   const double disturbed = dot(changes, backend_.download(View<const float>(product.view())));
   const double largest = dot(changes, changes) * energy(p);
@@ -95,8 +96,11 @@ void Monitor::add_activity(const StoredImages& images, View<const std::uint32_t>
     for (std::size_t p = 0; p < watched_.size(); ++p) {
       const Projection& projection = trainer_.network().projections()[p];
       const ConstMatrix x = trainer_.engine().activity(projection.source).average_output;
-      backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 1.0F,
-                        watched_[p].moment.matrix(projection.fan_in, projection.fan_in));
+      backend_.dense().run(Multiply{.a = x,
+                                    .transpose_a = true,
+                                    .b = x,
+                                    .beta = 1.0F,
+                                    .c = watched_[p].moment.matrix(projection.fan_in, projection.fan_in)});
       if (watched_[p].activity.size() == 0) continue;
       backend_.copy(x.values, watched_[p].activity.view().subview((kept_ + first) * projection.fan_in,
                                                                   x.values.size()));
@@ -126,8 +130,11 @@ double Monitor::energy_left(PresynapticOperator& protect, ConstMatrix x) {
   for (std::size_t first = 0; first < x.rows; first += trainer_.batch_size()) {
     const ConstMatrix batch = x.row_range(first, std::min(trainer_.batch_size(), x.rows - first));
     const ConstMatrix left = protect.apply_to_traces(batch);
-    backend_.multiply(1.0F, {batch.values, 1, batch.values.size()}, Transpose::no,
-                      {left.values, 1, left.values.size()}, Transpose::yes, 1.0F, sum.matrix(1, 1));
+    backend_.dense().run(Multiply{.a = {batch.values, 1, batch.values.size()},
+                                  .b = {left.values, 1, left.values.size()},
+                                  .transpose_b = true,
+                                  .beta = 1.0F,
+                                  .c = sum.matrix(1, 1)});
   }
   return backend_.download(View<const float>(sum.view()))[0];
 }

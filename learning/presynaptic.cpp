@@ -1,13 +1,18 @@
 #include "learning/presynaptic.hpp"
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+
 namespace orthospike {
 
 void add_outer_products(Backend& backend, float alpha, const Presynaptic& trace, ConstMatrix post, float beta,
                         Matrix sum) {
   if (trace.has_events()) {
-    backend.correlate(alpha, trace.spikes, post, beta, sum);
+    backend.delivery().run(
+        Correlate{.alpha = alpha, .spikes = trace.spikes, .b = post, .beta = beta, .c = sum});
   } else {
-    backend.multiply(alpha, trace, Transpose::yes, post, Transpose::no, beta, sum);
+    backend.dense().run(
+        Multiply{.alpha = alpha, .a = trace, .transpose_a = true, .b = post, .beta = beta, .c = sum});
   }
 }
 

@@ -8,7 +8,11 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/elementwise.hpp"
+#include "kernels/encoding.hpp"
 #include "kernels/error.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/traces.hpp"
 
 namespace orthospike {
 
@@ -119,8 +123,12 @@ void Trainer::end_task() {
 
 void Trainer::run_batch(const StoredImages& images, View<const std::uint32_t> samples,
                         View<const std::uint32_t> pixel_order) {
-  backend_.encode_images(images.pixels.view(), samples, pixel_order, mean_, deviation_,
-                         engine_->input(samples.size()));
+  backend_.encoding().run(EncodeImages{.images = images.pixels.view(),
+                                       .samples = samples,
+                                       .pixel_order = pixel_order,
+                                       .mean = mean_,
+                                       .deviation = deviation_,
+                                       .currents = engine_->input(samples.size())});
   engine_->run();
 }
 
@@ -191,7 +199,8 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
   for (std::size_t i = 0; i < learned_.size(); ++i) {
     const View<float> weights = learned_[i].weights.values;
     replay_optimiser_->find_direction(i, weights, summed_gradients_[i].view());
-    backend_.add(-replay_learning_rate_, View<const float>(summed_gradients_[i].view()), 1.0F, weights);
+    backend_.elementwise().run(
+        Add{.alpha = -replay_learning_rate_, .x = summed_gradients_[i].view(), .y = weights});
   }
 }
 
@@ -201,8 +210,12 @@ void Trainer::encode(const StoredImages& images, View<const std::uint32_t> sampl
   const Matrix input = engine_->input(samples.size());
   std::size_t shown = 0;
   for (const auto& [count, pixel_order] : shares) {
-    backend_.encode_images(images.pixels.view(), samples.subview(shown, count), pixel_order, mean_,
-                           deviation_, input.row_range(shown, count));
+    backend_.encoding().run(EncodeImages{.images = images.pixels.view(),
+                                         .samples = samples.subview(shown, count),
+                                         .pixel_order = pixel_order,
+                                         .mean = mean_,
+                                         .deviation = deviation_,
+                                         .currents = input.row_range(shown, count)});
     shown += count;
   }
 }
@@ -221,23 +234,37 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const Targets targets{images.labels.view(), samples};
   const ConstMatrix logits = engine_->logits();
   if (!rule_->has_step_losses()) {
-    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits), loss, correct);
+    backend_.loss().run(CrossEntropy{.logits = logits,
+                                     .labels = images.labels.view(),
+                                     .samples = samples,
+                                     .logit_gradient = gradient_for(logits),
+                                     .loss = loss,
+                                     .correct = correct});
     readout_error_ = gradient_for(logits);
     rule_->backward(*engine_, readout_error_, targets);
     return;
   }
   // The answer is that of the mean logits, known after the last step.
   if (first + count == engine_->steps()) {
-    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F, gradient_for(logits),
-                           unused_loss_.view(), correct);
+    backend_.loss().run(CrossEntropy{.logits = logits,
+                                     .labels = images.labels.view(),
+                                     .samples = samples,
+                                     .logit_gradient = gradient_for(logits),
+                                     .loss = unused_loss_.view(),
+                                     .correct = correct});
   }
   const ConstMatrix each = engine_->step_logits();
   const float share = static_cast<float>(count) / static_cast<float>(engine_->steps());
-  backend_.cross_entropy(each, images.labels.view(), samples, share, gradient_for(each), loss,
-                         unused_correct_.view());
+  backend_.loss().run(CrossEntropy{.logits = each,
+                                   .labels = images.labels.view(),
+                                   .samples = samples,
+                                   .weight = share,
+                                   .logit_gradient = gradient_for(each),
+                                   .loss = loss,
+                                   .correct = unused_correct_.view()});
   rule_->backward(*engine_, gradient_for(each), targets);
   const Matrix sum = summed_error_.matrix(samples.size(), each.cols);
-  backend_.sum_steps(1.0F, 0.0F, count, gradient_for(each), sum);
+  backend_.traces().run(SumSteps{.steps = count, .x = gradient_for(each), .sum = sum});
   readout_error_ = sum;
 }
 
@@ -307,7 +334,7 @@ void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient) {
   // Weight decay and a scale for each weight would bring back what was projected out before.
   if (!linear) project();
   const PhaseTimer timer(seconds_, Phase::update);
-  backend_.add(-rate_, gradient.values, 1.0F, weights);
+  backend_.elementwise().run(Add{.alpha = -rate_, .x = gradient.values, .y = weights});
 }
 
 void Trainer::update_by_traces(LinearSteps& steps, std::size_t parameter) {
@@ -331,8 +358,8 @@ void Trainer::update_thresholds() {
     const View<float> threshold = neuron.threshold();
     backend_.copy(gradient, threshold_direction_.view());
     optimiser_->find_direction(learned_.size() + i, {}, threshold_direction_.view());
-    backend_.add(-rate_, View<const float>(threshold_direction_.view()), 1.0F, threshold);
-    backend_.raise_to(neuron.lowest_threshold(), threshold);
+    backend_.elementwise().run(Add{.alpha = -rate_, .x = threshold_direction_.view(), .y = threshold});
+    backend_.elementwise().run(RaiseTo{.bound = neuron.lowest_threshold(), .values = threshold});
   }
 }
 
@@ -344,8 +371,10 @@ bool Trainer::all_finite() {
     const ConstMatrix weights = learned.weights;
     // A mean is finite where its terms are.
     Array<float> means = backend_.allocate<float>(weights.cols);
-    backend_.sum_steps(1.0F / static_cast<float>(weights.rows), 0.0F, weights.rows, weights,
-                       means.matrix(1, weights.cols));
+    backend_.traces().run(SumSteps{.scale = 1.0F / static_cast<float>(weights.rows),
+                                   .steps = weights.rows,
+                                   .x = weights,
+                                   .sum = means.matrix(1, weights.cols)});
     if (!finite(std::as_const(means).view())) return false;
   }
   return std::ranges::all_of(network_.populations(), [&](const Population& population) {
@@ -382,8 +411,12 @@ Evaluation Trainer::evaluate(const StoredImages& images, View<const std::uint32_
         in_order_.view().subview(first, std::min(batch_size_, images.count - first));
     run_batch(images, samples, pixel_order);
     const ConstMatrix logits = engine_->logits();
-    backend_.cross_entropy(logits, images.labels.view(), samples, 1.0F,
-                           logit_gradient_.matrix(logits.rows, logits.cols), loss.view(), correct.view());
+    backend_.loss().run(CrossEntropy{.logits = logits,
+                                     .labels = images.labels.view(),
+                                     .samples = samples,
+                                     .logit_gradient = logit_gradient_.matrix(logits.rows, logits.cols),
+                                     .loss = loss.view(),
+                                     .correct = correct.view()});
   }
   const auto count = static_cast<double>(images.count);
   return {.accuracy = backend_.download(View<const std::uint32_t>(correct.view()))[0] / count,

@@ -4,6 +4,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/traces.hpp"
+
 namespace orthospike {
 
 namespace {
@@ -17,11 +22,11 @@ std::size_t index_of(const Network& network, Population::Kind kind) {
 
 void DeliverySettings::describe(SettingsVisitor& visit) {
   visit("network.delivery", form,
-        {{"auto", Delivery::automatic, "by measured density"},
-         {"events", Delivery::events, "what fired"},
-         {"dense", Delivery::dense, "a matrix product"}},
+        {{"auto", DeliveryForm::automatic, "by measured density"},
+         {"events", DeliveryForm::events, "what fired"},
+         {"dense", DeliveryForm::dense, "a matrix product"}},
         "How spikes are delivered");
-  visit.only(form == Delivery::automatic, "network.delivery auto", [&] {
+  visit.only(form == DeliveryForm::automatic, "network.delivery auto", [&] {
     visit("network.dense_crossover", crossover, fraction, "-",
           "Share of a dense product's additions above which automatic delivery takes that product: the share "
           "of active neurons, or less where neurons of a sample fire alike.");
@@ -86,8 +91,10 @@ void ClockEngine::run(const Recording& recording) {
     const float share = static_cast<float>(count_) / static_cast<float>(steps_);
     for (const auto& storage : storage_) {
       if (storage->mean_of_all.size() == 0) continue;
-      backend.add(share, std::as_const(storage->mean_output).view(), first == 0 ? 0.0F : 1.0F,
-                  storage->mean_of_all.view());
+      backend.elementwise().run(Add{.alpha = share,
+                                    .x = std::as_const(storage->mean_output).view(),
+                                    .beta = first == 0 ? 0.0F : 1.0F,
+                                    .y = storage->mean_of_all.view()});
     }
   }
   for (const auto& storage : storage_) {
@@ -128,8 +135,8 @@ void ClockEngine::run_projections(const Recording& recording) {
     } else {
       target.neuron->run(backend, first_, count_, arriving, to);
     }
-    storage.index->spikes_changed(count_);
-    backend.count_spikes(to.spikes.counts, storage.spike_total.view());
+    storage.index.spikes_changed(count_);
+    backend.delivery().run(CountSpikes{.counts = to.spikes.counts, .total = storage.spike_total.view()});
   }
 }
 
@@ -138,13 +145,18 @@ ConstMatrix ClockEngine::currents(const Projection& projection, Array<float>& ro
   const ConstActivity from = activity(projection.source);
   if (projection.source == input_) {
     const Matrix result = room.matrix(batch_, projection.fan_out);
-    backend.multiply(1.0F, from.mean_output, Transpose::no, projection.matrix(), Transpose::no, 0.0F, result);
+    backend.dense().run(Multiply{.a = from.mean_output, .b = projection.matrix(), .c = result});
     return result;
   }
   const Matrix result = room.matrix(count_ * batch_, projection.fan_out);
   const auto height = network_.populations()[projection.source].neuron->spike_height();
-  backend.deliver(from.spikes, projection.matrix(), height.numerator, height.denominator, delivery_.form,
-                  delivery_.crossover, result);
+  backend.delivery().run(Deliver{.spikes = from.spikes,
+                                 .weights = projection.matrix(),
+                                 .height = height.numerator,
+                                 .dt = height.denominator,
+                                 .form = delivery_.form,
+                                 .crossover = delivery_.crossover,
+                                 .currents = result});
   return result;
 }
 
@@ -159,9 +171,14 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
       // Of the first step, the spikes of the last one of the run before, whose place nothing has taken yet.
       const std::size_t before = step > 0 ? step - 1 : count_before_ - 1;
       const Matrix sum = recurrent_currents_.matrix(batch_, population.size);
-      backend.deliver(buffers(recurrent.target, before, 1).spikes, recurrent.matrix(), height.numerator,
-                      height.denominator, delivery_.form, delivery_.crossover, sum);
-      backend.add(1.0F, currents.values, 1.0F, sum.values);
+      backend.delivery().run(Deliver{.spikes = buffers(recurrent.target, before, 1).spikes,
+                                     .weights = recurrent.matrix(),
+                                     .height = height.numerator,
+                                     .dt = height.denominator,
+                                     .form = delivery_.form,
+                                     .crossover = delivery_.crossover,
+                                     .currents = sum});
+      backend.elementwise().run(Add{.x = currents.values, .y = sum.values});
       currents = sum;
     }
     Activity to = buffers(recurrent.target, step, 1);
@@ -171,8 +188,9 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
   // Each step left its own mean; currents are no longer needed.
   const Activity all = buffers(recurrent.target);
   const Matrix spikes = currents_.matrix(count_ * batch_, population.size);
-  backend.expand_spikes(all.spikes, spikes);
-  backend.sum_steps(1.0F / static_cast<float>(count_), 0.0F, count_, spikes, all.mean_output);
+  backend.delivery().run(ExpandSpikes{.spikes = all.spikes, .x = spikes});
+  backend.traces().run(SumSteps{
+      .scale = 1.0F / static_cast<float>(count_), .steps = count_, .x = spikes, .sum = all.mean_output});
 }
 
 void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
@@ -182,8 +200,11 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
   const float share = static_cast<float>(count_) / static_cast<float>(steps_);
   const float before = first_ == 0 ? 0.0F : 1.0F;
   if (leak == 0.0F && !step_logits) {
-    backend.multiply(share, activity(projection.source).average_output, Transpose::no, projection.matrix(),
-                     Transpose::no, before, logits);
+    backend.dense().run(Multiply{.alpha = share,
+                                 .a = activity(projection.source).average_output,
+                                 .b = projection.matrix(),
+                                 .beta = before,
+                                 .c = logits});
     return;
   }
   if (step_logits_.size() == 0)
@@ -195,14 +216,16 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
     backend.copy(arriving.values, steps.row_range(row, batch_).values);
   const Matrix state = readout_state_.matrix(batch_, projection.fan_out);
   if (first_ == 0) backend.clear(state.values);
-  backend.filter(leak, count_, steps, state);
+  backend.traces().run(Filter{.decay = leak, .steps = count_, .x = steps, .last = state});
   if (first_ == 0) {
-    backend.sum_steps(1.0F / static_cast<float>(steps_), 0.0F, count_, steps, logits);
+    backend.traces().run(
+        SumSteps{.scale = 1.0F / static_cast<float>(steps_), .steps = count_, .x = steps, .sum = logits});
     return;
   }
   for (std::size_t step = 0; step < count_; ++step) {
-    backend.add(1.0F / static_cast<float>(steps_), ConstMatrix(steps).row_range(step * batch_, batch_).values,
-                1.0F, logits.values);
+    backend.elementwise().run(Add{.alpha = 1.0F / static_cast<float>(steps_),
+                                  .x = ConstMatrix(steps).row_range(step * batch_, batch_).values,
+                                  .y = logits.values});
   }
 }
 
@@ -233,7 +256,7 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
 
 ConstActivity ClockEngine::activity(std::size_t population) const {
   Activity all = buffers(population);
-  all.spikes.index = storage_[population]->index.get();
+  all.spikes.index = storage_[population]->index.key();
   return all;
 }
 

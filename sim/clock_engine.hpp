@@ -5,14 +5,15 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/delivery_form.hpp"
 #include "sim/network.hpp"
 #include "sim/settings.hpp"
 
 namespace orthospike {
 
-/// How spikes are delivered (Backend::deliver).
+/// How spikes are delivered (Deliver of kernels/delivery.hpp).
 struct DeliverySettings {
-  Delivery form = Delivery::automatic;
+  DeliveryForm form = DeliveryForm::automatic;
   float crossover = 0.3F;  ///< share of additions above which a dense product is cheaper
 
   void describe(SettingsVisitor& visit);
@@ -91,7 +92,7 @@ class ClockEngine {
     Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
     Array<float> mean_of_all;  ///< of the mean outputs, where not all steps are held
     Array<std::uint64_t> spike_total;
-    std::unique_ptr<SpikeIndex> index;  ///< of the spikes of the last run
+    SpikeIndex index;  ///< of the spikes of the last run
   };
 
   Network& network_;

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
+
+#include "kernels/random_numbers.hpp"
 
 namespace orthospike {
 
@@ -77,8 +80,11 @@ const Projection* Network::recurrent_projection(std::size_t population) const {
 void Network::initialise_weights(std::uint64_t seed) {
   for (std::size_t p = 0; p < projections_.size(); ++p) {
     const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].fan_in));
-    backend_.fill_uniform(projections_[p].weights.view(), -bound, bound,
-                          {seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)});
+    backend_.random_numbers().run(
+        FillUniform{.values = projections_[p].weights.view(),
+                    .low = -bound,
+                    .high = bound,
+                    .key = {seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)}});
   }
 }
 

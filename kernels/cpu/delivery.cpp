@@ -2,13 +2,15 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/delivery.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h must come first: this file is compiled once for each instruction set.
-#include <cblas.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/host_view.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace orthospike::HWY_NAMESPACE {
@@ -130,17 +132,9 @@ std::size_t rows_per_piece(const EventRows& events) {
   return std::max(fewest, events_per_piece * events.rows / std::max<std::size_t>(1, events.events));
 }
 
-}  // namespace
-
-CpuSpikeIndex& CpuBackend::index_of(const ConstSpikes& spikes) {
-  if (spikes.index == nullptr) own_index_.spikes_changed(1);
-  CpuSpikeIndex& index = spikes.index == nullptr ? own_index_ : static_cast<CpuSpikeIndex&>(*spikes.index);
-  index.update(spikes, pool_);
-  return index;
-}
-
-void CpuBackend::sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta,
-                            Matrix sums) {
+/// sums [rows × targets] ← scale · Σ over events of a row of weights[event, :] + beta · sums
+void sum_events(CpuBackend& cpu, const EventRows& events, ConstMatrix weights, float scale, float beta,
+                Matrix sums) {
   const std::size_t chunk = rows_per_piece(events);
   // Pieces of the same pass are neighbours: at a time threads work on few passes, whose weights stay in their
   // caches. Wide passes come first.
@@ -150,49 +144,71 @@ void CpuBackend::sum_events(const EventRows& events, ConstMatrix weights, float 
     target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
   }
   const std::size_t chunks = (events.rows + chunk - 1) / chunk;
-  pool_.for_each(passes.size() * chunks, [&](std::size_t piece) {
+  cpu.pool().for_each(passes.size() * chunks, [&](std::size_t piece) {
     const std::size_t first = piece % chunks * chunk;
     HWY_DYNAMIC_DISPATCH(sum_pass)
     (events, weights, passes[piece / chunks], first, std::min(first + chunk, events.rows), scale, beta, sums);
   });
 }
 
-void CpuBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
-                            Delivery delivery, float crossover, Matrix currents) {
-  const float scale = height.address()[0] / dt;
-  const CpuSpikeIndex& index = index_of(spikes);
-  if (delivery == Delivery::dense || (delivery == Delivery::automatic && index.relative_cost() > crossover)) {
-    const Matrix active = scratch(spikes.rows, spikes.neurons);
-    do_expand_spikes(spikes, active);
-    do_multiply(scale, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
+}  // namespace
+
+void execute(CpuBackend& cpu, const ExpandSpikes& op) {
+  const auto x = host(op.x);
+  const std::size_t rows = std::max<std::size_t>(1, elementwise_piece / x.cols);
+  for_each_range(cpu.pool(), x.rows, rows, [&](std::size_t, std::size_t first, std::size_t last) {
+    for (std::size_t row = first; row < last; ++row) {
+      const auto out = x.row(row);
+      std::ranges::fill(out, 0.0F);
+      for (const std::uint32_t i : spikes_of_row(op.spikes, row)) out[i] = 1.0F;
+    }
+  });
+}
+
+void execute(CpuBackend& cpu, const Deliver& op) {
+  const float scale = host(op.height)[0] / op.dt;
+  const CpuSpikeIndex& index = cpu.index_of(op.spikes);
+  if (op.form == DeliveryForm::dense ||
+      (op.form == DeliveryForm::automatic && index.relative_cost() > op.crossover)) {
+    const Matrix active = cpu.scratch(op.spikes.rows, op.spikes.neurons);
+    execute(cpu, ExpandSpikes{.spikes = op.spikes, .x = active});
+    execute(cpu, Multiply{.alpha = scale, .a = active, .b = op.weights, .c = op.currents});
     return;
   }
   if (index.groups() == 0) {
-    sum_events(index.neurons_of_row(), weights, scale, 0.0F, currents);
+    sum_events(cpu, index.neurons_of_row(), op.weights, scale, 0.0F, op.currents);
     return;
   }
-  const Matrix of_groups = scratch(index.groups(), weights.cols);
-  sum_events(index.neurons_of_group(), weights, 1.0F, 0.0F, of_groups);
-  sum_events(index.groups_of_row(), of_groups, scale, 0.0F, currents);
+  const Matrix of_groups = cpu.scratch(index.groups(), op.weights.cols);
+  sum_events(cpu, index.neurons_of_group(), op.weights, 1.0F, 0.0F, of_groups);
+  sum_events(cpu, index.groups_of_row(), of_groups, scale, 0.0F, op.currents);
 }
 
 /// The delivery seen from the other side: each row of c is a sum over the rows in which its neuron spikes.
-void CpuBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
-  CpuSpikeIndex& index = index_of(spikes);
+void execute(CpuBackend& cpu, const Correlate& op) {
+  CpuSpikeIndex& index = cpu.index_of(op.spikes);
   if (index.relative_cost() > correlation_crossover) {
-    const Matrix active = scratch(spikes.rows, spikes.neurons);
-    do_expand_spikes(spikes, active);
-    do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
+    const Matrix active = cpu.scratch(op.spikes.rows, op.spikes.neurons);
+    execute(cpu, ExpandSpikes{.spikes = op.spikes, .x = active});
+    execute(
+        cpu,
+        Multiply{.alpha = op.alpha, .a = active, .transpose_a = true, .b = op.b, .beta = op.beta, .c = op.c});
     return;
   }
   if (index.groups() == 0) {
-    sum_events(index.of_neuron(), b, alpha, beta, c);
+    sum_events(cpu, index.of_neuron(), op.b, op.alpha, op.beta, op.c);
     return;
   }
-  const Matrix of_groups = scratch(index.groups(), b.cols);
-  sum_events(index.rows_of_group(), b, 1.0F, 0.0F, of_groups);
-  sum_events(index.of_neuron(), of_groups, alpha, beta, c);
+  const Matrix of_groups = cpu.scratch(index.groups(), op.b.cols);
+  sum_events(cpu, index.rows_of_group(), op.b, 1.0F, 0.0F, of_groups);
+  sum_events(cpu, index.of_neuron(), of_groups, op.alpha, op.beta, op.c);
 }
+
+void execute(CpuBackend&, const CountSpikes& op) {
+  for (const std::uint32_t count : host(op.counts)) host(op.total)[0] += count;
+}
+
+template std::shared_ptr<SpikeDelivery> make_family(CpuBackend&, double&);
 
 }  // namespace orthospike
 #endif

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <string>
 
-#include "kernels/backend.hpp"
 #include "kernels/cpu/instruction_set.hpp"
 
 namespace orthospike {
@@ -12,7 +11,7 @@ namespace orthospike {
 struct Operand {
   const float* address;
   std::size_t stride;
-  Transpose transpose = Transpose::no;
+  bool transpose = false;
 };
 
 /// c [rows × cols, stride c_stride] ← alpha · op(a) · op(b) + beta · c, where op(a) has `inner` columns; c is not

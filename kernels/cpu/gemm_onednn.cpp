@@ -24,7 +24,7 @@ void gemm(std::size_t rows, std::size_t cols, std::size_t inner, float alpha, co
   // oneDNN would share a product among OpenMP's threads, as many as the calling thread is set to.
   thread_local const bool alone = (omp_set_num_threads(1), true);
   static_cast<void>(alone);
-  const auto letter = [](Transpose transpose) { return transpose == Transpose::yes ? 'T' : 'N'; };
+  const auto letter = [](bool transpose) { return transpose ? 'T' : 'N'; };
   const auto size = [](std::size_t of) { return static_cast<dnnl_dim_t>(of); };
   const dnnl_status_t status =
       dnnl_sgemm(letter(a.transpose), letter(b.transpose), size(rows), size(cols), size(inner), alpha,

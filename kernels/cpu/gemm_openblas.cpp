@@ -10,9 +10,7 @@ void gemm(std::size_t rows, std::size_t cols, std::size_t inner, float alpha, co
   // OpenBLAS on OpenMP goes by what the calling thread is set to.
   thread_local const bool alone = (openblas_set_num_threads(1), true);
   static_cast<void>(alone);
-  const auto blas = [](Transpose transpose) {
-    return transpose == Transpose::yes ? CblasTrans : CblasNoTrans;
-  };
+  const auto blas = [](bool transpose) { return transpose ? CblasTrans : CblasNoTrans; };
   const auto size = [](std::size_t of) { return static_cast<int>(of); };
   cblas_sgemm(CblasRowMajor, blas(a.transpose), blas(b.transpose), size(rows), size(cols), size(inner), alpha,
               a.address, size(a.stride), b.address, size(b.stride), beta, c, size(c_stride));

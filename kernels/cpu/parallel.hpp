@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "kernels/backend.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 
 namespace orthospike {

@@ -21,7 +21,7 @@ CpuSpikeIndex::Parts::Parts(std::size_t steps, std::size_t batch) : steps(steps)
 }
 
 void CpuSpikeIndex::update(const ConstSpikes& spikes, ThreadPool& pool) {
-  if (up_to_date_) return;
+  if (spikes.index.index != nullptr && spikes.index.version == version_) return;
   const std::uint32_t* const counts = spikes.counts.address();
   neurons_of_row_ = {.indices = spikes.indices.address(),
                      .counts = counts,
@@ -31,11 +31,11 @@ void CpuSpikeIndex::update(const ConstSpikes& spikes, ThreadPool& pool) {
                      .events = std::accumulate(counts, counts + spikes.rows, std::size_t{0})};
   neurons_ = spikes.neurons;
   groups_ = 0;
-  if (steps_ > 1) find_groups(spikes, pool);
+  if (spikes.index.steps > 1) find_groups(spikes, pool);
   const std::size_t additions =
       groups_ > 0 ? groups_ + neurons_of_group_.events + groups_of_row_.events : neurons_of_row_.events;
   relative_cost_ = static_cast<double>(additions) / static_cast<double>(spikes.rows * spikes.neurons);
-  up_to_date_ = true;
+  version_ = spikes.index.version;
   has_neurons_ = false;
 }
 
@@ -44,7 +44,7 @@ void CpuSpikeIndex::find_groups(const ConstSpikes& spikes, ThreadPool& pool) {
   // a few parts give an idea.
   constexpr double worthwhile = 0.75;
   constexpr std::size_t tried = 8;
-  const Parts parts(steps_, spikes.rows / steps_);
+  const Parts parts(spikes.index.steps, spikes.rows / spikes.index.steps);
   neurons_of_group_.indices.resize(parts.count() * spikes.neurons);
   trains_.resize(parts.count());
   std::size_t additions = 0, spikes_seen = 0;

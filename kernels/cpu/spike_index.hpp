@@ -4,7 +4,7 @@
 #include <bit>
 #include <vector>
 
-#include "kernels/backend.hpp"
+#include "kernels/array.hpp"
 #include "kernels/cpu/thread_pool.hpp"
 
 namespace orthospike {
@@ -28,13 +28,9 @@ struct EventRows {
 /// product with x adds weights once for each neuron that fires in the window, not once for each spike, and
 /// then the sums of groups once for each step of their train. Where that saves too little there are no
 /// groups.
-class CpuSpikeIndex final : public SpikeIndex {
+class CpuSpikeIndex {
  public:
-  void spikes_changed(std::size_t steps) override {
-    steps_ = steps;
-    up_to_date_ = false;
-  }
-  /// Finds the groups if the spikes changed.
+  /// Finds the groups, unless spikes.index says that they are of the same content as before.
   void update(const ConstSpikes& spikes, ThreadPool& pool);
 
   /// Share of a dense product's additions that one along the events takes.
@@ -84,9 +80,8 @@ class CpuSpikeIndex final : public SpikeIndex {
   void find_trains(const ConstSpikes& spikes, const Parts& parts, std::size_t part);
   void list_groups(const Parts& parts, std::size_t part, std::size_t first_group, std::size_t first_event);
 
-  std::size_t steps_ = 1;
-  bool up_to_date_ = false;
-  bool has_neurons_ = false;  ///< of_neuron_ is up to date
+  std::uint64_t version_ = 0;  ///< of the spikes that it is of
+  bool has_neurons_ = false;   ///< of_neuron_ is up to date
   double relative_cost_ = 0;
   std::size_t neurons_ = 0;
   std::size_t groups_ = 0;

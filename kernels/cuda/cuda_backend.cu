@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "kernels/cuda/context.hpp"
+#include "kernels/cuda/cuda_backend.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/error.hpp"
 
@@ -44,97 +45,107 @@ cudaDeviceProp select_device(int number) {
 struct GraphWork final : RepeatedWork {
   Graph graph;
   bool was_done = false;
-  unsigned scratch_moves = 0;  ///< Context::scratch_moves when it was done
+  unsigned scratch_moves = 0;  ///< CudaContext::scratch_moves when it was done
+};
+
+/// One NVIDIA GPU: cuBLAS for dense products, own kernels for spikes, neurons and subspaces and for what is
+/// recorded as graphs, Thrust for other work on each element alone.
+///
+/// All work goes to one stream in order; the host waits in synchronise, download and upload only. No sum
+/// depends on the order in which threads come: the same calls give the same bits on the same kind of device.
+/// Every call must come from the thread that made the back end.
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(int device_number) : number_(device_number) {
+    const cudaDeviceProp properties = select_device(device_number);
+    name_ = std::string(properties.name) + ", compute capability " + std::to_string(properties.major) + "." +
+            std::to_string(properties.minor);
+    try {
+      context_ = std::make_unique<CudaContext>();
+      launch(probe, 1, 1, 0, context_->stream);
+      context_->stream.synchronise();
+    } catch (const EnvironmentError& error) {
+      throw EnvironmentError("run.device: " + name_ + ": " + error.what());
+    }
+    context_->multiprocessors = properties.multiProcessorCount;
+    make_families(*context_);
+  }
+
+  std::string name() const override { return "cuda"; }
+  std::string device() const override { return "cuda:" + std::to_string(number_) + " (" + name_ + ")"; }
+  void synchronise() override { context_->stream.synchronise(); }
+  std::unique_ptr<RepeatedWork> make_repeated_work() override { return std::make_unique<GraphWork>(); }
+
+ private:
+  Memory allocate_bytes(std::size_t bytes) override { return context_->allocate(bytes); }
+
+  /// Waits, because the caller may change or free `from` as soon as this returns. Uploads are rare: images and
+  /// sample orders, once a task or an epoch.
+  void do_upload(const void* from, void* to, std::size_t bytes) override {
+    if (bytes == 0) return;
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, context_->stream.get()),
+          "cudaMemcpyAsync");
+    context_->stream.synchronise();
+  }
+
+  void do_download(const void* from, void* to, std::size_t bytes) override {
+    if (bytes > 0)
+      check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context_->stream.get()),
+            "cudaMemcpyAsync");
+    context_->stream.synchronise();
+  }
+
+  void do_copy(const void* from, void* to, std::size_t bytes) override { context_->copy(from, to, bytes); }
+  void do_clear(void* to, std::size_t bytes) override { context_->clear(to, bytes); }
+
+  /// The first time calls the work, which may allocate; the second time records it as a CUDA graph; then
+  /// launches that graph.
+  bool do_repeat(RepeatedWork& repeated, const std::function<void()>& work) override {
+    auto& own = static_cast<GraphWork&>(repeated);
+    if (!own.was_done || own.scratch_moves != context_->scratch_moves()) {
+      own.graph.clear();
+      work();
+      own.was_done = true;
+      own.scratch_moves = context_->scratch_moves();
+      return true;
+    }
+    const bool record = !own.graph.is_recorded();
+    if (record) own.graph.record(context_->stream, work);
+    own.graph.launch(context_->stream);
+    return record;
+  }
+
+  int number_;
+  std::string name_;  ///< of the device, with its compute capability
+  std::unique_ptr<CudaContext> context_;
 };
 
 }  // namespace
 
-CudaBackend::CudaBackend(int device_number) {
-  const cudaDeviceProp properties = select_device(device_number);
-  const std::string name = std::string(properties.name) + ", compute capability " +
-                           std::to_string(properties.major) + "." + std::to_string(properties.minor);
-  try {
-    context_ = std::make_unique<Context>();
-    launch(probe, 1, 1, 0, context_->stream);
-    context_->stream.synchronise();
-  } catch (const EnvironmentError& error) {
-    throw EnvironmentError("run.device: " + name + ": " + error.what());
-  }
-  context_->number = device_number;
-  context_->name = name;
-  context_->multiprocessors = properties.multiProcessorCount;
-  context_->partial_sums = allocate<double>(most_partial_sums);
-  context_->finished = allocate<std::uint32_t>(1);
-}
+CudaContext::CudaContext()
+    : partial_sums_(allocate_array<double>(most_partial_sums)), finished_(allocate_array<std::uint32_t>(1)) {}
 
-CudaBackend::~CudaBackend() = default;
-
-std::string CudaBackend::device() const {
-  return "cuda:" + std::to_string(context_->number) + " (" + context_->name + ")";
-}
-
-void CudaBackend::synchronise() {
-  context_->stream.synchronise();
-}
-
-Memory CudaBackend::allocate_bytes(std::size_t bytes) {
-  DeviceMemory& owner = context_->memory;
-  Memory memory(owner.take(bytes), [&owner](void* block) { owner.give_back(block); });
-  do_clear(memory.get(), bytes);
+Memory CudaContext::allocate(std::size_t bytes) {
+  Memory memory(memory_.take(bytes), [this](void* block) { memory_.give_back(block); });
+  clear(memory.get(), bytes);
   return memory;
 }
 
-/// Waits, because the caller may change or free `from` as soon as this returns. Uploads are rare: images and
-/// sample orders, once a task or an epoch.
-void CudaBackend::do_upload(const void* from, void* to, std::size_t bytes) {
-  if (bytes == 0) return;
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, context_->stream.get()), "cudaMemcpyAsync");
-  context_->stream.synchronise();
-}
-
-void CudaBackend::do_download(const void* from, void* to, std::size_t bytes) {
+void CudaContext::copy(const void* from, void* to, std::size_t bytes) {
   if (bytes > 0)
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, context_->stream.get()),
-          "cudaMemcpyAsync");
-  context_->stream.synchronise();
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream.get()), "cudaMemcpyAsync");
 }
 
-void CudaBackend::do_copy(const void* from, void* to, std::size_t bytes) {
-  if (bytes > 0)
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, context_->stream.get()),
-          "cudaMemcpyAsync");
+void CudaContext::clear(void* to, std::size_t bytes) {
+  if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, stream.get()), "cudaMemsetAsync");
 }
 
-void CudaBackend::do_clear(void* to, std::size_t bytes) {
-  if (bytes > 0) check(cudaMemsetAsync(to, 0, bytes, context_->stream.get()), "cudaMemsetAsync");
-}
-
-std::unique_ptr<RepeatedWork> CudaBackend::make_repeated_work() {
-  return std::make_unique<GraphWork>();
-}
-
-bool CudaBackend::do_repeat(RepeatedWork& repeated, const std::function<void()>& work) {
-  auto& own = static_cast<GraphWork&>(repeated);
-  if (!own.was_done || own.scratch_moves != context_->scratch_moves) {
-    own.graph.clear();
-    work();
-    own.was_done = true;
-    own.scratch_moves = context_->scratch_moves;
-    return true;
+Matrix CudaContext::scratch(std::size_t rows, std::size_t cols) {
+  if (scratch_.size() < rows * cols) {
+    scratch_ = allocate_array<float>(rows * cols);
+    ++scratch_moves_;
   }
-  const bool record = !own.graph.is_recorded();
-  if (record) own.graph.record(context_->stream, work);
-  own.graph.launch(context_->stream);
-  return record;
-}
-
-Matrix CudaBackend::scratch(std::size_t rows, std::size_t cols) {
-  Array<float>& array = context_->scratch;
-  if (array.size() < rows * cols) {
-    array = allocate<float>(rows * cols);
-    ++context_->scratch_moves;
-  }
-  return array.matrix(rows, cols);
+  return scratch_.matrix(rows, cols);
 }
 
 bool has_cuda_backend() {

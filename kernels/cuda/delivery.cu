@@ -2,6 +2,8 @@
 
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
 
 namespace orthospike {
 
@@ -84,6 +86,15 @@ __global__ void __launch_bounds__(expand_threads)
     out[events[event]] = value;
 }
 
+/// One block.
+__global__ void __launch_bounds__(most_threads)
+    add_counts(const std::uint32_t* __restrict__ counts, std::size_t rows, std::uint64_t* total) {
+  unsigned long long sum = 0;
+  for (std::size_t row = threadIdx.x; row < rows; row += blockDim.x) sum += counts[row];
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) *total += sum;
+}
+
 /// Rows that one block of deliver_events computes: whole warps full.
 ///
 /// Where a tile's weights fit in the first-level cache, each multiprocessor gets one tile and as many rows as
@@ -102,38 +113,43 @@ unsigned rows_per_block(std::size_t rows, std::size_t neurons, std::size_t tiles
 
 }  // namespace
 
-/// Delivery::automatic is the one along events: to choose by the density the host would have to wait for it,
+/// DeliveryForm::automatic is the one along events: to choose by the density the host would have to wait for it,
 /// and at the densities of trained networks (some 7 %) events win by far.
-void CudaBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
-                             Delivery delivery, float /*crossover*/, Matrix currents) {
-  if (currents.empty()) return;
-  if (delivery == Delivery::dense) {
-    const Matrix active = scratch(spikes.rows, spikes.neurons);
-    launch(expand_events, static_cast<unsigned>(spikes.rows), expand_threads, 0, context_->stream,
-           spikes.counts.address(), spikes.indices.address(), spikes.neurons, height.address(), dt,
-           active.address());
-    do_multiply(1.0F, active, Transpose::no, weights, Transpose::no, 0.0F, currents, currents);
+void execute(CudaContext& cuda, const Deliver& op) {
+  if (op.form == DeliveryForm::dense) {
+    const Matrix active = cuda.scratch(op.spikes.rows, op.spikes.neurons);
+    launch(expand_events, static_cast<unsigned>(op.spikes.rows), expand_threads, 0, cuda.stream,
+           op.spikes.counts, op.spikes.indices, op.spikes.neurons, op.height, op.dt, active);
+    execute(cuda, Multiply{.a = active, .b = op.weights, .c = op.currents});
     return;
   }
-  const unsigned tiles = blocks_for(weights.cols, tile);
-  const unsigned rows = rows_per_block(spikes.rows, spikes.neurons, tiles, context_->multiprocessors);
-  const bool small = spikes.neurons * weights.cols <= std::numeric_limits<std::uint32_t>::max();
+  const unsigned tiles = blocks_for(op.weights.cols, tile);
+  const unsigned rows = rows_per_block(op.spikes.rows, op.spikes.neurons, tiles, cuda.multiprocessors);
+  const bool small = op.spikes.neurons * op.weights.cols <= std::numeric_limits<std::uint32_t>::max();
   launch(small ? deliver_events<std::uint32_t> : deliver_events<std::uint64_t>,
-         dim3(blocks_for(spikes.rows, rows), tiles), most_threads, 0, context_->stream,
-         spikes.counts.address(), spikes.indices.address(), spikes.rows, spikes.neurons, weights.address(),
-         weights.cols, height.address(), dt, rows, currents.address());
+         dim3(blocks_for(op.spikes.rows, rows), tiles), most_threads, 0, cuda.stream, op.spikes.counts,
+         op.spikes.indices, op.spikes.rows, op.spikes.neurons, op.weights, op.weights.cols, op.height, op.dt,
+         rows, op.currents);
 }
 
-void CudaBackend::do_expand_spikes(ConstSpikes spikes, Matrix x) {
-  launch(expand_events, static_cast<unsigned>(spikes.rows), expand_threads, 0, context_->stream,
-         spikes.counts.address(), spikes.indices.address(), spikes.neurons, nullptr, 1.0F, x.address());
+void execute(CudaContext& cuda, const ExpandSpikes& op) {
+  launch(expand_events, static_cast<unsigned>(op.spikes.rows), expand_threads, 0, cuda.stream,
+         op.spikes.counts, op.spikes.indices, op.spikes.neurons, nullptr, 1.0F, op.x);
 }
 
 /// A dense product: on a device it is faster than adding to rows in a fixed order.
-void CudaBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
-  const Matrix active = scratch(spikes.rows, spikes.neurons);
-  do_expand_spikes(spikes, active);
-  do_multiply(alpha, active, Transpose::yes, b, Transpose::no, beta, c, c);
+void execute(CudaContext& cuda, const Correlate& op) {
+  const Matrix active = cuda.scratch(op.spikes.rows, op.spikes.neurons);
+  execute(cuda, ExpandSpikes{.spikes = op.spikes, .x = active});
+  execute(
+      cuda,
+      Multiply{.alpha = op.alpha, .a = active, .transpose_a = true, .b = op.b, .beta = op.beta, .c = op.c});
 }
+
+void execute(CudaContext& cuda, const CountSpikes& op) {
+  launch(add_counts, 1, most_threads, 0, cuda.stream, op.counts, op.counts.size(), op.total);
+}
+
+template std::shared_ptr<SpikeDelivery> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

@@ -1,5 +1,6 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/encoding.hpp"
 
 namespace orthospike {
 
@@ -20,14 +21,12 @@ __global__ void encode_samples(const std::uint8_t* images, const std::uint32_t* 
 
 }  // namespace
 
-void CudaBackend::do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
-                                   View<const std::uint32_t> pixel_order, float mean, float deviation,
-                                   Matrix currents) {
-  if (currents.empty()) return;
+void execute(CudaContext& cuda, const EncodeImages& op) {
   constexpr unsigned threads = 256;
-  launch(encode_samples, static_cast<unsigned>(samples.size()), threads, 0, context_->stream,
-         images.address(), samples.address(), pixel_order.address(), mean, deviation, currents.cols,
-         currents.address());
+  launch(encode_samples, static_cast<unsigned>(op.samples.size()), threads, 0, cuda.stream, op.images,
+         op.samples, op.pixel_order, op.mean, op.deviation, op.currents.cols, op.currents);
 }
+
+template std::shared_ptr<Encoding> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

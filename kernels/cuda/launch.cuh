@@ -5,6 +5,7 @@
 
 #include <source_location>
 
+#include "kernels/array.hpp"
 #include "kernels/cuda/runtime.hpp"
 
 #ifdef ORTHOSPIKE_EMULATED_DEVICE
@@ -22,14 +23,28 @@ struct LaunchStream {
   std::source_location where;
 };
 
+/// What a kernel gets of a launch's argument: of a view, the address.
+template <class T>
+const T& kernel_argument(const T& argument) {
+  return argument;
+}
+template <class T>
+T* kernel_argument(const View<T>& view) {
+  return view.address();
+}
+template <class T>
+T* kernel_argument(const MatrixView<T>& matrix) {
+  return matrix.address();
+}
+
 /// Queues the kernel. Errors it meets while running show in the next call that waits.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             const LaunchStream& on, const Arguments&... arguments) {
 #ifdef ORTHOSPIKE_EMULATED_DEVICE
-  emulated_launch(kernel, grid, block, shared_bytes, on.stream, Parameters(arguments)...);
+  emulated_launch(kernel, grid, block, shared_bytes, on.stream, Parameters(kernel_argument(arguments))...);
 #else
-  kernel<<<grid, block, shared_bytes, on.stream>>>(arguments...);
+  kernel<<<grid, block, shared_bytes, on.stream>>>(kernel_argument(arguments)...);
 #endif
   check(cudaGetLastError(), "the launch of a kernel", on.where);
 }

@@ -1,11 +1,12 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/spiking.cuh"
+#include "kernels/lif.hpp"
 
 namespace orthospike {
 
 namespace {
 
-/// The neurons of Backend::lif in the device's terms.
+/// The neurons of RunLif in the device's terms.
 struct LifNeuron {
   Lif constants;
   bool from_rest;
@@ -62,7 +63,7 @@ __device__ float surrogate_derivative(Surrogate surrogate, float slope, float ma
   return slope * (x < 1.0F ? 1.0F - x : 0.0F);
 }
 
-/// What Backend::lif_backward carries from step to step; null where nothing follows.
+/// What LifBackward carries from step to step; null where nothing follows.
 struct LaterErrors {
   float* v;
   float* c;
@@ -106,39 +107,38 @@ __global__ void __launch_bounds__(backward_threads)
 
 }  // namespace
 
-void CudaBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
-                         const LifState& state, const LifOutputs& outputs) {
-  const std::size_t batch = state.potential.rows;
-  const std::size_t neurons = state.potential.cols;
-  launch_spiking_steps(LifNeuron{.constants = neuron,
-                                 .from_rest = from_rest,
-                                 .inverse_steps = 1.0F / static_cast<float>(steps),
-                                 .synapse = state.synapse.address(),
-                                 .potential = state.potential.address(),
-                                 .adaptation = state.adaptation.address(),
-                                 .mean_output = outputs.mean_output.address(),
-                                 .margin = outputs.margin.empty() ? nullptr : outputs.margin.address()},
-                       {.steps = static_cast<std::uint32_t>(steps),
-                        .batch = batch,
-                        .neurons = neurons,
-                        .step_stride = currents.rows == batch ? 0 : batch * neurons,
-                        .currents = currents.address(),
-                        .counts = outputs.spikes.counts.address(),
-                        .indices = outputs.spikes.indices.address()},
-                       context_->stream);
+void execute(CudaContext& cuda, const RunLif& op) {
+  launch_spiking_steps(LifNeuron{.constants = op.neuron,
+                                 .from_rest = op.from_rest,
+                                 .inverse_steps = 1.0F / static_cast<float>(op.steps),
+                                 .synapse = op.state.synapse.address(),
+                                 .potential = op.state.potential.address(),
+                                 .adaptation = op.state.adaptation.address(),
+                                 .mean_output = op.outputs.mean_output.address(),
+                                 .margin = op.outputs.margin.empty() ? nullptr : op.outputs.margin.address()},
+                       {.steps = static_cast<std::uint32_t>(op.steps),
+                        .batch = op.batch(),
+                        .neurons = op.neurons(),
+                        .step_stride = op.step_stride(),
+                        .currents = op.currents.address(),
+                        .counts = op.outputs.spikes.counts.address(),
+                        .indices = op.outputs.spikes.indices.address()},
+                       cuda.stream);
 }
 
-void CudaBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                                  ConstMatrix margin, ConstMatrix output_error, const LifState& later,
-                                  Matrix current_error) {
-  const std::size_t size = margin.values.size() / steps;
+void execute(CudaContext& cuda, const LifBackward& op) {
+  const std::size_t size = op.step_size();
   LaterErrors carried{};
-  if (!later.potential.empty()) {
-    carried = {.v = later.potential.address(), .c = later.synapse.address(), .a = later.adaptation.address()};
+  if (!op.later.potential.empty()) {
+    carried = {.v = op.later.potential.address(),
+               .c = op.later.synapse.address(),
+               .a = op.later.adaptation.address()};
   }
-  launch(lif_errors, blocks_for(size, backward_threads), backward_threads, 0, context_->stream, neuron,
-         derivative, steps, size, output_error.rows < margin.rows ? std::size_t{0} : size, margin.address(),
-         output_error.address(), carried, current_error.address());
+  launch(lif_errors, blocks_for(size, backward_threads), backward_threads, 0, cuda.stream, op.neuron,
+         op.derivative, op.steps, size, op.step_stride(), op.margin, op.output_error, carried,
+         op.current_error);
 }
+
+template std::shared_ptr<LifNeurons> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

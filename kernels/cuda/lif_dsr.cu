@@ -1,11 +1,12 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/spiking.cuh"
+#include "kernels/lif_dsr.hpp"
 
 namespace orthospike {
 
 namespace {
 
-/// The neurons of Backend::lif_dsr in the device's terms.
+/// The neurons of RunLifDsr in the device's terms.
 struct LifDsrNeuron {
   float decay;
   float dt;
@@ -81,63 +82,44 @@ __global__ void __launch_bounds__(derivative_threads)
   }
 }
 
-/// One block.
-__global__ void __launch_bounds__(most_threads)
-    add_counts(const std::uint32_t* __restrict__ counts, std::size_t rows, std::uint64_t* total) {
-  unsigned long long sum = 0;
-  for (std::size_t row = threadIdx.x; row < rows; row += blockDim.x) sum += counts[row];
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) *total += sum;
-}
-
 }  // namespace
 
-void CudaBackend::do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
-                             ConstMatrix currents, const LifDsrOutputs& outputs) {
-  const std::size_t batch = outputs.membrane.rows;
-  const std::size_t neurons = outputs.membrane.cols;
-  if (batch == 0 || neurons == 0) {
-    do_clear(outputs.spikes.counts.address(), outputs.spikes.counts.size() * sizeof(std::uint32_t));
+void execute(CudaContext& cuda, const RunLifDsr& op) {
+  if (op.outputs.membrane.empty()) {
+    cuda.clear(op.outputs.spikes.counts.address(), op.outputs.spikes.counts.size() * sizeof(std::uint32_t));
     return;
   }
-  double weights = 0;
-  for (std::size_t t = 0; t < steps; ++t) weights = static_cast<double>(neuron.decay) * weights + 1.0;
-  launch_spiking_steps(LifDsrNeuron{.decay = neuron.decay,
-                                    .dt = neuron.dt,
-                                    .firing_fraction = neuron.firing_fraction,
-                                    .inverse_weights = static_cast<float>(1.0 / weights),
-                                    .inverse_steps = 1.0F / static_cast<float>(steps),
-                                    .threshold = threshold.address(),
-                                    .average_current = outputs.average_current.address(),
-                                    .average_output = outputs.average_output.address(),
-                                    .mean_output = outputs.mean_output.address(),
-                                    .membrane = outputs.membrane.address()},
-                       {.steps = static_cast<std::uint32_t>(steps),
-                        .batch = batch,
-                        .neurons = neurons,
-                        .step_stride = currents.rows == batch ? 0 : batch * neurons,
-                        .currents = currents.address(),
-                        .counts = outputs.spikes.counts.address(),
-                        .indices = outputs.spikes.indices.address()},
-                       context_->stream);
+  launch_spiking_steps(LifDsrNeuron{.decay = op.neuron.decay,
+                                    .dt = op.neuron.dt,
+                                    .firing_fraction = op.neuron.firing_fraction,
+                                    .inverse_weights = static_cast<float>(1.0 / op.weight_sum()),
+                                    .inverse_steps = 1.0F / static_cast<float>(op.steps),
+                                    .threshold = op.threshold.address(),
+                                    .average_current = op.outputs.average_current.address(),
+                                    .average_output = op.outputs.average_output.address(),
+                                    .mean_output = op.outputs.mean_output.address(),
+                                    .membrane = op.outputs.membrane.address()},
+                       {.steps = static_cast<std::uint32_t>(op.steps),
+                        .batch = op.batch(),
+                        .neurons = op.neurons(),
+                        .step_stride = op.step_stride(),
+                        .currents = op.currents.address(),
+                        .counts = op.outputs.spikes.counts.address(),
+                        .indices = op.outputs.spikes.indices.address()},
+                       cuda.stream);
 }
 
-void CudaBackend::do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
-                                      ConstMatrix average_current, Matrix gradient,
-                                      View<float> threshold_gradient) {
+void execute(CudaContext& cuda, const LifDsrBackward& op) {
   constexpr std::size_t elements_per_thread = 2;
-  const std::size_t size = gradient.values.size();
+  const std::size_t size = op.gradient.values.size();
   const unsigned wanted = blocks_for(size, derivative_threads * elements_per_thread);
   // By size alone, so that sums have the same order on every device.
   const unsigned blocks = wanted < most_partial_sums ? wanted : most_partial_sums;
-  launch(lif_dsr_derivative, blocks, derivative_threads, 0, context_->stream, neuron.dt, neuron.tau, scale,
-         threshold.address(), average_current.address(), size, gradient.address(),
-         context_->partial_sums.view().address(), context_->finished.view().address(),
-         threshold_gradient.address());
+  launch(lif_dsr_derivative, blocks, derivative_threads, 0, cuda.stream, op.neuron.dt, op.neuron.tau,
+         op.scale, op.threshold, op.average_current, size, op.gradient, cuda.partial_sums(), cuda.finished(),
+         op.threshold_gradient);
 }
 
-void CudaBackend::do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) {
-  launch(add_counts, 1, most_threads, 0, context_->stream, counts.address(), counts.size(), total.address());
-}
+template std::shared_ptr<LifDsrNeurons> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

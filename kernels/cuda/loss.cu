@@ -1,5 +1,6 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/loss.hpp"
 
 namespace orthospike {
 
@@ -85,19 +86,18 @@ __global__ void __launch_bounds__(most_threads)
 
 }  // namespace
 
-void CudaBackend::do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
-                                  View<const std::uint32_t> samples, View<float> right) {
-  launch(mark_correct_rows, blocks_for(logits.rows, most_threads / warp_size), most_threads, 0,
-         context_->stream, logits.address(), logits.rows, static_cast<std::uint32_t>(logits.cols),
-         labels.address(), samples.address(), right.address());
+void execute(CudaContext& cuda, const MarkCorrect& op) {
+  launch(mark_correct_rows, blocks_for(op.logits.rows, most_threads / warp_size), most_threads, 0,
+         cuda.stream, op.logits, op.logits.rows, static_cast<std::uint32_t>(op.logits.cols), op.labels,
+         op.samples, op.right);
 }
 
-void CudaBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                                   View<const std::uint32_t> samples, float weight, Matrix logit_gradient,
-                                   View<double> loss, View<std::uint32_t> correct) {
-  launch(softmax_losses, 1, most_threads, 0, context_->stream, logits.address(), logits.rows, samples.size(),
-         static_cast<std::uint32_t>(logits.cols), labels.address(), samples.address(), weight,
-         logit_gradient.address(), loss.address(), correct.address());
+void execute(CudaContext& cuda, const CrossEntropy& op) {
+  launch(softmax_losses, 1, most_threads, 0, cuda.stream, op.logits, op.logits.rows, op.samples.size(),
+         static_cast<std::uint32_t>(op.logits.cols), op.labels, op.samples, op.weight, op.logit_gradient,
+         op.loss, op.correct);
 }
+
+template std::shared_ptr<Loss> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

@@ -1,40 +1,55 @@
+#include "kernels/delivery.hpp"
+
+#include <algorithm>
 #include <vector>
 
+#include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {
 
-/// Both forms of delivery are the same sum; the reference has only the one over events.
-void ReferenceBackend::do_deliver(ConstSpikes spikes, ConstMatrix weights, View<const float> height, float dt,
-                                  Delivery /*delivery*/, float /*crossover*/, Matrix currents) {
-  const std::size_t targets = currents.cols;
-  std::vector<double> sums(targets);
-  for (std::size_t row = 0; row < spikes.rows; ++row) {
-    sums.assign(targets, 0.0);
-    const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
-    for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event) {
-      const float* outgoing = weights.address() + events[event] * targets;
-      for (std::size_t j = 0; j < targets; ++j) sums[j] += outgoing[j];
+/// All forms of delivery are the same sum; the reference has only the one over events.
+void execute(ReferenceBackend&, const Deliver& op) {
+  const auto weights = host(op.weights);
+  const auto currents = host(op.currents);
+  const float scale = host(op.height)[0] / op.dt;
+  std::vector<double> sums(currents.cols);
+  for (std::size_t row = 0; row < currents.rows; ++row) {
+    std::ranges::fill(sums, 0.0);
+    for (const std::uint32_t i : spikes_of_row(op.spikes, row)) {
+      for (std::size_t j = 0; j < currents.cols; ++j) sums[j] += weights(i, j);
     }
-    for (std::size_t j = 0; j < targets; ++j) {
-      currents.address()[row * targets + j] = static_cast<float>(sums[j] * (height.address()[0] / dt));
-    }
+    for (std::size_t j = 0; j < currents.cols; ++j) currents(row, j) = static_cast<float>(sums[j] * scale);
   }
 }
 
-void ReferenceBackend::do_correlate(float alpha, ConstSpikes spikes, ConstMatrix b, float beta, Matrix c) {
-  std::vector<double> sums(c.values.size(), 0.0);
-  for (std::size_t row = 0; row < spikes.rows; ++row) {
-    const std::uint32_t* events = spikes.indices.address() + row * spikes.neurons;
-    for (std::uint32_t event = 0; event < spikes.counts.address()[row]; ++event) {
-      for (std::size_t j = 0; j < c.cols; ++j)
-        sums[events[event] * c.cols + j] += b.address()[row * c.cols + j];
+void execute(ReferenceBackend&, const Correlate& op) {
+  const auto b = host(op.b);
+  const auto c = host(op.c);
+  std::vector<double> sums(c.values.size());
+  for (std::size_t row = 0; row < b.rows; ++row) {
+    for (const std::uint32_t i : spikes_of_row(op.spikes, row)) {
+      for (std::size_t j = 0; j < b.cols; ++j) sums[i * b.cols + j] += b(row, j);
     }
   }
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const double before = beta == 0.0F ? 0.0 : static_cast<double>(beta) * c.address()[i];
-    c.address()[i] = static_cast<float>(alpha * sums[i] + before);
+  for (std::size_t at = 0; at < sums.size(); ++at) {
+    const double kept = op.beta == 0.0F ? 0.0 : static_cast<double>(op.beta) * c.values[at];
+    c.values[at] = static_cast<float>(op.alpha * sums[at] + kept);
   }
 }
+
+void execute(ReferenceBackend&, const ExpandSpikes& op) {
+  const auto x = host(op.x);
+  std::ranges::fill(x.values, 0.0F);
+  for (std::size_t row = 0; row < x.rows; ++row) {
+    for (const std::uint32_t i : spikes_of_row(op.spikes, row)) x(row, i) = 1.0F;
+  }
+}
+
+void execute(ReferenceBackend&, const CountSpikes& op) {
+  for (const std::uint32_t count : host(op.counts)) host(op.total)[0] += count;
+}
+
+template std::shared_ptr<SpikeDelivery> make_family(ReferenceBackend&, double&);
 
 }  // namespace orthospike

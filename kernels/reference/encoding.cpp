@@ -1,18 +1,22 @@
+#include "kernels/encoding.hpp"
+
+#include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {
 
-void ReferenceBackend::do_encode_images(View<const std::uint8_t> images, View<const std::uint32_t> samples,
-                                        View<const std::uint32_t> pixel_order, float mean, float deviation,
-                                        Matrix currents) {
-  const std::size_t pixels = pixel_order.size();
-  for (std::size_t b = 0; b < samples.size(); ++b) {
-    const std::uint8_t* image = images.address() + samples.address()[b] * pixels;
-    for (std::size_t j = 0; j < pixels; ++j) {
-      const auto pixel = static_cast<float>(image[pixel_order.address()[j]]);
-      currents.address()[b * pixels + j] = (pixel / 255.0F - mean) / deviation;
+void execute(ReferenceBackend&, const EncodeImages& op) {
+  const auto samples = host(op.samples), pixel_order = host(op.pixel_order);
+  const auto images = host(op.images);
+  const auto currents = host(op.currents);
+  for (std::size_t b = 0; b < currents.rows; ++b) {
+    for (std::size_t j = 0; j < currents.cols; ++j) {
+      const auto pixel = static_cast<float>(images[samples[b] * currents.cols + pixel_order[j]]);
+      currents(b, j) = (pixel / 255.0F - op.mean) / op.deviation;
     }
   }
 }
+
+template std::shared_ptr<Encoding> make_family(ReferenceBackend&, double&);
 
 }  // namespace orthospike

@@ -1,6 +1,10 @@
+#include "kernels/lif.hpp"
+
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {
@@ -28,72 +32,64 @@ double surrogate_derivative(Surrogate surrogate, double slope, double margin) {
 
 }  // namespace
 
-void ReferenceBackend::do_lif(const Lif& neuron, std::size_t steps, bool from_rest, ConstMatrix currents,
-                              const LifState& state, const LifOutputs& outputs) {
-  const std::size_t batch = state.potential.rows;
-  const std::size_t neurons = state.potential.cols;
-  const bool constant = currents.rows == batch;
-  for (std::size_t row = 0; row < outputs.spikes.rows; ++row) outputs.spikes.counts.address()[row] = 0;
-
-  for (std::size_t b = 0; b < batch; ++b) {
-    for (std::size_t i = 0; i < neurons; ++i) {
-      const std::size_t at = b * neurons + i;
+void execute(ReferenceBackend&, const RunLif& op) {
+  const auto currents = host(op.currents);
+  const auto synapse = host(op.state.synapse), potential = host(op.state.potential),
+             adaptation = host(op.state.adaptation);
+  const Spikes& spikes = op.outputs.spikes;
+  std::ranges::fill(host(spikes.counts), 0U);
+  for (std::size_t b = 0; b < op.batch(); ++b) {
+    for (std::size_t i = 0; i < op.neurons(); ++i) {
       Lif::State s;
-      if (!from_rest) {
-        s = {.synapse = state.synapse.address()[at],
-             .potential = state.potential.address()[at],
-             .adaptation = state.adaptation.address()[at]};
-      }
-      std::size_t spikes = 0;
-      for (std::size_t t = 0; t < steps; ++t) {
-        const std::size_t row = t * batch + b;
-        const float margin = neuron.step(s, currents.address()[(constant ? b : row) * neurons + i]);
-        if (!outputs.margin.empty()) outputs.margin.address()[row * neurons + i] = margin;
+      if (!op.from_rest) s = {synapse(b, i), potential(b, i), adaptation(b, i)};
+      std::size_t spike_count = 0;
+      for (std::size_t t = 0; t < op.steps; ++t) {
+        const std::size_t row = t * op.batch() + b;
+        const float margin = op.neuron.step(s, currents(currents.rows == op.batch() ? b : row, i));
+        if (!op.outputs.margin.empty()) host(op.outputs.margin)(row, i) = margin;
         if (margin >= 0.0F) {
-          ++spikes;
-          outputs.spikes.indices.address()[row * neurons + outputs.spikes.counts.address()[row]++] =
-              static_cast<std::uint32_t>(i);
+          ++spike_count;
+          append_spike(spikes, row, i);
         }
       }
-      state.synapse.address()[at] = s.synapse;
-      state.potential.address()[at] = s.potential;
-      state.adaptation.address()[at] = s.adaptation;
-      outputs.mean_output.address()[at] =
-          static_cast<float>(static_cast<double>(spikes) / static_cast<double>(steps));
+      synapse(b, i) = s.synapse;
+      potential(b, i) = s.potential;
+      adaptation(b, i) = s.adaptation;
+      host(op.outputs.mean_output)(b, i) =
+          static_cast<float>(static_cast<double>(spike_count) / static_cast<double>(op.steps));
     }
   }
 }
 
-void ReferenceBackend::do_lif_backward(const Lif& neuron, const LifDerivative& derivative, std::size_t steps,
-                                       ConstMatrix margin, ConstMatrix output_error, const LifState& later,
-                                       Matrix current_error) {
-  const std::size_t size = margin.values.size() / steps;
-  const bool constant = output_error.rows < margin.rows;
-  for (std::size_t at = 0; at < size; ++at) {
-    double later_v = 0, later_c = 0, later_a = 0;
-    if (!later.potential.empty()) {
-      later_v = later.potential.address()[at];
-      later_c = later.synapse.address()[at];
-      later_a = later.adaptation.address()[at];
-    }
-    for (std::size_t t = steps; t-- > 0;) {
-      const double m = margin.address()[t * size + at];
-      const bool fired = m >= 0;
-      const double through_v = derivative.through_time ? neuron.decay * later_v : 0.0;
-      double g_s = output_error.address()[constant ? at : t * size + at] + later_a;
-      if (!derivative.detached_reset)
+void execute(ReferenceBackend&, const LifBackward& op) {
+  const Lif& neuron = op.neuron;
+  const bool through_time = op.derivative.through_time;
+  const bool has_later = !op.later.potential.empty();
+  const auto margin = host(op.margin.values), output_error = host(op.output_error.values);
+  const auto later_v = host(op.later.potential.values), later_c = host(op.later.synapse.values),
+             later_a = host(op.later.adaptation.values);
+  for (std::size_t i = 0; i < op.step_size(); ++i) {
+    double g_v = has_later ? later_v[i] : 0, g_c = has_later ? later_c[i] : 0,
+           g_a = has_later ? later_a[i] : 0;
+    for (std::size_t t = op.steps; t-- > 0;) {
+      const double m = margin[t * op.step_size() + i];
+      const double through_v = through_time ? neuron.decay * g_v : 0.0;
+      double g_s = output_error[t * op.step_stride() + i] + g_a;
+      if (!op.derivative.detached_reset)
         g_s -= (neuron.hard_reset ? m + neuron.threshold : neuron.threshold) * through_v;
-      const double g_m = surrogate_derivative(derivative.surrogate, derivative.slope, m) * g_s;
-      later_v = g_m + (neuron.hard_reset && fired ? 0.0 : through_v);
-      later_a = neuron.adaptation_decay * later_a - neuron.adaptation * g_m;
-      later_c = later_v + (derivative.through_time ? neuron.synapse_decay * later_c : 0.0);
-      current_error.address()[t * size + at] = static_cast<float>(later_c);
+      const double g_m = surrogate_derivative(op.derivative.surrogate, op.derivative.slope, m) * g_s;
+      g_v = g_m + (neuron.hard_reset && m >= 0 ? 0.0 : through_v);
+      g_a = neuron.adaptation_decay * g_a - neuron.adaptation * g_m;
+      g_c = g_v + (through_time ? neuron.synapse_decay * g_c : 0.0);
+      host(op.current_error).values[t * op.step_size() + i] = static_cast<float>(g_c);
     }
-    if (later.potential.empty()) continue;
-    later.potential.address()[at] = static_cast<float>(later_v);
-    later.synapse.address()[at] = static_cast<float>(later_c);
-    later.adaptation.address()[at] = static_cast<float>(later_a);
+    if (!has_later) continue;
+    later_v[i] = static_cast<float>(g_v);
+    later_c[i] = static_cast<float>(g_c);
+    later_a[i] = static_cast<float>(g_a);
   }
 }
+
+template std::shared_ptr<LifNeurons> make_family(ReferenceBackend&, double&);
 
 }  // namespace orthospike

@@ -1,66 +1,61 @@
+#include "kernels/lif_dsr.hpp"
+
+#include <algorithm>
+
+#include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {
 
-void ReferenceBackend::do_lif_dsr(const LifDsr& neuron, View<const float> threshold, std::size_t steps,
-                                  ConstMatrix currents, const LifDsrOutputs& outputs) {
-  const std::size_t batch = outputs.membrane.rows;
-  const std::size_t neurons = outputs.membrane.cols;
-  const bool constant = currents.rows == batch;
-  const float reset = threshold.address()[0];
-  const float firing = neuron.firing_fraction * reset;
-  const double height = static_cast<double>(reset) / neuron.dt;
-
-  double weight_sum = 0;
-  for (std::size_t t = 0; t < steps; ++t) weight_sum = neuron.decay * weight_sum + 1.0;
-  for (std::size_t row = 0; row < outputs.spikes.rows; ++row) outputs.spikes.counts.address()[row] = 0;
-
-  for (std::size_t b = 0; b < batch; ++b) {
-    for (std::size_t i = 0; i < neurons; ++i) {
+void execute(ReferenceBackend&, const RunLifDsr& op) {
+  const LifDsrOutputs& to = op.outputs;
+  const auto currents = host(op.currents);
+  const float reset = host(op.threshold)[0];
+  const float firing = op.neuron.firing_fraction * reset;
+  const double height = static_cast<double>(reset) / op.neuron.dt;
+  const double weight_sum = op.weight_sum();
+  std::ranges::fill(host(to.spikes.counts), 0U);
+  for (std::size_t b = 0; b < op.batch(); ++b) {
+    for (std::size_t i = 0; i < op.neurons(); ++i) {
       float u = 0;
       double current_sum = 0;
       double spike_sum = 0;
       std::size_t spike_count = 0;
-      for (std::size_t t = 0; t < steps; ++t) {
-        const float current = currents.address()[(constant ? b : t * batch + b) * neurons + i];
-        u = neuron.step(u, current);
-        current_sum = neuron.decay * current_sum + current;
-        spike_sum *= neuron.decay;
+      for (std::size_t t = 0; t < op.steps; ++t) {
+        const std::size_t row = t * op.batch() + b;
+        const float current = currents(currents.rows == op.batch() ? b : row, i);
+        u = op.neuron.step(u, current);
+        current_sum = op.neuron.decay * current_sum + current;
+        spike_sum *= op.neuron.decay;
         if (u >= firing) {
           u -= reset;
           spike_sum += 1.0;
           ++spike_count;
-          const std::size_t row = t * batch + b;
-          outputs.spikes.indices.address()[row * neurons + outputs.spikes.counts.address()[row]++] =
-              static_cast<std::uint32_t>(i);
+          append_spike(to.spikes, row, i);
         }
       }
-      const std::size_t at = b * neurons + i;
-      outputs.membrane.address()[at] = u;
-      outputs.average_current.address()[at] = static_cast<float>(current_sum / weight_sum);
-      outputs.average_output.address()[at] = static_cast<float>(height * spike_sum / weight_sum);
-      outputs.mean_output.address()[at] =
-          static_cast<float>(height * static_cast<double>(spike_count) / static_cast<double>(steps));
+      host(to.membrane)(b, i) = u;
+      host(to.average_current)(b, i) = static_cast<float>(current_sum / weight_sum);
+      host(to.average_output)(b, i) = static_cast<float>(height * spike_sum / weight_sum);
+      host(to.mean_output)(b, i) =
+          static_cast<float>(height * static_cast<double>(spike_count) / static_cast<double>(op.steps));
     }
   }
 }
 
-void ReferenceBackend::do_lif_dsr_backward(const LifDsr& neuron, View<const float> threshold, float scale,
-                                           ConstMatrix average_current, Matrix gradient,
-                                           View<float> threshold_gradient) {
-  const float saturation = threshold.address()[0] * neuron.tau / neuron.dt;
+void execute(ReferenceBackend&, const LifDsrBackward& op) {
+  const auto average_current = host(op.average_current.values);
+  const auto gradient = host(op.gradient.values);
+  const float saturation = host(op.threshold)[0] * op.neuron.tau / op.neuron.dt;
   double sum = 0;
-  for (std::size_t i = 0; i < gradient.values.size(); ++i) {
-    const float current = average_current.address()[i];
-    const float g = scale * gradient.address()[i];
-    if (current > saturation) sum += g;
-    gradient.address()[i] = current > 0.0F && current < saturation ? g / neuron.tau : 0.0F;
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const float g = op.scale * gradient[i];
+    if (average_current[i] > saturation) sum += g;
+    gradient[i] = average_current[i] > 0.0F && average_current[i] < saturation ? g / op.neuron.tau : 0.0F;
   }
-  threshold_gradient.address()[0] = static_cast<float>(neuron.dt * sum);
+  host(op.threshold_gradient)[0] = static_cast<float>(op.neuron.dt * sum);
 }
 
-void ReferenceBackend::do_count_spikes(View<const std::uint32_t> counts, View<std::uint64_t> total) {
-  for (std::size_t row = 0; row < counts.size(); ++row) total.address()[0] += counts.address()[row];
-}
+template std::shared_ptr<LifDsrNeurons> make_family(ReferenceBackend&, double&);
 
 }  // namespace orthospike

@@ -1,50 +1,56 @@
+#include "kernels/loss.hpp"
+
+#include <algorithm>
 #include <cmath>
 
+#include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
 
 namespace orthospike {
 
-void ReferenceBackend::do_cross_entropy(ConstMatrix logits, View<const std::uint8_t> labels,
-                                        View<const std::uint32_t> samples, float weight,
-                                        Matrix logit_gradient, View<double> loss,
-                                        View<std::uint32_t> correct) {
-  const std::size_t classes = logits.cols;
-  const double share = static_cast<double>(weight) / static_cast<double>(logits.rows);
-  double losses = 0;
-  for (std::size_t b = 0; b < logits.rows; ++b) {
-    const float* row = logits.address() + b * classes;
-    const std::size_t label = labels.address()[samples.address()[b % samples.size()]];
-    std::size_t largest = 0;
-    bool valid = true;
-    for (std::size_t c = 0; c < classes; ++c) {
-      if (row[c] > row[largest]) largest = c;
-      valid = valid && !std::isnan(row[c]);
-    }
-    double sum = 0;
-    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(row[c]) - row[largest]);
-    for (std::size_t c = 0; c < classes; ++c) {
-      const double softmax = std::exp(static_cast<double>(row[c]) - row[largest]) / sum;
-      logit_gradient.address()[b * classes + c] =
-          static_cast<float>((softmax - (c == label ? 1.0 : 0.0)) * share);
-    }
-    losses += std::log(sum) + row[largest] - row[label];
-    if (valid && largest == label) ++correct.address()[0];
-  }
-  loss.address()[0] += losses * share * static_cast<double>(samples.size());
+namespace {
+
+std::size_t label_of(View<const std::uint8_t> labels, View<const std::uint32_t> samples, std::size_t b) {
+  return host(labels)[host(samples)[b % samples.size()]];
 }
 
-void ReferenceBackend::do_mark_correct(ConstMatrix logits, View<const std::uint8_t> labels,
-                                       View<const std::uint32_t> samples, View<float> right) {
-  for (std::size_t b = 0; b < logits.rows; ++b) {
-    const float* row = logits.address() + b * logits.cols;
-    std::size_t largest = 0;
-    bool valid = true;
-    for (std::size_t c = 0; c < logits.cols; ++c) {
-      if (row[c] > row[largest]) largest = c;
-      valid = valid && !std::isnan(row[c]);
-    }
-    right.address()[b] = valid && largest == labels.address()[samples.address()[b]] ? 1.0F : 0.0F;
-  }
+/// The first of the largest logits.
+std::size_t largest_of(std::span<const float> logits) {
+  return static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
 }
+
+bool is_correct(std::span<const float> logits, std::size_t label) {
+  return std::ranges::none_of(logits, [](float logit) { return std::isnan(logit); }) &&
+         largest_of(logits) == label;
+}
+
+}  // namespace
+
+void execute(ReferenceBackend&, const CrossEntropy& op) {
+  const auto logits = host(op.logits);
+  const auto gradient = host(op.logit_gradient);
+  const double share = static_cast<double>(op.weight) / static_cast<double>(logits.rows);
+  double losses = 0;
+  for (std::size_t b = 0; b < logits.rows; ++b) {
+    const std::size_t label = label_of(op.labels, op.samples, b);
+    const double largest = logits(b, largest_of(logits.row(b)));
+    double sum = 0;
+    for (const double logit : logits.row(b)) sum += std::exp(logit - largest);
+    for (std::size_t c = 0; c < logits.cols; ++c) {
+      const double softmax = std::exp(logits(b, c) - largest) / sum;
+      gradient(b, c) = static_cast<float>((softmax - (c == label ? 1.0 : 0.0)) * share);
+    }
+    losses += std::log(sum) + largest - logits(b, label);
+    if (is_correct(logits.row(b), label)) ++host(op.correct)[0];
+  }
+  host(op.loss)[0] += losses * share * static_cast<double>(op.samples.size());
+}
+
+void execute(ReferenceBackend&, const MarkCorrect& op) {
+  for (std::size_t b = 0; b < op.logits.rows; ++b)
+    host(op.right)[b] = is_correct(host(op.logits).row(b), label_of(op.labels, op.samples, b)) ? 1.0F : 0.0F;
+}
+
+template std::shared_ptr<Loss> make_family(ReferenceBackend&, double&);
 
 }  // namespace orthospike

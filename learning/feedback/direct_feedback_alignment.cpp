@@ -1,6 +1,9 @@
 #include "learning/feedback/direct_feedback_alignment.hpp"
 
 #include <algorithm>
+#include <cmath>
+
+#include "kernels/random_numbers.hpp"
 
 namespace orthospike {
 
@@ -14,9 +17,11 @@ DirectFeedbackAlignment::DirectFeedbackAlignment(const Network& network, std::ui
     Array<float>& weights =
         weights_.emplace_back(backend.allocate<float>(spiking ? population.size * readout->size : 0));
     const float bound = 1.0F / std::sqrt(static_cast<float>(population.size));
-    backend.fill_uniform(
-        weights.view(), -bound, bound,
-        {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(weights_.size() - 1)});
+    backend.random_numbers().run(FillUniform{
+        .values = weights.view(),
+        .low = -bound,
+        .high = bound,
+        .key = {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(weights_.size() - 1)}});
   }
 }
 

@@ -1,5 +1,6 @@
 #include "learning/feedback/error_feedback.hpp"
 
+#include "kernels/dense.hpp"
 #include "learning/feedback/adaptive_broadcast.hpp"
 #include "learning/feedback/backprop.hpp"
 #include "learning/feedback/direct_feedback_alignment.hpp"
@@ -10,7 +11,7 @@ namespace orthospike {
 
 ConstMatrix error_through(Backend& backend, ConstMatrix weights, ConstMatrix error, View<float> room) {
   const Matrix result{room.subview(0, error.rows * weights.rows), error.rows, weights.rows};
-  backend.multiply(1.0F, error, Transpose::no, weights, Transpose::yes, 0.0F, result);
+  backend.dense().run(Multiply{.a = error, .b = weights, .transpose_b = true, .c = result});
   return result;
 }
 

@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "kernels/elementwise.hpp"
+#include "kernels/optimisers.hpp"
+
 namespace orthospike {
 
 namespace {
@@ -42,15 +45,17 @@ void Adam::find_direction(std::size_t parameter, View<const float> weights, View
   ++moments.updates;
   const bool decays = settings_.weight_decay != 0.0F && !weights.empty();
   if (decays && settings_.decay == Decay::of_gradient)
-    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
-  backend_.adam_step({.beta1 = settings_.beta1,
-                      .beta2 = settings_.beta2,
-                      .epsilon = settings_.epsilon,
-                      .mean_correction = bias_correction(settings_.beta1, moments.updates),
-                      .square_correction = bias_correction(settings_.beta2, moments.updates)},
-                     moments.mean.view(), moments.square.view(), gradient);
+    backend_.elementwise().run(Add{.alpha = settings_.weight_decay, .x = weights, .y = gradient});
+  backend_.optimisers().run(AdamStep{.beta1 = settings_.beta1,
+                                     .beta2 = settings_.beta2,
+                                     .epsilon = settings_.epsilon,
+                                     .mean_correction = bias_correction(settings_.beta1, moments.updates),
+                                     .square_correction = bias_correction(settings_.beta2, moments.updates),
+                                     .mean = moments.mean.view(),
+                                     .square = moments.square.view(),
+                                     .gradient = gradient});
   if (decays && settings_.decay == Decay::of_direction)
-    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+    backend_.elementwise().run(Add{.alpha = settings_.weight_decay, .x = weights, .y = gradient});
 }
 
 }  // namespace orthospike

@@ -1,5 +1,7 @@
 #include "learning/optimisers/sgd.hpp"
 
+#include "kernels/elementwise.hpp"
+
 namespace orthospike {
 
 void Sgd::Settings::describe(SettingsVisitor& visit) {
@@ -22,10 +24,10 @@ View<float> Sgd::velocity(std::size_t parameter, std::size_t size) {
 
 void Sgd::find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) {
   if (settings_.weight_decay != 0.0F && !weights.empty())
-    backend_.add(settings_.weight_decay, weights, 1.0F, gradient);
+    backend_.elementwise().run(Add{.alpha = settings_.weight_decay, .x = weights, .y = gradient});
   if (settings_.momentum == 0.0F) return;
   const View<float> v = velocity(parameter, gradient.size());
-  backend_.add(1.0F, gradient, settings_.momentum, v);
+  backend_.elementwise().run(Add{.x = gradient, .beta = settings_.momentum, .y = v});
   backend_.copy(View<const float>(v), gradient);
 }
 
@@ -37,7 +39,7 @@ void Sgd::step(std::size_t parameter, float rate, const Presynaptic& trace, Cons
   }
   const View<float> v = velocity(parameter, weights.values.size());
   add_outer_products(backend_, 1.0F, trace, post, settings_.momentum, {v, weights.rows, weights.cols});
-  backend_.add(-rate, v, 1.0F, weights.values);
+  backend_.elementwise().run(Add{.alpha = -rate, .x = v, .y = weights.values});
 }
 
 }  // namespace orthospike

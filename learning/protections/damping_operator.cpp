@@ -1,5 +1,8 @@
 #include "learning/protections/damping_operator.hpp"
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -10,7 +13,7 @@ DampingOperator::DampingOperator(Backend& backend, const Projection& projection)
       size_(projection.fan_in),
       matrix_(backend.allocate<float>(size_ * size_)),
       one_(backend.allocate<float>(1)) {
-  backend.raise_to(1.0F, one_.view());
+  backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
 }
 
 void DampingOperator::set(const std::vector<double>& moments, double lambda) {
@@ -28,17 +31,20 @@ Matrix DampingOperator::product(std::size_t rows, std::size_t cols) {
 ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
   const Matrix result = product(traces.rows, traces.cols);
   if (traces.has_events()) {
-    backend_.deliver(traces.spikes, matrix(), one_.view(), 1.0F, Delivery::automatic, subspace_crossover,
-                     result);
+    backend_.delivery().run(Deliver{.spikes = traces.spikes,
+                                    .weights = matrix(),
+                                    .height = one_.view(),
+                                    .crossover = subspace_crossover,
+                                    .currents = result});
   } else {
-    backend_.multiply(1.0F, traces, Transpose::no, matrix(), Transpose::no, 0.0F, result);
+    backend_.dense().run(Multiply{.a = traces, .b = matrix(), .c = result});
   }
   return result;
 }
 
 void DampingOperator::apply_to_gradient(Matrix gradient) {
   const Matrix result = product(gradient.rows, gradient.cols);
-  backend_.multiply(1.0F, matrix(), Transpose::no, gradient, Transpose::no, 0.0F, result);
+  backend_.dense().run(Multiply{.a = matrix(), .b = gradient, .c = result});
   backend_.copy(View<const float>(result.values), gradient.values);
 }
 

@@ -1,5 +1,6 @@
 #include "learning/protections/gpm.hpp"
 
+#include "kernels/subspaces.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -45,7 +46,8 @@ void Gpm::end_task() {
     };
     const double energy = trace(host(), n);
     if (part.subspace.old_rank() > 0) {  // from both sides: it is symmetric
-      backend_.remove_subspace(part.subspace.old_rows(), moment, moment);
+      backend_.subspaces().run(
+          RemoveSubspace{.h = part.subspace.old_rows(), .x = moment, .residual = moment});
       part.remove.apply_to_gradient(moment);
     }
     const std::vector<double> residual = host();

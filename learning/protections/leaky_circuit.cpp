@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/lateral.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -30,18 +33,22 @@ Matrix LeakyCircuit::Part::settle(ConstMatrix x, bool neurons_are_rows) {
   double previous = 0;
   for (std::size_t k = 0; k < steps; ++k) {
     if (neurons_are_rows) {
-      backend.multiply(-1.0F, inhibition, Transpose::no, z, Transpose::no, 1.0F, x, r);
+      backend.dense().run(
+          Multiply{.alpha = -1.0F, .a = inhibition, .b = z, .beta = 1.0F, .addend = x, .c = r});
     } else {
-      backend.multiply(-1.0F, z, Transpose::no, inhibition, Transpose::no, 1.0F, x, r);
+      backend.dense().run(
+          Multiply{.alpha = -1.0F, .a = z, .b = inhibition, .beta = 1.0F, .addend = x, .c = r});
     }
-    backend.add(-1.0F, View<const float>(z.values), 1.0F, r.values);
+    backend.elementwise().run(Add{.alpha = -1.0F, .x = z.values, .y = r.values});
     // a_0 = 1 / centre; then with ρ_k = 1 / (2 centre / radius - ρ_{k-1}), ρ_0 = radius / centre:
     // b_k = ρ_k ρ_{k-1}, a_k = 2 ρ_k / radius.
     const double rho = k == 0 ? radius / centre : radius / (2 * centre - radius * previous);
     const double gain = k == 0 ? 1 / centre : 2 / (2 * centre - radius * previous);
-    backend.add(static_cast<float>(gain), View<const float>(r.values), static_cast<float>(rho * previous),
-                d.values);
-    backend.add(1.0F, View<const float>(d.values), 1.0F, z.values);
+    backend.elementwise().run(Add{.alpha = static_cast<float>(gain),
+                                  .x = r.values,
+                                  .beta = static_cast<float>(rho * previous),
+                                  .y = d.values});
+    backend.elementwise().run(Add{.x = d.values, .y = z.values});
     previous = rho;
   }
   return z;
@@ -55,8 +62,11 @@ Matrix LeakyCircuit::Part::settle_by_spikes(ConstMatrix x) {
   const Matrix z = activity.matrix(x.rows, x.cols);
   const Matrix potential = drive.matrix(x.rows, x.cols);
   backend.copy(x.values, potential.values);
-  backend.settle_by_spikes(settings.spike_height, settings.sweeps, std::as_const(old_weights).matrix(n, n),
-                           potential, z);
+  backend.lateral().run(SettleBySpikes{.height = settings.spike_height,
+                                       .sweeps = settings.sweeps,
+                                       .inhibition = std::as_const(old_weights).matrix(n, n),
+                                       .potential = potential,
+                                       .activity = z});
   return z;
 }
 
@@ -99,8 +109,9 @@ void LeakyCircuit::end_task() {
     const double sum = trace(host(part->new_weights), part->n);
     if (sum != 0) {  // else the source is silent
       const double scale = static_cast<double>(part->n) / settings_.lambda / sum;
-      backend_.add(static_cast<float>(scale), std::as_const(part->new_weights).view(), 1.0F,
-                   part->old_weights.view());
+      backend_.elementwise().run(Add{.alpha = static_cast<float>(scale),
+                                     .x = std::as_const(part->new_weights).view(),
+                                     .y = part->old_weights.view()});
     }
     const std::vector<double> spectrum = eigenvalues(part->projection, host(part->old_weights), part->n);
     part->effective_rank = 0;

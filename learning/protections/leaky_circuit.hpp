@@ -20,7 +20,7 @@ namespace orthospike {
 /// relative to the little that is left of them, as others. The steps are those that make this bound the
 /// tolerance, √κ/2 · ln(2/tolerance): for 0.01 and κ = 10⁴, 265.
 ///
-/// Spiking lateral neurons transmit signed spikes of a height instead of z (Backend::settle_by_spikes; a
+/// Spiking lateral neurons transmit signed spikes of a height instead of z (SettleBySpikes of kernels/lateral.hpp; a
 /// network of predictive spikes as in Boerlin, Machens & Denève, 2013): a neuron fires when its potential
 /// x - z - L z passes half of what one spike takes off it. When all are silent, potentials v are what is
 /// left: the error of z is (I + L)^-1 v, 1 / κ of v along the most inhibited direction. Not linear: spikes

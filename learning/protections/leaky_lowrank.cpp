@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/dense.hpp"
+#include "kernels/subspaces.hpp"
 #include "learning/protections/leaky.hpp"
 #include "learning/protections/symmetric.hpp"
 
@@ -13,7 +15,8 @@ namespace {
 /// sum[0] ← alpha · ‖x‖² + beta · sum[0]
 void add_energy(Backend& backend, float alpha, ConstMatrix x, float beta, View<float> sum) {
   const ConstMatrix row{x.values, 1, x.values.size()};
-  backend.multiply(alpha, row, Transpose::no, row, Transpose::yes, beta, {sum, 1, 1});
+  backend.dense().run(
+      Multiply{.alpha = alpha, .a = row, .b = row, .transpose_b = true, .beta = beta, .c = {sum, 1, 1}});
 }
 
 }  // namespace
@@ -87,10 +90,15 @@ void LeakyLowrank::measure(Part& part, const Presynaptic& activity) {
     backend_.clear(part.energy.view());
   }
   const Matrix y = part.response.matrix(activity.rows, rank);
-  backend_.multiply(1.0F, activity, Transpose::no, std::as_const(part.subspace).rows(), Transpose::yes, 0.0F,
-                    y);
+  backend_.dense().run(
+      Multiply{.a = activity, .b = std::as_const(part.subspace).rows(), .transpose_b = true, .c = y});
   ++part.weight;
-  backend_.multiply(part.weight, y, Transpose::yes, y, Transpose::no, 1.0F, part.moment.matrix(rank, rank));
+  backend_.dense().run(Multiply{.alpha = part.weight,
+                                .a = y,
+                                .transpose_a = true,
+                                .b = y,
+                                .beta = 1.0F,
+                                .c = part.moment.matrix(rank, rank)});
   add_energy(backend_, part.weight, activity, 1.0F, part.energy.view());
 }
 
@@ -98,7 +106,8 @@ double LeakyLowrank::unexplained(const Part& part, ConstMatrix x) {
   ConstMatrix rest = x;
   if (part.subspace.rank() > 0) {
     if (rest_.size() < x.values.size()) rest_ = backend_.allocate<float>(x.values.size());
-    backend_.remove_subspace(part.subspace.rows(), x, rest_.matrix(x.rows, x.cols));
+    backend_.subspaces().run(
+        RemoveSubspace{.h = part.subspace.rows(), .x = x, .residual = rest_.matrix(x.rows, x.cols)});
     rest = rest_.matrix(x.rows, x.cols);
   }
   add_energy(backend_, 1.0F, x, 0.0F, energies_.view().subview(0, 1));
@@ -161,8 +170,8 @@ void LeakyLowrank::end_task() {
     Array<float> rotation = backend_.allocate<float>(turn.size());
     backend_.upload(std::span<const float>(turn), rotation.view());
     Array<float> turned = backend_.allocate<float>(rank * n);
-    backend_.multiply(1.0F, rotation.matrix(rank, rank), Transpose::no, std::as_const(subspace).rows(),
-                      Transpose::no, 0.0F, turned.matrix(rank, n));
+    backend_.dense().run(Multiply{
+        .a = rotation.matrix(rank, rank), .b = std::as_const(subspace).rows(), .c = turned.matrix(rank, n)});
     std::vector<float> rows = backend_.download(View<const float>(turned.view()));
     subspace.replace(rows);
     part->energies = axes.values;

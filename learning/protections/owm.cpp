@@ -1,5 +1,8 @@
 #include "learning/protections/owm.hpp"
 
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+
 namespace orthospike {
 
 Owm::Part::Part(Backend& backend, const Projection& projection)
@@ -15,7 +18,7 @@ void Owm::Settings::describe(SettingsVisitor& visit) {
 
 Owm::Owm(const Network& network, const ProtectionContext& context, const Settings& settings)
     : backend_(network.backend()), settings_(settings), ones_(backend_.allocate<float>(context.max_rows)) {
-  backend_.raise_to(1.0F, ones_.view());
+  backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = ones_.view()});
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
@@ -27,9 +30,12 @@ PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {
 void Owm::observe(std::size_t projection, const Presynaptic& activity) {
   Part& part = *parts_[projection];
   const Matrix mean = part.mean.matrix(1, part.n);
-  backend_.multiply(1.0F / static_cast<float>(activity.rows), ones_.matrix(1, activity.rows), Transpose::no,
-                    activity, Transpose::no, 0.0F, mean);
-  backend_.multiply(1.0F, mean, Transpose::yes, mean, Transpose::no, 1.0F, part.means.matrix(part.n, part.n));
+  backend_.dense().run(Multiply{.alpha = 1.0F / static_cast<float>(activity.rows),
+                                .a = ones_.matrix(1, activity.rows),
+                                .b = activity,
+                                .c = mean});
+  backend_.dense().run(Multiply{
+      .a = mean, .transpose_a = true, .b = mean, .beta = 1.0F, .c = part.means.matrix(part.n, part.n)});
 }
 
 void Owm::end_task() {

@@ -1,5 +1,10 @@
 #include "learning/protections/subspace_operator.hpp"
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/subspaces.hpp"
+
 namespace orthospike {
 
 SubspaceOperator::SubspaceOperator(Backend& backend, LateralNeurons& neurons, const Subspace& subspace,
@@ -9,7 +14,7 @@ SubspaceOperator::SubspaceOperator(Backend& backend, LateralNeurons& neurons, co
       subspace_(subspace),
       residual_(backend.allocate<float>(max_rows * subspace.presynaptic_size())),
       one_(backend.allocate<float>(1)) {
-  backend.raise_to(1.0F, one_.view());
+  backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
 }
 
 ConstMatrix SubspaceOperator::residual_of(const Presynaptic& x) {
@@ -25,18 +30,21 @@ ConstMatrix SubspaceOperator::residual_of(const Presynaptic& x) {
 void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {
   const ConstMatrix h = subspace_.old_rows();
   if (neurons_.linear() && !x.has_events() && scale_ == 1) {
-    backend_.remove_subspace(h, x, result);
+    backend_.subspaces().run(RemoveSubspace{.h = h, .x = x, .residual = result});
     return;
   }
   const Matrix y = responses(x.rows, h.rows);
   if (x.has_events()) {
-    backend_.deliver(x.spikes, subspace_.old_rows_transposed(), one_.view(), 1.0F, Delivery::automatic,
-                     subspace_crossover, y);
+    backend_.delivery().run(Deliver{.spikes = x.spikes,
+                                    .weights = subspace_.old_rows_transposed(),
+                                    .height = one_.view(),
+                                    .crossover = subspace_crossover,
+                                    .currents = y});
   } else {
-    backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+    backend_.dense().run(Multiply{.a = x, .b = h, .transpose_b = true, .c = y});
   }
   neurons_.respond(y);
-  backend_.multiply(-scale_, y, Transpose::no, h, Transpose::no, scale_, x, result);
+  backend_.dense().run(Multiply{.alpha = -scale_, .a = y, .b = h, .beta = scale_, .addend = x, .c = result});
 }
 
 Matrix SubspaceOperator::responses(std::size_t rows, std::size_t cols) {
@@ -52,8 +60,9 @@ ConstMatrix SubspaceOperator::apply_to_traces(const Presynaptic& traces) {
 void SubspaceOperator::apply_to_gradient(Matrix gradient) {
   const ConstMatrix h = subspace_.old_rows();
   const Matrix y = responses(h.rows, gradient.cols);
-  backend_.multiply(1.0F, h, Transpose::no, gradient, Transpose::no, 0.0F, y);
-  backend_.multiply(-scale_, h, Transpose::yes, y, Transpose::no, scale_, gradient);
+  backend_.dense().run(Multiply{.a = h, .b = gradient, .c = y});
+  backend_.dense().run(
+      Multiply{.alpha = -scale_, .a = h, .transpose_a = true, .b = y, .beta = scale_, .c = gradient});
 }
 
 }  // namespace orthospike

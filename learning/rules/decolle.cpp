@@ -4,6 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/delivery.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/random_numbers.hpp"
+
 namespace orthospike {
 
 Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
@@ -24,8 +28,11 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleCont
     const bool spiking = populations[i].kind == Population::Kind::spiking;
     const float bound = 1.0F / std::sqrt(static_cast<float>(populations[i].size));
     weights_.push_back(backend.allocate<float>(spiking ? populations[i].size * classes_ : 0));
-    backend.fill_uniform(weights_[i].view(), -bound, bound,
-                         {context.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)});
+    backend.random_numbers().run(
+        FillUniform{.values = weights_[i].view(),
+                    .low = -bound,
+                    .high = bound,
+                    .key = {context.seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(i)}});
   }
   logits_ = backend.allocate<float>(max_rows() * classes_);
   logit_errors_ = backend.allocate<float>(logits_.size());
@@ -44,11 +51,20 @@ ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t proje
   const Matrix logits = logits_.matrix(rows, classes_);
   const Matrix errors = logit_errors_.matrix(rows, classes_);
   const auto height = population.neuron->spike_height();
-  backend.deliver(engine.activity(source).spikes, weights, height.numerator, height.denominator,
-                  Delivery::automatic, DeliverySettings().crossover, logits);
+  backend.delivery().run(Deliver{.spikes = engine.activity(source).spikes,
+                                 .weights = weights,
+                                 .height = height.numerator,
+                                 .dt = height.denominator,
+                                 .crossover = DeliverySettings().crossover,
+                                 .currents = logits});
   const float share = static_cast<float>(engine.step_count()) / static_cast<float>(engine.steps());
-  backend.cross_entropy(logits, targets.labels, targets.samples, share, errors, loss_.view(),
-                        correct_.view());
+  backend.loss().run(CrossEntropy{.logits = logits,
+                                  .labels = targets.labels,
+                                  .samples = targets.samples,
+                                  .weight = share,
+                                  .logit_gradient = errors,
+                                  .loss = loss_.view(),
+                                  .correct = correct_.view()});
   return error_through(backend, weights, errors, room);
 }
 

@@ -1,6 +1,7 @@
 #include "learning/rules/dsr.hpp"
 
 #include "kernels/error.hpp"
+#include "kernels/lif_dsr.hpp"
 
 namespace orthospike {
 
@@ -76,9 +77,13 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, const T
     const LifDsrModel& model = lif_dsr(source);
     const Matrix error = errors_[projection.source].matrix(engine.batch(), source.size);
     feedback_.propagate(p, post, readout_error, error.values);
-    backend.lif_dsr_backward(model.constants(), model.threshold(),
-                             to_readout || feedback_.is_direct() ? readout_feedback_scale(model) : 1.0F,
-                             from.average_current, error, threshold_gradients_[projection.source].view());
+    backend.lif_dsr().run(
+        LifDsrBackward{.neuron = model.constants(),
+                       .threshold = model.threshold(),
+                       .scale = to_readout || feedback_.is_direct() ? readout_feedback_scale(model) : 1.0F,
+                       .average_current = from.average_current,
+                       .gradient = error,
+                       .threshold_gradient = threshold_gradients_[projection.source].view()});
   }
 }
 

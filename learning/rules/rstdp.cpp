@@ -2,6 +2,10 @@
 
 #include <cmath>
 
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/loss.hpp"
+
 namespace orthospike {
 
 void Rstdp::Settings::describe(SettingsVisitor& visit) {
@@ -63,10 +67,15 @@ void Rstdp::reward(const ClockEngine& engine, const Targets& targets) {
   const ConstMatrix ones = ones_.matrix(batch_, 1);
   const Matrix mean = mean_.matrix(1, 1);
   const Matrix rewards = rewards_.matrix(batch_, 1);
-  backend.mark_correct(engine.logits(), targets.labels, targets.samples, right_.view().subview(0, batch_));
+  backend.loss().run(MarkCorrect{.logits = engine.logits(),
+                                 .labels = targets.labels,
+                                 .samples = targets.samples,
+                                 .right = right_.view().subview(0, batch_)});
   // 1 and -1 less their mean are twice 1 and 0 less theirs.
-  backend.multiply(1.0F / static_cast<float>(batch_), right, Transpose::yes, ones, Transpose::no, 0.0F, mean);
-  backend.multiply(-2.0F, ones, Transpose::no, mean, Transpose::no, 2.0F, right, rewards);
+  backend.dense().run(Multiply{
+      .alpha = 1.0F / static_cast<float>(batch_), .a = right, .transpose_a = true, .b = ones, .c = mean});
+  backend.dense().run(
+      Multiply{.alpha = -2.0F, .a = ones, .b = mean, .beta = 2.0F, .addend = right, .c = rewards});
   spread(1.0F, rewards.values, factors_[0].view());
 }
 
@@ -87,8 +96,10 @@ void Rstdp::propagate_errors(const ClockEngine& engine, ConstMatrix readout_erro
 void Rstdp::spread(float scale, View<const float> values, View<float> factors) {
   for (std::size_t t = 0; t < steps_; ++t) {
     const auto left = static_cast<float>(steps_ - 1 - t);
-    network_.backend().add(scale * std::exp(-left * dt_ / eligibility_tau_), values, 0.0F,
-                           factors.subview(t * values.size(), values.size()));
+    network_.backend().elementwise().run(Add{.alpha = scale * std::exp(-left * dt_ / eligibility_tau_),
+                                             .x = values,
+                                             .beta = 0.0F,
+                                             .y = factors.subview(t * values.size(), values.size())});
   }
 }
 

@@ -4,7 +4,11 @@
 
 #include <algorithm>
 
+#include "kernels/delivery.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/error.hpp"
+#include "kernels/lif.hpp"
+#include "kernels/traces.hpp"
 
 namespace orthospike {
 
@@ -139,7 +143,12 @@ void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t populati
   const ConstMatrix margin = engine.activity(population).margin;
   const Matrix by_current = errors.by_current.matrix(steps * batch, size);
   if (errors.recurrent.size() == 0 || feedback_.is_direct()) {
-    backend.lif_backward(neuron, derivative, steps, margin, by_spike, {}, by_current);
+    backend.lif().run(LifBackward{.neuron = neuron,
+                                  .derivative = derivative,
+                                  .steps = steps,
+                                  .margin = margin,
+                                  .output_error = by_spike,
+                                  .current_error = by_current});
     return;
   }
   const auto recurrent =
@@ -153,11 +162,16 @@ void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t populati
     if (t + 1 < steps) {
       const Matrix sum = errors.recurrent.matrix(batch, size);
       feedback_.propagate(recurrent, by_current.row_range((t + 1) * batch, batch), {}, sum.values);
-      backend.add(1.0F, error.values, 1.0F, sum.values);
+      backend.elementwise().run(Add{.x = error.values, .y = sum.values});
       error = sum;
     }
-    backend.lif_backward(neuron, derivative, 1, margin.row_range(t * batch, batch), error, later,
-                         by_current.row_range(t * batch, batch));
+    backend.lif().run(LifBackward{.neuron = neuron,
+                                  .derivative = derivative,
+                                  .steps = 1,
+                                  .margin = margin.row_range(t * batch, batch),
+                                  .output_error = error,
+                                  .later = later,
+                                  .current_error = by_current.row_range(t * batch, batch)});
   }
 }
 
@@ -171,12 +185,14 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
     backend.copy(readout_error.values, errors.values);
   } else {
     for (std::size_t t = 0; t * batch < errors.rows; ++t) {
-      backend.add(1.0F / static_cast<float>(engine.steps()), readout_error.values, 0.0F,
-                  errors.row_range(t * batch, batch).values);
+      backend.elementwise().run(Add{.alpha = 1.0F / static_cast<float>(engine.steps()),
+                                    .x = readout_error.values,
+                                    .beta = 0.0F,
+                                    .y = errors.row_range(t * batch, batch).values});
     }
   }
   if (readout_leak_ != 0.0F && form_.readout_trace == Trace::spikes)
-    backend.filter_back(readout_leak_, steps, errors);
+    backend.traces().run(FilterBack{.decay = readout_leak_, .steps = steps, .x = errors});
   return errors;
 }
 
@@ -189,7 +205,7 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.fan_out);
   const Matrix post = rows_[p].summed_post.matrix(batch, projection.fan_out);
   if (form_.input_trace == Trace::spikes) {
-    backend.sum_steps(1.0F, 0.0F, steps, error, post);
+    backend.traces().run(SumSteps{.steps = steps, .x = error, .sum = post});
     return {.post = post, .trace = image, .activity = image};
   }
   // The trace of a constant 1 since the first step of all, then times the errors of these steps.
@@ -200,8 +216,10 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
     response = neuron.decay * response + synapse;
     if (t < engine.first_step()) continue;
     const std::size_t row = (t - engine.first_step()) * batch;
-    backend.add(static_cast<float>(response), error.row_range(row, batch).values, row == 0 ? 0.0F : 1.0F,
-                post.values);
+    backend.elementwise().run(Add{.alpha = static_cast<float>(response),
+                                  .x = error.row_range(row, batch).values,
+                                  .beta = row == 0 ? 0.0F : 1.0F,
+                                  .y = post.values});
   }
   return {.post = post, .trace = image, .activity = image};
 }
@@ -212,7 +230,7 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   const std::size_t batch = engine.batch();
   const ConstSpikes events = engine.activity(projection.source).spikes;
   const Matrix rows = rows_[p].spikes.matrix(events.rows, projection.fan_in);
-  network_.backend().expand_spikes(events, rows);
+  network_.backend().delivery().run(ExpandSpikes{.spikes = events, .x = rows});
   const Presynaptic spikes(rows, events);
 
   const Trace trace = to_readout ? form_.readout_trace : form_.trace;
@@ -248,8 +266,10 @@ ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_
   }
   backend.copy(View<const float>(last.values), all.first_rows(batch).values);
   backend.copy(ConstMatrix(own.spikes.matrix(now.rows, now.cols)).values, now.values);
-  if (neuron.synapse_decay != 0.0F) backend.filter(neuron.synapse_decay, steps, now, last_synapse);
-  backend.filter(neuron.decay, steps, now, last);
+  if (neuron.synapse_decay != 0.0F)
+    backend.traces().run(
+        Filter{.decay = neuron.synapse_decay, .steps = steps, .x = now, .last = last_synapse});
+  backend.traces().run(Filter{.decay = neuron.decay, .steps = steps, .x = now, .last = last});
   return ConstMatrix(all).row_range(projection.is_recurrent() ? 0 : batch, steps * batch);
 }
 
@@ -258,8 +278,9 @@ ConstMatrix SpikeGradient::filtered_back(const ClockEngine& engine, std::size_t 
   Backend& backend = network_.backend();
   const Matrix post = rows_[p].post.matrix(error.rows, error.cols);
   backend.copy(error.values, post.values);
-  backend.filter_back(neuron.decay, engine.step_count(), post);
-  if (neuron.synapse_decay != 0.0F) backend.filter_back(neuron.synapse_decay, engine.step_count(), post);
+  backend.traces().run(FilterBack{.decay = neuron.decay, .steps = engine.step_count(), .x = post});
+  if (neuron.synapse_decay != 0.0F)
+    backend.traces().run(FilterBack{.decay = neuron.synapse_decay, .steps = engine.step_count(), .x = post});
   return post;
 }
 

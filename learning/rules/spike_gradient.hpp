@@ -19,7 +19,7 @@ struct SurrogateSettings {
 /// with δ and what is carried forward in x.
 ///
 /// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
-/// by currents from Backend::lif_backward. Through time those by spikes have another part, from the currents
+/// by currents from LifBackward of kernels/lif.hpp. Through time those by spikes have another part, from the currents
 /// that spikes bring their own population one step later: W_rec δ[t + 1], W_rec as the error feedback has it; a
 /// direct one has no such part. The static input is the same in all steps, so that the gradient of its
 /// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.

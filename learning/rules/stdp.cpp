@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/delivery.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/error.hpp"
+#include "kernels/traces.hpp"
 
 namespace orthospike {
 
@@ -66,23 +69,23 @@ void Stdp::trace(float decay, ConstMatrix spikes, Matrix result) {
   const Matrix last = room_.matrix(spikes.rows / steps_, spikes.cols);
   backend.clear(last.values);
   backend.copy(spikes.values, result.values);
-  backend.filter(decay, steps_, result, last);
+  backend.traces().run(Filter{.decay = decay, .steps = steps_, .x = result, .last = last});
 }
 
 void Stdp::earlier_trace(float tau, ConstMatrix spikes, Matrix result) {
   trace(decay(tau), spikes, result);
-  network_.backend().add(-1.0F, spikes.values, 1.0F, result.values);
+  network_.backend().elementwise().run(Add{.alpha = -1.0F, .x = spikes.values, .y = result.values});
 }
 
 void Stdp::weigh(float a, float a3, float tau, ConstMatrix spikes, Matrix result) {
   Backend& backend = network_.backend();
   if (settings_.pairing == Pairing::pair) {
-    backend.add(a, spikes.values, 0.0F, result.values);
+    backend.elementwise().run(Add{.alpha = a, .x = spikes.values, .beta = 0.0F, .y = result.values});
     return;
   }
   earlier_trace(tau, spikes, result);
-  backend.modulate(spikes, result);
-  backend.add(a, spikes.values, a3, result.values);
+  backend.elementwise().run(Modulate{.factor = spikes, .x = result});
+  backend.elementwise().run(Add{.alpha = a, .x = spikes.values, .beta = a3, .y = result.values});
 }
 
 void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& /*targets*/) {
@@ -110,7 +113,7 @@ void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
   const Matrix all = rows_[population].spikes.matrix(batch + count, size);
   const Matrix spikes = all.row_range(batch, count);
   backend.clear(all.first_rows(batch).values);
-  backend.expand_spikes(engine.activity(population).spikes, spikes);
+  backend.delivery().run(ExpandSpikes{.spikes = engine.activity(population).spikes, .x = spikes});
 
   const Matrix post = rows_[population].post.matrix(2 * count, size);
   const Matrix potentiation = post.first_rows(count);
@@ -119,8 +122,8 @@ void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
   weigh(-share * stdp.a_plus, -share * stdp.a3_plus, stdp.tau_y, spikes, potentiation);
   earlier_trace(stdp.tau_minus, spikes, depression);
   if (const ConstMatrix factor = modulation(population); !factor.empty()) {
-    backend.modulate(factor, potentiation);
-    backend.modulate(factor, depression);
+    backend.elementwise().run(Modulate{.factor = factor, .x = potentiation});
+    backend.elementwise().run(Modulate{.factor = factor, .x = depression});
   }
 }
 
@@ -156,19 +159,24 @@ WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
   const Matrix post = summed_[p].matrix(2 * batch, projection.fan_out);
   const Matrix of_pairs = post.first_rows(batch);
   const Matrix depressed = room_.matrix(batch, projection.fan_out);
-  backend.sum_steps(1.0F, decay(stdp.tau_plus), steps, potentiation, of_pairs);
-  backend.sum_steps(share, 0.0F, steps, depression, depressed);
-  backend.add(stdp.a_minus, View<const float>(depressed.values), 1.0F, of_pairs.values);
+  backend.traces().run(
+      SumSteps{.decay = decay(stdp.tau_plus), .steps = steps, .x = potentiation, .sum = of_pairs});
+  backend.traces().run(SumSteps{.scale = share, .steps = steps, .x = depression, .sum = depressed});
+  backend.elementwise().run(Add{.alpha = stdp.a_minus, .x = depressed.values, .y = of_pairs.values});
   if (stdp.pairing == Pairing::pair) return {.post = of_pairs, .trace = image, .activity = image};
 
   const Matrix of_triplets = post.row_range(batch, batch);
-  backend.sum_steps(share * stdp.a3_minus, decay(stdp.tau_x), steps, depression, of_triplets);
-  backend.add(-stdp.a3_minus, View<const float>(depressed.values), 1.0F, of_triplets.values);
+  backend.traces().run(SumSteps{.scale = share * stdp.a3_minus,
+                                .decay = decay(stdp.tau_x),
+                                .steps = steps,
+                                .x = depression,
+                                .sum = of_triplets});
+  backend.elementwise().run(Add{.alpha = -stdp.a3_minus, .x = depressed.values, .y = of_triplets.values});
   const Matrix traces = traces_[p].matrix(2 * batch, projection.fan_in);
   const Matrix squares = traces.row_range(batch, batch);
   backend.copy(image.values, traces.first_rows(batch).values);
   backend.copy(image.values, squares.values);
-  backend.modulate(image, squares);
+  backend.elementwise().run(Modulate{.factor = image, .x = squares});
   return {.post = post, .trace = traces, .activity = image};
 }
 
@@ -184,8 +192,10 @@ WeightGradient Stdp::to_readout(const ClockEngine& engine, std::size_t p, ConstM
     const Matrix all = traces_[p].matrix(count + batch, projection.fan_in);
     const Matrix result = all.row_range(count, batch);
     trace(leak, spikes, all.first_rows(count));
-    network_.backend().sum_steps(1.0F / static_cast<float>(steps_), 0.0F, steps_, all.first_rows(count),
-                                 result);
+    network_.backend().traces().run(SumSteps{.scale = 1.0F / static_cast<float>(steps_),
+                                             .steps = steps_,
+                                             .x = all.first_rows(count),
+                                             .sum = result});
     mean = result;
   }
   return {.post = readout_error, .trace = mean, .activity = mean};

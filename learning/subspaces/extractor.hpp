@@ -15,7 +15,7 @@ struct ExtractorContext {
   bool finds_unlearned = false;  ///< records what remove_unlearned goes by
 };
 
-/// Share of additions above which responses to spikes are a dense product (Backend::deliver).
+/// Share of additions above which responses to spikes are a dense product (Deliver of kernels/delivery.hpp).
 inline constexpr float subspace_crossover = 0.3F;
 
 /// Learns the new rows of one subspace from presynaptic activity.

@@ -6,6 +6,10 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/subspaces.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -109,12 +113,18 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
   const Matrix y = buffer(response_, x.rows, h.rows);
   const Matrix residual = buffer(residual_, x.rows, x.cols);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
-    backend_.multiply(1.0F, x, Transpose::no, h, Transpose::yes, 0.0F, y);
+    backend_.dense().run(Multiply{.a = x, .b = h, .transpose_b = true, .c = y});
     neurons_.respond(y);
     if (k == 0 && finds_unlearned_)
-      backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 1.0F, moment_.matrix(h.rows, h.rows));
-    backend_.multiply(-1.0F, y, Transpose::no, h, Transpose::no, 1.0F, old_residual, residual);
-    backend_.hebbian_step(step(x.rows), y, residual, velocity_.matrix(h.rows, h.cols), h);
+      backend_.dense().run(
+          Multiply{.a = y, .transpose_a = true, .b = y, .beta = 1.0F, .c = moment_.matrix(h.rows, h.rows)});
+    backend_.dense().run(
+        Multiply{.alpha = -1.0F, .a = y, .b = h, .beta = 1.0F, .addend = old_residual, .c = residual});
+    backend_.subspaces().run(HebbianStep{.rates = rates(x.rows),
+                                         .response = y,
+                                         .residual = residual,
+                                         .velocity = velocity_.matrix(h.rows, h.cols),
+                                         .h = h});
   }
 }
 
@@ -122,58 +132,62 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
                                      Matrix h) {
   if (one_.size() == 0) {
     one_ = backend_.allocate<float>(1);
-    backend_.raise_to(1.0F, one_.view());
+    backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
   }
   const std::size_t n = x.cols;
   const Matrix y = buffer(response_, x.rows, h.rows);
   const Matrix transposed = buffer(transposed_, n, h.rows);
   const Matrix d = buffer(correlation_, n, h.rows);
   const Matrix overlap = buffer(overlap_, h.rows, h.rows);
-  backend_.transpose(h, transposed);
+  backend_.dense().run(Transpose{.a = h, .b = transposed});
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
-    backend_.deliver(x.spikes, transposed, one_.view(), 1.0F, Delivery::automatic, subspace_crossover, y);
+    backend_.delivery().run(Deliver{.spikes = x.spikes,
+                                    .weights = transposed,
+                                    .height = one_.view(),
+                                    .crossover = subspace_crossover,
+                                    .currents = y});
     if (has_old_rows) {
-      backend_.multiply(1.0F, old_residual, Transpose::yes, y, Transpose::no, 0.0F, d);
+      backend_.dense().run(Multiply{.a = old_residual, .transpose_a = true, .b = y, .c = d});
     } else {
-      backend_.correlate(1.0F, x.spikes, y, 0.0F, d);
+      backend_.delivery().run(Correlate{.spikes = x.spikes, .b = y, .c = d});
     }
-    backend_.multiply(1.0F, y, Transpose::yes, y, Transpose::no, 0.0F, overlap);
-    if (k == 0 && finds_unlearned_)
-      backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
-    backend_.multiply(-1.0F, transposed, Transpose::no, overlap, Transpose::no, 1.0F, d);
-    backend_.hebbian_step(step(x.rows), d, velocity_.matrix(n, h.rows), transposed);
+    backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = y, .c = overlap});
+    if (k == 0 && finds_unlearned_) backend_.elementwise().run(Add{.x = overlap.values, .y = moment_.view()});
+    backend_.dense().run(Multiply{.alpha = -1.0F, .a = transposed, .b = overlap, .beta = 1.0F, .c = d});
+    backend_.subspaces().run(FollowCorrelation{
+        .rates = rates(x.rows), .correlation = d, .velocity = velocity_.matrix(n, h.rows), .h = transposed});
   }
-  backend_.transpose(transposed, h);
+  backend_.dense().run(Transpose{.a = transposed, .b = h});
 }
 
 void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h) {
   const std::size_t n = x.cols;
   const Matrix c = buffer(second_moment_, n, n);
-  backend_.multiply(1.0F, x, Transpose::yes, x, Transpose::no, 0.0F, c);
+  backend_.dense().run(Multiply{.a = x, .transpose_a = true, .b = x, .c = c});
   Matrix a = c;
   if (has_old_rows) {
     a = buffer(residual_moment_, n, n);
-    backend_.multiply(1.0F, x, Transpose::yes, old_residual, Transpose::no, 0.0F, a);
+    backend_.dense().run(Multiply{.a = x, .transpose_a = true, .b = old_residual, .c = a});
   }
   const Matrix hc = buffer(mapped_, h.rows, n);
   const Matrix overlap = buffer(overlap_, h.rows, h.rows);
   const Matrix d = buffer(correlation_, h.rows, n);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
-    backend_.multiply(1.0F, h, Transpose::no, c, Transpose::no, 0.0F, hc);
-    backend_.multiply(1.0F, hc, Transpose::no, h, Transpose::yes, 0.0F, overlap);
-    if (k == 0 && finds_unlearned_)
-      backend_.add(1.0F, View<const float>(overlap.values), 1.0F, moment_.view());
+    backend_.dense().run(Multiply{.a = h, .b = c, .c = hc});
+    backend_.dense().run(Multiply{.a = hc, .b = h, .transpose_b = true, .c = overlap});
+    if (k == 0 && finds_unlearned_) backend_.elementwise().run(Add{.x = overlap.values, .y = moment_.view()});
     if (has_old_rows) {
-      backend_.multiply(1.0F, h, Transpose::no, a, Transpose::no, 0.0F, d);
+      backend_.dense().run(Multiply{.a = h, .b = a, .c = d});
     } else {
       backend_.copy(View<const float>(hc.values), d.values);
     }
-    backend_.multiply(-1.0F, overlap, Transpose::no, h, Transpose::no, 1.0F, d);
-    backend_.hebbian_step(step(x.rows), d, velocity_.matrix(h.rows, n), h);
+    backend_.dense().run(Multiply{.alpha = -1.0F, .a = overlap, .b = h, .beta = 1.0F, .c = d});
+    backend_.subspaces().run(FollowCorrelation{
+        .rates = rates(x.rows), .correlation = d, .velocity = velocity_.matrix(h.rows, n), .h = h});
   }
 }
 
-HebbianStep LateralHebbian::step(std::size_t rows) const {
+HebbianRates LateralHebbian::rates(std::size_t rows) const {
   return {.learning_rate = learning_rate_,
           .momentum = settings_.momentum,
           .scale = 1.0F / static_cast<float>(rows),

@@ -4,6 +4,8 @@
 
 namespace orthospike {
 
+struct HebbianRates;
+
 /// Principal subspace by lateral Hebbian and anti-Hebbian learning (Xiao et al., ICLR 2024; Oja's rule).
 ///
 /// Subspace neurons respond y = q(h x) and feed back x⁻ = -hᵀ y; a Hebbian step on (y, x) and an anti-Hebbian
@@ -56,7 +58,7 @@ class LateralHebbian final : public Extractor {
   void learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h);
   void learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
   void learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
-  HebbianStep step(std::size_t rows) const;
+  HebbianRates rates(std::size_t rows) const;
   /// A matrix in `array`, which grows as needed.
   Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
 

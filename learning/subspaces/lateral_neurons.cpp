@@ -1,5 +1,8 @@
 #include "learning/subspaces/lateral_neurons.hpp"
 
+#include "kernels/delivery.hpp"
+#include "kernels/lateral.hpp"
+
 namespace orthospike {
 
 void LateralSettings::describe(SettingsVisitor& visit) {
@@ -10,7 +13,8 @@ void LateralSettings::describe(SettingsVisitor& visit) {
 }
 
 void QuantisedNeurons::respond(Matrix responses) {
-  backend_.quantise(settings_.scale, settings_.steps, responses.values);
+  backend_.lateral().run(
+      Quantise{.scale = settings_.scale, .levels = settings_.steps, .values = responses.values});
 }
 
 SpikingNeurons::SpikingNeurons(Backend& backend, const LateralSettings& settings)
@@ -20,8 +24,9 @@ void SpikingNeurons::respond(Matrix responses) {
   const std::size_t size = responses.values.size();
   if (counts_.size() < size) counts_ = backend_.allocate<std::uint32_t>(size);
   const View<std::uint32_t> counts = counts_.view().subview(0, size);
-  backend_.spike_signed(settings_.scale, settings_.steps, responses.values, counts);
-  backend_.count_spikes(counts, total_.view());
+  backend_.lateral().run(SpikeSigned{
+      .scale = settings_.scale, .steps = settings_.steps, .values = responses.values, .spikes = counts});
+  backend_.delivery().run(CountSpikes{.counts = counts, .total = total_.view()});
 }
 
 std::uint64_t SpikingNeurons::spikes() const {

@@ -1,15 +1,24 @@
 #include "learning/subspaces/subspace.hpp"
 
+#include "kernels/dense.hpp"
+#include "kernels/random_numbers.hpp"
+#include "kernels/subspaces.hpp"
+
 namespace orthospike {
 
 void Subspace::append(std::size_t count, const RandomKey& key) {
   Array<float> larger = backend_.allocate<float>((rank_ + count) * size_);
   backend_.copy(View<const float>(storage_.view()), larger.view().subview(0, rank_ * size_));
-  backend_.fill_normal(larger.view().subview(rank_ * size_, count * size_), key);
+  backend_.random_numbers().run(
+      FillNormal{.values = larger.view().subview(rank_ * size_, count * size_), .key = key});
   storage_ = std::move(larger);
   const std::size_t first = rank_;
   rank_ += count;
-  backend_.orthonormalise_rows(rows(), first);
+  backend_.subspaces().run(OrthonormaliseRows{.h = rows(), .first = first});
+}
+
+void Subspace::orthonormalise_new_rows() {
+  backend_.subspaces().run(OrthonormaliseRows{.h = rows(), .first = old_});
 }
 
 void Subspace::replace(std::span<const float> rows) {
@@ -30,7 +39,7 @@ void Subspace::replace_new_rows(std::span<const float> rows) {
 void Subspace::freeze() {
   old_ = rank_;
   old_transposed_ = backend_.allocate<float>(size_ * old_);
-  backend_.transpose(old_rows(), old_transposed_.matrix(size_, old_));
+  backend_.dense().run(Transpose{.a = old_rows(), .b = old_transposed_.matrix(size_, old_)});
 }
 
 }  // namespace orthospike

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/backend.hpp"
+#include "kernels/random_key.hpp"
 
 namespace orthospike {
 
@@ -19,7 +20,7 @@ class Subspace {
   /// Rows [count × n] from the host in place of the new ones.
   void replace_new_rows(std::span<const float> rows);
   /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
-  void orthonormalise_new_rows() { backend_.orthonormalise_rows(rows(), old_); }
+  void orthonormalise_new_rows();
 
   std::size_t presynaptic_size() const { return size_; }
   std::size_t rank() const { return rank_; }

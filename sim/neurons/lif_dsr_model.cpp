@@ -1,5 +1,6 @@
 #include "sim/neurons/lif_dsr_model.hpp"
 
+#include <cmath>
 #include <stdexcept>
 
 namespace orthospike {
@@ -30,12 +31,15 @@ void LifDsrModel::run(Backend& backend, std::size_t first, std::size_t count, Co
                       const Activity& activity) const {
   if (first != 0 || count != steps_)
     throw std::invalid_argument("lif_dsr neurons run all steps of a sample at once");
-  backend.lif_dsr(constants_, threshold(), steps_, currents,
-                  {.spikes = activity.spikes,
-                   .average_current = activity.average_current,
-                   .average_output = activity.average_output,
-                   .mean_output = activity.mean_output,
-                   .membrane = activity.membrane});
+  backend.lif_dsr().run(RunLifDsr{.neuron = constants_,
+                                  .threshold = threshold(),
+                                  .steps = steps_,
+                                  .currents = currents,
+                                  .outputs = {.spikes = activity.spikes,
+                                              .average_current = activity.average_current,
+                                              .average_output = activity.average_output,
+                                              .mean_output = activity.mean_output,
+                                              .membrane = activity.membrane}});
 }
 
 }  // namespace orthospike

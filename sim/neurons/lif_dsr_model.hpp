@@ -1,10 +1,11 @@
 #pragma once
 
+#include "kernels/lif_dsr.hpp"
 #include "sim/neurons/neuron_model.hpp"
 
 namespace orthospike {
 
-/// Leaky integrate-and-fire neurons in the form of DSR (backend.hpp, LifDsr, has the equation): the weighted
+/// Leaky integrate-and-fire neurons in the form of DSR (lif_dsr.hpp, LifDsr, has the equation): the weighted
 /// spike rate approximates clamp(average current / tau, 0, threshold / dt), which is what the dsr rule
 /// differentiates.
 class LifDsrModel final : public NeuronModel {

@@ -49,10 +49,16 @@ LifModel::LifModel(Backend& backend, const Clock& clock, const Settings& setting
 
 void LifModel::run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
                    const Activity& activity) const {
-  backend.lif(
-      constants_, count, first == 0, currents,
-      {.synapse = activity.synapse, .potential = activity.membrane, .adaptation = activity.adaptation},
-      {.spikes = activity.spikes, .mean_output = activity.mean_output, .margin = activity.margin});
+  backend.lif().run(
+      RunLif{.neuron = constants_,
+             .steps = count,
+             .from_rest = first == 0,
+             .currents = currents,
+             .state = {.synapse = activity.synapse,
+                       .potential = activity.membrane,
+                       .adaptation = activity.adaptation},
+             .outputs = {
+                 .spikes = activity.spikes, .mean_output = activity.mean_output, .margin = activity.margin}});
 }
 
 }  // namespace orthospike

@@ -1,10 +1,11 @@
 #pragma once
 
+#include "kernels/lif.hpp"
 #include "sim/neurons/neuron_model.hpp"
 
 namespace orthospike {
 
-/// Leaky integrate-and-fire neurons in decay form (backend.hpp, Lif, has the equations), with spikes of height
+/// Leaky integrate-and-fire neurons in decay form (lif.hpp, Lif, has the equations), with spikes of height
 /// 1 and decay 1 - dt/tau. `if` are those without leak, `alif` those with adaptation, whose decays are
 /// 1 - dt/adaptation_tau and, for synaptic currents, 1 - dt/synapse_tau.
 class LifModel final : public NeuronModel {

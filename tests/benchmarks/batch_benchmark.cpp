@@ -16,6 +16,8 @@
 #include <numeric>
 
 #include "datasets/permuted_tasks.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/random_numbers.hpp"
 #include "learning/trainer.hpp"
 
 namespace {
@@ -44,13 +46,13 @@ double product_rate(Backend& backend) {
   Array<float> a = backend.allocate<float>(size * size);
   Array<float> b = backend.allocate<float>(size * size);
   Array<float> c = backend.allocate<float>(size * size);
-  backend.fill_uniform(a.view(), -1, 1, {});
-  backend.fill_uniform(b.view(), -1, 1, {});
+  backend.random_numbers().run(FillUniform{.values = a.view(), .low = -1, .high = 1, .key = {}});
+  backend.random_numbers().run(FillUniform{.values = b.view(), .low = -1, .high = 1, .key = {}});
   double best = 0;
   for (int i = 0; i < 5; ++i) {
     const double seconds = seconds_of(backend, [&] {
-      backend.multiply(1.0F, a.matrix(size, size), Transpose::no, b.matrix(size, size), Transpose::no, 0.0F,
-                       c.matrix(size, size));
+      backend.dense().run(
+          Multiply{.a = a.matrix(size, size), .b = b.matrix(size, size), .c = c.matrix(size, size)});
     });
     best = std::max(best, static_cast<double>(size) * size * size / seconds);
   }

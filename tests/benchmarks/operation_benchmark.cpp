@@ -19,6 +19,14 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/lateral.hpp"
+#include "kernels/lif_dsr.hpp"
+#include "kernels/optimisers.hpp"
+#include "kernels/random_numbers.hpp"
+#include "kernels/subspaces.hpp"
 
 namespace {
 
@@ -55,7 +63,7 @@ class Benchmark {
     const ConstMatrix factor = from.matrix(side, side);
     const Matrix product = to.matrix(side, side);
     product_rate_ = static_cast<double>(side) * side * side / seconds_of(backend, [&] {
-                      backend.multiply(1.0F, factor, Transpose::no, factor, Transpose::no, 0.0F, product);
+                      backend.dense().run(Multiply{.a = factor, .b = factor, .c = product});
                     });
     fmt::print("{}, {} threads; copy {:.0f} GB/s, product {:.0f} GFLOP/s\n", backend.device(),
                backend.threads(), 1e-9 * copy_rate_, 2e-9 * product_rate_);
@@ -81,7 +89,8 @@ class Benchmark {
 Array<float> uniform(Backend& backend, std::size_t size, float low, float high) {
   static std::uint32_t number = 0;
   Array<float> values = backend.allocate<float>(size);
-  backend.fill_uniform(values.view(), low, high, {.seed = 1, .stream = number++});
+  backend.random_numbers().run(
+      FillUniform{.values = values.view(), .low = low, .high = high, .key = {.seed = 1, .stream = number++}});
   return values;
 }
 
@@ -90,7 +99,8 @@ void benchmark(Backend& backend) {
   constexpr double weights = hidden * hidden;
 
   Array<float> one = uniform(backend, 1, -1, 1);
-  run.time("add, one element", 3, 0, [&] { backend.add(1.0F, one.view(), 0.5F, one.view()); });
+  run.time("add, one element", 3, 0,
+           [&] { backend.elementwise().run(Add{.x = one.view(), .beta = 0.5F, .y = one.view()}); });
 
   Array<float> x = uniform(backend, batch * hidden, 0, 1);
   Array<float> y = uniform(backend, batch * hidden, 0, 1);
@@ -98,9 +108,10 @@ void benchmark(Backend& backend) {
   const Matrix x_matrix = x.matrix(batch, hidden), y_matrix = y.matrix(batch, hidden);
   const Matrix w_matrix = w.matrix(hidden, hidden);
   run.time("multiply, 64x800 by 800x800", weights + 2 * batch * hidden, batch * weights,
-           [&] { backend.multiply(1.0F, x_matrix, Transpose::no, w_matrix, Transpose::no, 0.0F, y_matrix); });
+           [&] { backend.dense().run(Multiply{.a = x_matrix, .b = w_matrix, .c = y_matrix}); });
   run.time("multiply into weights, 800x64 by 64x800", 2 * weights + 2 * batch * hidden, batch * weights, [&] {
-    backend.multiply(1e-9F, x_matrix, Transpose::yes, x_matrix, Transpose::no, 1.0F, w_matrix);
+    backend.dense().run(Multiply{
+        .alpha = 1e-9F, .a = x_matrix, .transpose_a = true, .b = x_matrix, .beta = 1.0F, .c = w_matrix});
   });
 
   const LifDsr neuron{.decay = 0.951F, .dt = 0.05F, .tau = 1.0F, .firing_fraction = 0.3F};
@@ -116,50 +127,77 @@ void benchmark(Backend& backend) {
                           .average_output = outputs[1].matrix(batch, hidden),
                           .mean_output = outputs[2].matrix(batch, hidden),
                           .membrane = outputs[3].matrix(batch, hidden)};
-  run.time("lif_dsr, 20x64x800", rows * hidden + 4 * batch * hidden, 0,
-           [&] { backend.lif_dsr(neuron, threshold.view(), steps, currents.matrix(rows, hidden), lif); });
+  run.time("lif_dsr, 20x64x800", rows * hidden + 4 * batch * hidden, 0, [&] {
+    backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                    .threshold = threshold.view(),
+                                    .steps = steps,
+                                    .currents = currents.matrix(rows, hidden),
+                                    .outputs = lif});
+  });
   const std::vector<std::uint32_t> of_rows = backend.download(std::as_const(counts).view());
   const double events = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
   const Matrix arriving = currents.matrix(rows, hidden);
   for (const bool along_events : {true, false}) {
     // A weight added costs half a multiply-add of a product.
-    run.time(fmt::format("deliver, {}, {:.1f} % active", along_events ? "events" : "dense",
-                         100 * events / (rows * hidden)),
-             weights + rows * hidden + events, along_events ? events * hidden / 2 : rows * weights, [&] {
-               backend.deliver(spikes, w_matrix, threshold.view(), 0.05F,
-                               along_events ? Delivery::events : Delivery::dense, 0.5F, arriving);
-             });
+    run.time(
+        fmt::format("deliver, {}, {:.1f} % active", along_events ? "events" : "dense",
+                    100 * events / (rows * hidden)),
+        weights + rows * hidden + events, along_events ? events * hidden / 2 : rows * weights, [&] {
+          backend.delivery().run(Deliver{.spikes = spikes,
+                                         .weights = w_matrix,
+                                         .height = threshold.view(),
+                                         .dt = 0.05F,
+                                         .form = along_events ? DeliveryForm::events : DeliveryForm::dense,
+                                         .crossover = 0.5F,
+                                         .currents = arriving});
+        });
   }
   Array<float> gradient = uniform(backend, 1, 0, 0);
   run.time("lif_dsr_backward, 64x800", 3 * batch * hidden, 0, [&] {
-    backend.lif_dsr_backward(neuron, threshold.view(), 1.0F, lif.average_current, y_matrix, gradient.view());
+    backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
+                                         .threshold = threshold.view(),
+                                         .average_current = lif.average_current,
+                                         .gradient = y_matrix,
+                                         .threshold_gradient = gradient.view()});
   });
 
   Array<float> h = uniform(backend, 200 * hidden, -0.05F, 0.05F);
   const Matrix subspace = h.matrix(200, hidden);
-  run.time("remove_subspace, rank 200, 64x800", 2 * batch * hidden + 200 * hidden, 2.0 * batch * 200 * hidden,
-           [&] { backend.remove_subspace(subspace, x_matrix, y_matrix); });
+  run.time(
+      "remove_subspace, rank 200, 64x800", 2 * batch * hidden + 200 * hidden, 2.0 * batch * 200 * hidden,
+      [&] { backend.subspaces().run(RemoveSubspace{.h = subspace, .x = x_matrix, .residual = y_matrix}); });
   Array<float> velocity = uniform(backend, 200 * hidden, 0, 0);
   Array<float> response = uniform(backend, batch * 200, -1, 1);
   Array<std::uint32_t> lateral_spikes = backend.allocate<std::uint32_t>(batch * 200);
-  run.time("quantise, 64x200", 2 * batch * 200, 0, [&] { backend.quantise(20.0F, 40, response.view()); });
-  run.time("spike_signed, 40 steps of 64x200", 3 * batch * 200, 0,
-           [&] { backend.spike_signed(20.0F, 40, response.view(), lateral_spikes.view()); });
-  const HebbianStep step{.learning_rate = 1e-6F, .momentum = 0.9F, .scale = 1e-3F, .clamp = 1.0F};
+  run.time("quantise, 64x200", 2 * batch * 200, 0,
+           [&] { backend.lateral().run(Quantise{.scale = 20.0F, .levels = 40, .values = response.view()}); });
+  run.time("spike_signed, 40 steps of 64x200", 3 * batch * 200, 0, [&] {
+    backend.lateral().run(
+        SpikeSigned{.scale = 20.0F, .steps = 40, .values = response.view(), .spikes = lateral_spikes.view()});
+  });
+  const HebbianRates step{.learning_rate = 1e-6F, .momentum = 0.9F, .scale = 1e-3F, .clamp = 1.0F};
   run.time("hebbian_step, 200 rows, 64x800", 4 * 200 * hidden + batch * (200 + hidden),
            batch * 200.0 * hidden, [&] {
-             backend.hebbian_step(step, response.matrix(batch, 200), x_matrix, velocity.matrix(200, hidden),
-                                  subspace);
+             backend.subspaces().run(HebbianStep{.rates = step,
+                                                 .response = response.matrix(batch, 200),
+                                                 .residual = x_matrix,
+                                                 .velocity = velocity.matrix(200, hidden),
+                                                 .h = subspace});
            });
   run.time("orthonormalise_rows, 200x800", 200 * hidden, 2.0 * 200 * 200 * hidden,
-           [&] { backend.orthonormalise_rows(subspace, 0); });
+           [&] { backend.subspaces().run(OrthonormaliseRows{.h = subspace}); });
 
   Array<float> mean = uniform(backend, hidden * hidden, 0, 0),
                square = uniform(backend, hidden * hidden, 0, 0);
-  const AdamStep adam{
-      .beta1 = 0.9F, .beta2 = 0.999F, .epsilon = 1e-8F, .mean_correction = 1.0F, .square_correction = 1.0F};
-  run.time("adam_step, 800x800", 6 * weights, 0,
-           [&] { backend.adam_step(adam, mean.view(), square.view(), w.view()); });
+  const AdamStep adam{.beta1 = 0.9F,
+                      .beta2 = 0.999F,
+                      .epsilon = 1e-8F,
+                      .mean_correction = 1.0F,
+                      .square_correction = 1.0F,
+                      .mean = mean.view(),
+                      .square = square.view(),
+                      .gradient = w.view()};
+  run.time("adam_step, 800x800", 6 * weights, 0, [&] { backend.optimisers().run(adam); });
 }
 
 }  // namespace

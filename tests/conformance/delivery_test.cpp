@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/delivery.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -18,7 +19,7 @@ std::vector<std::uint32_t> everyone(std::size_t neurons) {
 }
 
 std::vector<float> delivered(Backend& backend, const EventLists& events, std::size_t neurons,
-                             const std::vector<float>& weights, Delivery form, float crossover) {
+                             const std::vector<float>& weights, DeliveryForm form, float crossover) {
   const std::size_t targets = weights.size() / neurons;
   SpikeArrays spikes = uploaded_spikes(backend, events, neurons);
   const auto outgoing = uploaded(backend, weights);
@@ -27,13 +28,23 @@ std::vector<float> delivered(Backend& backend, const EventLists& events, std::si
   auto currents = uploaded(backend, std::vector<float>(events.size() * targets, not_a_number));
   if (!events.empty()) {
     SpikeArrays earlier = uploaded_spikes(backend, EventLists(events.size(), everyone(neurons)), neurons);
-    backend.deliver(earlier.view(), outgoing.matrix(neurons, targets), threshold.view(), dt, form, crossover,
-                    currents.matrix(events.size(), targets));
+    backend.delivery().run(Deliver{.spikes = earlier.view(),
+                                   .weights = outgoing.matrix(neurons, targets),
+                                   .height = threshold.view(),
+                                   .dt = dt,
+                                   .form = form,
+                                   .crossover = crossover,
+                                   .currents = currents.matrix(events.size(), targets)});
     backend.upload(std::span<const float>(std::vector<float>(currents.size(), not_a_number)),
                    currents.view());
   }
-  backend.deliver(spikes.view(), outgoing.matrix(neurons, targets), threshold.view(), dt, form, crossover,
-                  currents.matrix(events.size(), targets));
+  backend.delivery().run(Deliver{.spikes = spikes.view(),
+                                 .weights = outgoing.matrix(neurons, targets),
+                                 .height = threshold.view(),
+                                 .dt = dt,
+                                 .form = form,
+                                 .crossover = crossover,
+                                 .currents = currents.matrix(events.size(), targets)});
   return downloaded(backend, currents);
 }
 
@@ -53,7 +64,8 @@ TEST_CASE("deliver agrees with the reference in all forms", "[conformance][deliv
         INFO(targets << " targets, " << neurons << " neurons, density " << density);
         check_conformance([&](Backend& backend) {
           Outcome outcome;
-          for (const Delivery form : {Delivery::automatic, Delivery::events, Delivery::dense}) {
+          for (const DeliveryForm form :
+               {DeliveryForm::automatic, DeliveryForm::events, DeliveryForm::dense}) {
             outcome["form " + std::to_string(static_cast<int>(form))] =
                 about(delivered(backend, events, neurons, weights, form, half), 2e-6);
           }
@@ -67,7 +79,7 @@ TEST_CASE("deliver agrees with the reference in all forms", "[conformance][deliv
 TEST_CASE("deliver agrees with the reference for one row and for none", "[conformance][delivery]") {
   const std::vector<float> weights = random_values(67 * 131, 1);
   for (const std::size_t rows : {0U, 1U}) {
-    for (const Delivery form : {Delivery::automatic, Delivery::events, Delivery::dense}) {
+    for (const DeliveryForm form : {DeliveryForm::automatic, DeliveryForm::events, DeliveryForm::dense}) {
       INFO(rows << " rows, form " << static_cast<int>(form));
       check_conformance([&](Backend& backend) {
         const EventLists events = random_events(rows, 67, half, 2);
@@ -81,14 +93,14 @@ TEST_CASE("automatic delivery is one of the two forms", "[conformance][delivery]
   const EventLists events = random_events(67, 131, 0.3, 1);
   const std::vector<float> weights = random_values(131 * 259, 2);
   on_each_backend([&](Backend& backend) {
-    const auto form = [&](Delivery delivery, float crossover) {
+    const auto form = [&](DeliveryForm delivery, float crossover) {
       return delivered(backend, events, 131, weights, delivery, crossover);
     };
-    const std::vector<float> events_alone = form(Delivery::events, 0.5F);
-    const std::vector<float> dense = form(Delivery::dense, 0.5F);
-    CHECK(form(Delivery::automatic, 0.9F) == events_alone);
+    const std::vector<float> events_alone = form(DeliveryForm::events, 0.5F);
+    const std::vector<float> dense = form(DeliveryForm::dense, 0.5F);
+    CHECK(form(DeliveryForm::automatic, 0.9F) == events_alone);
     // Where choosing by the density costs more than it saves, there is no crossover.
-    const std::vector<float> above = form(Delivery::automatic, 0.1F);
+    const std::vector<float> above = form(DeliveryForm::automatic, 0.1F);
     CHECK((above == dense || (backend.name() == "cuda" && above == events_alone)));
   });
 }
@@ -98,13 +110,13 @@ TEST_CASE("automatic delivery turns dense above the crossover", "[conformance][d
   const std::vector<float> weights = {1, 2, std::numeric_limits<float>::infinity(), 4};
   const EventLists events = {{0}, {1}};  // a quarter of the neurons is active
   const auto cpu = make_backend("cpu", 1);
-  const auto is_dense = [&](Delivery form, float crossover) {
+  const auto is_dense = [&](DeliveryForm form, float crossover) {
     return std::isnan(delivered(*cpu, events, 4, weights, form, crossover)[0]);
   };
-  CHECK(is_dense(Delivery::dense, 1.0F));
-  CHECK_FALSE(is_dense(Delivery::events, 0.0F));
-  CHECK(is_dense(Delivery::automatic, 0.24F));
-  CHECK_FALSE(is_dense(Delivery::automatic, 0.25F));
+  CHECK(is_dense(DeliveryForm::dense, 1.0F));
+  CHECK_FALSE(is_dense(DeliveryForm::events, 0.0F));
+  CHECK(is_dense(DeliveryForm::automatic, 0.24F));
+  CHECK_FALSE(is_dense(DeliveryForm::automatic, 0.25F));
 }
 
 TEST_CASE("correlate agrees with the reference", "[conformance][delivery]") {
@@ -122,8 +134,11 @@ TEST_CASE("correlate agrees with the reference", "[conformance][delivery]") {
           const std::size_t size = s.neurons * s.columns;
           auto c = uploaded(backend,
                             beta == 0.0F ? std::vector<float>(size, not_a_number) : random_values(size, 3));
-          backend.correlate(-0.3F, spikes.view(), b.matrix(s.rows, s.columns), beta,
-                            c.matrix(s.neurons, s.columns));
+          backend.delivery().run(Correlate{.alpha = -0.3F,
+                                           .spikes = spikes.view(),
+                                           .b = b.matrix(s.rows, s.columns),
+                                           .beta = beta,
+                                           .c = c.matrix(s.neurons, s.columns)});
           return Outcome{{"c", about(downloaded(backend, c), 2e-6)}};
         });
       }
@@ -166,7 +181,7 @@ TEST_CASE("deliver and correlate agree with the reference for indexed spikes", "
       const auto post = uploaded(backend, random_values(rows * s.targets, 3, -0.5F, 1.0F));
       auto sums = uploaded(backend, random_values(s.neurons * s.targets, 4));
       auto currents = backend.allocate<float>(rows * s.targets);
-      const auto index = backend.make_spike_index();
+      SpikeIndex index = backend.make_spike_index();
       Outcome outcome;
       // The same index follows the spikes of run after run.
       for (const std::uint32_t run : {0U, 1U, 2U}) {
@@ -175,16 +190,23 @@ TEST_CASE("deliver and correlate agree with the reference for indexed spikes", "
                                                       : regular_trains(s.steps, s.batch, s.neurons, run),
                                              s.neurons);
         Spikes indexed = spikes.view();
-        indexed.index = index.get();
-        index->spikes_changed(s.steps);
-        for (const Delivery form : {Delivery::automatic, Delivery::events}) {
-          backend.deliver(indexed, weights.matrix(s.neurons, s.targets), height_one.view(), 1.0F, form, half,
-                          currents.matrix(rows, s.targets));
+        index.spikes_changed(s.steps);
+        indexed.index = index.key();
+        for (const DeliveryForm form : {DeliveryForm::automatic, DeliveryForm::events}) {
+          backend.delivery().run(Deliver{.spikes = indexed,
+                                         .weights = weights.matrix(s.neurons, s.targets),
+                                         .height = height_one.view(),
+                                         .form = form,
+                                         .crossover = half,
+                                         .currents = currents.matrix(rows, s.targets)});
           outcome["currents " + std::to_string(run) + " " + std::to_string(static_cast<int>(form))] =
               about(downloaded(backend, currents), 2e-6);
         }
-        backend.correlate(0.3F, indexed, post.matrix(rows, s.targets), 0.5F,
-                          sums.matrix(s.neurons, s.targets));
+        backend.delivery().run(Correlate{.alpha = 0.3F,
+                                         .spikes = indexed,
+                                         .b = post.matrix(rows, s.targets),
+                                         .beta = 0.5F,
+                                         .c = sums.matrix(s.neurons, s.targets)});
         outcome["sums " + std::to_string(run)] = about(downloaded(backend, sums), 2e-6);
       }
       return outcome;
@@ -197,9 +219,37 @@ TEST_CASE("correlate adds rows to the neurons that spike", "[conformance][delive
     SpikeArrays spikes = uploaded_spikes(backend, {{1}, {}, {0, 1}}, 3);
     const auto b = uploaded(backend, std::vector<float>{1, 2, 4, 8, 16, 32});
     auto c = uploaded(backend, std::vector<float>{1, 1, 1, 1, 1, 1});
-    backend.correlate(2.0F, spikes.view(), b.matrix(3, 2), 3.0F, c.matrix(3, 2));
+    backend.delivery().run(Correlate{
+        .alpha = 2.0F, .spikes = spikes.view(), .b = b.matrix(3, 2), .beta = 3.0F, .c = c.matrix(3, 2)});
     CHECK(downloaded(backend, c) == std::vector<float>{35, 67, 37, 71, 3, 3});
   });
+}
+
+TEST_CASE("expand_spikes agrees with the reference", "[conformance][delivery]") {
+  for (const double density : {0.0, 0.1, 1.0}) {
+    check_conformance([&](Backend& backend) {
+      SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
+      auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
+      backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(67, 301)});
+      return Outcome{{"x", exactly(downloaded(backend, x))}};
+    });
+  }
+}
+
+TEST_CASE("count_spikes agrees with the reference", "[conformance][delivery]") {
+  for (const std::size_t rows : {0U, 1U, 67U, 50021U}) {
+    INFO(rows << " rows");
+    check_conformance([&](Backend& backend) {
+      std::vector<std::uint32_t> counts(rows);
+      for (std::size_t row = 0; row < rows; ++row)
+        counts[row] = static_cast<std::uint32_t>(row * row % 1000003);
+      const auto uploaded_counts = uploaded(backend, counts);
+      // The total is larger than 32 bits and goes on from what is there.
+      auto total = uploaded(backend, std::vector<std::uint64_t>{5'000'000'000});
+      backend.delivery().run(CountSpikes{.counts = uploaded_counts.view(), .total = total.view()});
+      return Outcome{{"total", exactly(downloaded(backend, total))}};
+    });
+  }
 }
 
 }  // namespace orthospike::testing

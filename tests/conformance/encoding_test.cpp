@@ -3,6 +3,7 @@
 #include <random>
 #include <vector>
 
+#include "kernels/encoding.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -38,8 +39,12 @@ TEST_CASE("encode_images agrees with the reference", "[conformance][encoding]") 
           uploaded(backend, random_numbers(s.samples, static_cast<std::uint32_t>(s.images), 3));
       const auto order = uploaded(backend, pixel_order);
       Array<float> currents = backend.allocate<float>(s.samples * s.pixels);
-      backend.encode_images(images.view(), samples.view(), order.view(), 0.1307F, 0.3081F,
-                            currents.matrix(s.samples, s.pixels));
+      backend.encoding().run(EncodeImages{.images = images.view(),
+                                          .samples = samples.view(),
+                                          .pixel_order = order.view(),
+                                          .mean = 0.1307F,
+                                          .deviation = 0.3081F,
+                                          .currents = currents.matrix(s.samples, s.pixels)});
       return Outcome{{"currents", about(downloaded(backend, currents), 1e-6)}};
     });
   }

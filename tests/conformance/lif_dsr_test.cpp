@@ -3,6 +3,7 @@
 #include <iterator>
 #include <vector>
 
+#include "kernels/lif_dsr.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -38,12 +39,15 @@ Outcome run(Backend& backend, const LifDsr& neuron, float threshold, const Shape
   Array<float> average_current = output(), average_output = output(), mean_output = output(),
                membrane = output();
   const auto matrix = [&](Array<float>& array) { return array.matrix(s.batch, s.neurons); };
-  backend.lif_dsr(neuron, height.view(), s.steps, currents.matrix(current_rows, s.neurons),
-                  {.spikes = spikes.view(),
-                   .average_current = matrix(average_current),
-                   .average_output = matrix(average_output),
-                   .mean_output = matrix(mean_output),
-                   .membrane = matrix(membrane)});
+  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                  .threshold = height.view(),
+                                  .steps = s.steps,
+                                  .currents = currents.matrix(current_rows, s.neurons),
+                                  .outputs = {.spikes = spikes.view(),
+                                              .average_current = matrix(average_current),
+                                              .average_output = matrix(average_output),
+                                              .mean_output = matrix(mean_output),
+                                              .membrane = matrix(membrane)}});
   const double rounding = has_fused_multiply_add() ? 0.0 : 1e-5;
   return {{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
           {"membrane", about(downloaded(backend, membrane), rounding)},
@@ -129,9 +133,13 @@ TEST_CASE("lif_dsr_backward agrees with the reference", "[conformance][lif_dsr]"
       const auto threshold = uploaded(backend, std::vector<float>{0.25F});
       auto gradient = uploaded(backend, random_values(elements, 2));
       auto threshold_gradient = uploaded(backend, std::vector<float>{not_a_number});
-      backend.lif_dsr_backward(neuron, threshold.view(), 1.7F,
-                               average_current.matrix(size.batch, size.neurons),
-                               gradient.matrix(size.batch, size.neurons), threshold_gradient.view());
+      backend.lif_dsr().run(
+          LifDsrBackward{.neuron = neuron,
+                         .threshold = threshold.view(),
+                         .scale = 1.7F,
+                         .average_current = average_current.matrix(size.batch, size.neurons),
+                         .gradient = gradient.matrix(size.batch, size.neurons),
+                         .threshold_gradient = threshold_gradient.view()});
       return Outcome{{"gradient", about(downloaded(backend, gradient), 1e-6)},
                      {"threshold gradient", about(downloaded(backend, threshold_gradient), 1e-4)}};
     });
@@ -151,8 +159,11 @@ TEST_CASE("the threshold's gradient has the same bits with any number of threads
     auto gradient = uploaded(*backend, values);
     Array<float> sum = backend->allocate<float>(1);
     const LifDsr neuron{.decay = 0.5F, .dt = 1.0F, .tau = 1.0F, .firing_fraction = 1.0F};
-    backend->lif_dsr_backward(neuron, threshold.view(), 1.0F, current.matrix(1, size),
-                              gradient.matrix(1, size), sum.view());
+    backend->lif_dsr().run(LifDsrBackward{.neuron = neuron,
+                                          .threshold = threshold.view(),
+                                          .average_current = current.matrix(1, size),
+                                          .gradient = gradient.matrix(1, size),
+                                          .threshold_gradient = sum.view()});
     return downloaded(*backend, sum);
   };
   for (const std::string& name : backend_names()) {
@@ -160,22 +171,6 @@ TEST_CASE("the threshold's gradient has the same bits with any number of threads
     INFO("back end " << name);
     CHECK(threshold_gradient(name, 2) == threshold_gradient(name, 1));
     CHECK(threshold_gradient(name, 3) == threshold_gradient(name, 1));
-  }
-}
-
-TEST_CASE("count_spikes agrees with the reference", "[conformance][lif_dsr]") {
-  for (const std::size_t rows : {0U, 1U, 67U, 50021U}) {
-    INFO(rows << " rows");
-    check_conformance([&](Backend& backend) {
-      std::vector<std::uint32_t> counts(rows);
-      for (std::size_t row = 0; row < rows; ++row)
-        counts[row] = static_cast<std::uint32_t>(row * row % 1000003);
-      const auto uploaded_counts = uploaded(backend, counts);
-      // The total is larger than 32 bits and goes on from what is there.
-      auto total = uploaded(backend, std::vector<std::uint64_t>{5'000'000'000});
-      backend.count_spikes(uploaded_counts.view(), total.view());
-      return Outcome{{"total", exactly(downloaded(backend, total))}};
-    });
   }
 }
 

@@ -1,6 +1,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/loss.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -21,14 +22,22 @@ Outcome run(Backend& backend, const Shape& s, const std::vector<float>& logits,
   // Both go on from what is there.
   auto loss = uploaded(backend, std::vector<double>{3.0});
   auto correct = uploaded(backend, std::vector<std::uint32_t>{7});
-  backend.cross_entropy(scores.matrix(s.steps * s.batch, s.classes), all_labels.view(), numbers.view(),
-                        s.weight, gradient.matrix(s.steps * s.batch, s.classes), loss.view(), correct.view());
+  backend.loss().run(CrossEntropy{.logits = scores.matrix(s.steps * s.batch, s.classes),
+                                  .labels = all_labels.view(),
+                                  .samples = numbers.view(),
+                                  .weight = s.weight,
+                                  .logit_gradient = gradient.matrix(s.steps * s.batch, s.classes),
+                                  .loss = loss.view(),
+                                  .correct = correct.view()});
   Outcome outcome{{"gradient", about(downloaded(backend, gradient), 2e-6)},
                   {"loss", about(downloaded(backend, loss), 1e-6)},
                   {"correct", exactly(downloaded(backend, correct))}};
   if (s.steps == 1) {
     auto right = uploaded(backend, std::vector<float>(s.batch, not_a_number));
-    backend.mark_correct(scores.matrix(s.batch, s.classes), all_labels.view(), numbers.view(), right.view());
+    backend.loss().run(MarkCorrect{.logits = scores.matrix(s.batch, s.classes),
+                                   .labels = all_labels.view(),
+                                   .samples = numbers.view(),
+                                   .right = right.view()});
     const std::vector<float> marks = downloaded(backend, right);
     CHECK(std::accumulate(marks.begin(), marks.end(), 7.0F) == outcome.at("correct").values[0]);
     outcome.emplace("right", exactly(marks));

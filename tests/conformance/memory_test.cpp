@@ -1,6 +1,9 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -54,11 +57,15 @@ TEST_CASE("repeated work is done each time it is asked for", "[conformance][memo
     const auto repeated = backend.make_repeated_work();
     const auto work = [&] {
       ++calls;
-      backend.deliver(spikes.view(), weights.matrix(3, 2), one.view(), 1.0F, Delivery::dense, 0.5F,
-                      currents.matrix(2, 2));
-      backend.add(1.0F, currents.view(), 1.0F, sum.view());
-      backend.multiply(1.0F, weights.matrix(2, 3), Transpose::no, weights.matrix(3, 2), Transpose::no, 0.0F,
-                       currents.matrix(2, 2));
+      backend.delivery().run(Deliver{.spikes = spikes.view(),
+                                     .weights = weights.matrix(3, 2),
+                                     .height = one.view(),
+                                     .form = DeliveryForm::dense,
+                                     .crossover = 0.5F,
+                                     .currents = currents.matrix(2, 2)});
+      backend.elementwise().run(Add{.x = currents.view(), .y = sum.view()});
+      backend.dense().run(
+          Multiply{.a = weights.matrix(2, 3), .b = weights.matrix(3, 2), .c = currents.matrix(2, 2)});
     };
     const double before = backend.multiply_adds();
     for (int i = 0; i < 5; ++i) backend.repeat(*repeated, work);
@@ -70,8 +77,12 @@ TEST_CASE("repeated work is done each time it is asked for", "[conformance][memo
     const auto large = uploaded(backend, random_values(200 * 300, 1));
     auto many = uploaded_spikes(backend, random_events(200, 300, 0.1, 1), 300);
     Array<float> more = backend.allocate<float>(200 * 200);
-    backend.deliver(many.view(), large.matrix(300, 200), one.view(), 1.0F, Delivery::dense, 0.5F,
-                    more.matrix(200, 200));
+    backend.delivery().run(Deliver{.spikes = many.view(),
+                                   .weights = large.matrix(300, 200),
+                                   .height = one.view(),
+                                   .form = DeliveryForm::dense,
+                                   .crossover = 0.5F,
+                                   .currents = more.matrix(200, 200)});
     for (int i = 0; i < 3; ++i) backend.repeat(*repeated, work);
     CHECK(downloaded(backend, sum) == std::vector<float>{48, 64, 24, 32});
 
@@ -79,7 +90,7 @@ TEST_CASE("repeated work is done each time it is asked for", "[conformance][memo
     const auto failing = backend.make_repeated_work();
     bool fails = false;
     const auto perhaps = [&] {
-      backend.add(1.0F, currents.view(), 0.0F, sum.view());
+      backend.elementwise().run(Add{.x = currents.view(), .beta = 0.0F, .y = sum.view()});
       if (fails) throw std::runtime_error("no");
     };
     backend.repeat(*failing, perhaps);

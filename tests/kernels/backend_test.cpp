@@ -4,13 +4,22 @@
 #include <stdexcept>
 #include <vector>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/encoding.hpp"
+#include "kernels/lateral.hpp"
+#include "kernels/lif_dsr.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/optimisers.hpp"
+#include "kernels/subspaces.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
 namespace {
 
-constexpr Transpose no = Transpose::no;
-constexpr Transpose yes = Transpose::yes;
+constexpr bool no = false;
+constexpr bool yes = true;
 
 /// Views into one array: the checks look at shapes only, and must refuse before an element is touched.
 struct Shapes {
@@ -39,28 +48,39 @@ TEST_CASE("transfers between different sizes are refused", "[backend]") {
   CHECK_THROWS_AS(s.backend->download(View<const float>(s.floats(2)), std::span<float>(host)),
                   std::invalid_argument);
   CHECK_THROWS_AS(s.backend->copy(View<const float>(s.floats(2)), s.floats(3)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->add(1.0F, s.floats(2), 1.0F, s.floats(3)), std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->elementwise().run(Add{.x = s.floats(2), .y = s.floats(3)}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("products of shapes that do not chain are refused", "[backend]") {
   Shapes s;
-  const auto multiply = [&](ConstMatrix a, Transpose transpose_a, ConstMatrix b, Transpose transpose_b,
-                            Matrix c) { s.backend->multiply(1.0F, a, transpose_a, b, transpose_b, 0.0F, c); };
+  const auto multiply = [&](ConstMatrix a, bool transpose_a, ConstMatrix b, bool transpose_b, Matrix c) {
+    s.backend->dense().run(
+        Multiply{.a = a, .transpose_a = transpose_a, .b = b, .transpose_b = transpose_b, .c = c});
+  };
   CHECK_NOTHROW(multiply(s.matrix(2, 3), no, s.matrix(3, 4), no, s.matrix(2, 4)));
   CHECK_THROWS_AS(multiply(s.matrix(2, 3), no, s.matrix(4, 4), no, s.matrix(2, 4)), std::invalid_argument);
   CHECK_THROWS_AS(multiply(s.matrix(2, 3), no, s.matrix(3, 4), no, s.matrix(3, 4)), std::invalid_argument);
   CHECK_THROWS_AS(multiply(s.matrix(2, 3), no, s.matrix(3, 4), no, s.matrix(2, 3)), std::invalid_argument);
   CHECK_THROWS_AS(multiply(s.matrix(2, 3), yes, s.matrix(3, 4), no, s.matrix(2, 4)), std::invalid_argument);
   CHECK_THROWS_AS(multiply(s.matrix(2, 3), no, s.matrix(3, 4), yes, s.matrix(2, 4)), std::invalid_argument);
-  CHECK_THROWS_AS(
-      s.backend->multiply(1.0F, s.matrix(2, 3), no, s.matrix(3, 4), no, 1.0F, s.matrix(4, 2), s.matrix(2, 4)),
-      std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->dense().run(Multiply{.a = s.matrix(2, 3),
+                                                  .b = s.matrix(3, 4),
+                                                  .beta = 1.0F,
+                                                  .addend = s.matrix(4, 2),
+                                                  .c = s.matrix(2, 4)}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("images that do not fit are refused", "[backend]") {
   Shapes s;
   const auto encode = [&](std::size_t images, std::size_t samples, std::size_t pixels, Matrix currents) {
-    s.backend->encode_images(s.labels(images), s.integers(samples), s.integers(pixels), 0.0F, 1.0F, currents);
+    s.backend->encoding().run(EncodeImages{.images = s.labels(images),
+                                           .samples = s.integers(samples),
+                                           .pixel_order = s.integers(pixels),
+                                           .mean = 0.0F,
+                                           .deviation = 1.0F,
+                                           .currents = currents});
   };
   CHECK_NOTHROW(encode(6, 2, 3, s.matrix(2, 3)));
   CHECK_THROWS_AS(encode(6, 3, 3, s.matrix(2, 3)), std::invalid_argument);
@@ -72,14 +92,20 @@ TEST_CASE("images that do not fit are refused", "[backend]") {
 TEST_CASE("spikes that do not fit are refused", "[backend]") {
   Shapes s;
   const auto deliver = [&](Spikes spikes, ConstMatrix weights, std::size_t heights, Matrix currents) {
-    s.backend->deliver(spikes, weights, s.floats(heights), 1.0F, Delivery::events, 0.0F, currents);
+    s.backend->delivery().run(Deliver{.spikes = spikes,
+                                      .weights = weights,
+                                      .height = s.floats(heights),
+                                      .form = DeliveryForm::events,
+                                      .crossover = 0.0F,
+                                      .currents = currents});
   };
   CHECK_NOTHROW(deliver(s.spikes(2, 3), s.matrix(3, 4), 1, s.matrix(2, 4)));
   CHECK_THROWS_AS(deliver(s.spikes(2, 3), s.matrix(4, 4), 1, s.matrix(2, 4)), std::invalid_argument);
   CHECK_THROWS_AS(deliver(s.spikes(2, 3), s.matrix(3, 4), 1, s.matrix(3, 4)), std::invalid_argument);
   CHECK_THROWS_AS(deliver(s.spikes(2, 3), s.matrix(3, 4), 1, s.matrix(2, 3)), std::invalid_argument);
   CHECK_THROWS_AS(deliver(s.spikes(2, 3), s.matrix(3, 4), 2, s.matrix(2, 4)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->count_spikes(s.integers(3), s.totals.view()), std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->delivery().run(CountSpikes{.counts = s.integers(3), .total = s.totals.view()}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("a population whose outputs do not fit is refused", "[backend]") {
@@ -88,7 +114,11 @@ TEST_CASE("a population whose outputs do not fit is refused", "[backend]") {
   const auto run = [&](std::size_t thresholds, std::size_t steps, ConstMatrix currents,
                        const LifDsrOutputs& outputs) {
     const LifDsr neuron{.decay = 0.5F, .dt = 1.0F, .tau = 1.0F, .firing_fraction = 1.0F};
-    s.backend->lif_dsr(neuron, s.floats(thresholds), steps, currents, outputs);
+    s.backend->lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                       .threshold = s.floats(thresholds),
+                                       .steps = steps,
+                                       .currents = currents,
+                                       .outputs = outputs});
   };
   const LifDsrOutputs fitting{s.spikes(8, 3), good, good, good, good};
   CHECK_NOTHROW(run(1, 4, s.matrix(2, 3), fitting));
@@ -106,7 +136,11 @@ TEST_CASE("a population whose outputs do not fit is refused", "[backend]") {
 
   const auto backward = [&](std::size_t thresholds, std::size_t gradients, ConstMatrix current,
                             Matrix gradient) {
-    s.backend->lif_dsr_backward({}, s.floats(thresholds), 1.0F, current, gradient, s.floats(gradients));
+    s.backend->lif_dsr().run(LifDsrBackward{.neuron = {},
+                                            .threshold = s.floats(thresholds),
+                                            .average_current = current,
+                                            .gradient = gradient,
+                                            .threshold_gradient = s.floats(gradients)});
   };
   CHECK_THROWS_AS(backward(1, 1, bad, good), std::invalid_argument);
   CHECK_THROWS_AS(backward(2, 1, good, good), std::invalid_argument);
@@ -117,8 +151,12 @@ TEST_CASE("logits, labels and sums that do not fit are refused", "[backend]") {
   Shapes s;
   const auto loss = [&](ConstMatrix logits, std::size_t samples, Matrix gradient, std::size_t losses,
                         std::size_t correct) {
-    s.backend->cross_entropy(logits, s.labels(9), s.integers(samples), 1.0F, gradient,
-                             s.losses.view().subview(0, losses), s.integers(correct));
+    s.backend->loss().run(CrossEntropy{.logits = logits,
+                                       .labels = s.labels(9),
+                                       .samples = s.integers(samples),
+                                       .logit_gradient = gradient,
+                                       .loss = s.losses.view().subview(0, losses),
+                                       .correct = s.integers(correct)});
   };
   CHECK_NOTHROW(loss(s.matrix(2, 3), 2, s.matrix(2, 3), 1, 1));
   CHECK_THROWS_AS(loss(s.matrix(2, 3), 2, s.matrix(3, 2), 1, 1), std::invalid_argument);
@@ -129,33 +167,71 @@ TEST_CASE("logits, labels and sums that do not fit are refused", "[backend]") {
 
 TEST_CASE("subspaces that do not fit are refused", "[backend]") {
   Shapes s;
-  CHECK_THROWS_AS(s.backend->remove_subspace(s.matrix(2, 4), s.matrix(5, 3), s.matrix(5, 3)),
+  CHECK_THROWS_AS(s.backend->subspaces().run(
+                      RemoveSubspace{.h = s.matrix(2, 4), .x = s.matrix(5, 3), .residual = s.matrix(5, 3)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->remove_subspace(s.matrix(2, 3), s.matrix(5, 3), s.matrix(4, 3)),
+  CHECK_THROWS_AS(s.backend->subspaces().run(
+                      RemoveSubspace{.h = s.matrix(2, 3), .x = s.matrix(5, 3), .residual = s.matrix(4, 3)}),
                   std::invalid_argument);
-  CHECK_NOTHROW(s.backend->spike_signed(1.0F, 2, s.floats(3), s.integers(3)));
-  CHECK_THROWS_AS(s.backend->spike_signed(1.0F, 2, s.floats(3), s.integers(2)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->spike_signed(0.0F, 2, s.floats(3), s.integers(3)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->spike_signed(1.0F, 0, s.floats(3), s.integers(3)), std::invalid_argument);
-  CHECK_NOTHROW(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(2, 3)));
-  CHECK_THROWS_AS(s.backend->settle_by_spikes(0.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(2, 3)),
+  CHECK_NOTHROW(s.backend->lateral().run(
+      SpikeSigned{.scale = 1.0F, .steps = 2, .values = s.floats(3), .spikes = s.integers(3)}));
+  CHECK_THROWS_AS(s.backend->lateral().run(
+                      SpikeSigned{.scale = 1.0F, .steps = 2, .values = s.floats(3), .spikes = s.integers(2)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 2), s.matrix(2, 2), s.matrix(2, 2)),
+  CHECK_THROWS_AS(s.backend->lateral().run(
+                      SpikeSigned{.scale = 0.0F, .steps = 2, .values = s.floats(3), .spikes = s.integers(3)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 2), s.matrix(2, 2)),
+  CHECK_THROWS_AS(s.backend->lateral().run(
+                      SpikeSigned{.scale = 1.0F, .steps = 0, .values = s.floats(3), .spikes = s.integers(3)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->settle_by_spikes(1.0F, 2, s.matrix(3, 3), s.matrix(2, 3), s.matrix(3, 3)),
+  CHECK_NOTHROW(s.backend->lateral().run(SettleBySpikes{.height = 1.0F,
+                                                        .sweeps = 2,
+                                                        .inhibition = s.matrix(3, 3),
+                                                        .potential = s.matrix(2, 3),
+                                                        .activity = s.matrix(2, 3)}));
+  CHECK_THROWS_AS(s.backend->lateral().run(SettleBySpikes{.height = 0.0F,
+                                                          .sweeps = 2,
+                                                          .inhibition = s.matrix(3, 3),
+                                                          .potential = s.matrix(2, 3),
+                                                          .activity = s.matrix(2, 3)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->quantise(0.0F, 2, s.floats(3)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->quantise(1.0F, 0, s.floats(3)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->hebbian_step({}, s.matrix(3, 2), s.matrix(2, 3), s.matrix(2, 3)),
+  CHECK_THROWS_AS(s.backend->lateral().run(SettleBySpikes{.height = 1.0F,
+                                                          .sweeps = 2,
+                                                          .inhibition = s.matrix(3, 2),
+                                                          .potential = s.matrix(2, 2),
+                                                          .activity = s.matrix(2, 2)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->hebbian_step({}, s.matrix(2, 3), s.matrix(3, 2), s.matrix(2, 3)),
+  CHECK_THROWS_AS(s.backend->lateral().run(SettleBySpikes{.height = 1.0F,
+                                                          .sweeps = 2,
+                                                          .inhibition = s.matrix(3, 3),
+                                                          .potential = s.matrix(2, 2),
+                                                          .activity = s.matrix(2, 2)}),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->hebbian_step({}, s.matrix(2, 3), s.matrix(2, 3), s.matrix(3, 2)),
+  CHECK_THROWS_AS(s.backend->lateral().run(SettleBySpikes{.height = 1.0F,
+                                                          .sweeps = 2,
+                                                          .inhibition = s.matrix(3, 3),
+                                                          .potential = s.matrix(2, 3),
+                                                          .activity = s.matrix(3, 3)}),
                   std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->lateral().run(Quantise{.scale = 0.0F, .levels = 2, .values = s.floats(3)}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->lateral().run(Quantise{.scale = 1.0F, .levels = 0, .values = s.floats(3)}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(
+      s.backend->subspaces().run(FollowCorrelation{
+          .rates = {}, .correlation = s.matrix(3, 2), .velocity = s.matrix(2, 3), .h = s.matrix(2, 3)}),
+      std::invalid_argument);
+  CHECK_THROWS_AS(
+      s.backend->subspaces().run(FollowCorrelation{
+          .rates = {}, .correlation = s.matrix(2, 3), .velocity = s.matrix(3, 2), .h = s.matrix(2, 3)}),
+      std::invalid_argument);
+  CHECK_THROWS_AS(
+      s.backend->subspaces().run(FollowCorrelation{
+          .rates = {}, .correlation = s.matrix(2, 3), .velocity = s.matrix(2, 3), .h = s.matrix(3, 2)}),
+      std::invalid_argument);
   const auto step = [&](ConstMatrix response, ConstMatrix residual, Matrix velocity, Matrix h) {
-    s.backend->hebbian_step({}, response, residual, velocity, h);
+    s.backend->subspaces().run(
+        HebbianStep{.rates = {}, .response = response, .residual = residual, .velocity = velocity, .h = h});
   };
   CHECK_NOTHROW(step(s.matrix(5, 2), s.matrix(5, 3), s.matrix(2, 3), s.matrix(2, 3)));
   CHECK_THROWS_AS(step(s.matrix(4, 2), s.matrix(5, 3), s.matrix(2, 3), s.matrix(2, 3)),
@@ -166,14 +242,20 @@ TEST_CASE("subspaces that do not fit are refused", "[backend]") {
                   std::invalid_argument);
   CHECK_THROWS_AS(step(s.matrix(5, 2), s.matrix(5, 3), s.matrix(3, 2), s.matrix(2, 3)),
                   std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->orthonormalise_rows(s.matrix(4, 3), 0), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->orthonormalise_rows(s.matrix(2, 3), 3), std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->subspaces().run(OrthonormaliseRows{.h = s.matrix(4, 3)}), std::invalid_argument);
+  CHECK_THROWS_AS(s.backend->subspaces().run(OrthonormaliseRows{.h = s.matrix(2, 3), .first = 3}),
+                  std::invalid_argument);
 }
 
 TEST_CASE("moments that do not fit are refused", "[backend]") {
   Shapes s;
-  CHECK_THROWS_AS(s.backend->adam_step({}, s.floats(2), s.floats(3), s.floats(3)), std::invalid_argument);
-  CHECK_THROWS_AS(s.backend->adam_step({}, s.floats(3), s.floats(2), s.floats(3)), std::invalid_argument);
+  const auto step = [&](std::size_t mean, std::size_t square) {
+    s.backend->optimisers().run(
+        AdamStep{.mean = s.floats(mean), .square = s.floats(square), .gradient = s.floats(3)});
+  };
+  CHECK_NOTHROW(step(3, 3));
+  CHECK_THROWS_AS(step(2, 3), std::invalid_argument);
+  CHECK_THROWS_AS(step(3, 2), std::invalid_argument);
 }
 
 TEST_CASE("multiply-adds are counted from shapes", "[backend]") {
@@ -181,11 +263,17 @@ TEST_CASE("multiply-adds are counted from shapes", "[backend]") {
     Array<float> a = backend.allocate<float>(21), b = backend.allocate<float>(35);
     Array<float> c = backend.allocate<float>(21), d = backend.allocate<float>(14);
     CHECK(backend.multiply_adds() == 0);
-    backend.multiply(1.0F, a.matrix(3, 2), yes, b.matrix(3, 5), no, 0.0F, c.matrix(2, 5));
+    backend.dense().run(
+        Multiply{.a = a.matrix(3, 2), .transpose_a = true, .b = b.matrix(3, 5), .c = c.matrix(2, 5)});
     CHECK(backend.multiply_adds() == 2 * 5 * 3);
-    backend.remove_subspace(a.matrix(2, 7), b.matrix(3, 7), c.matrix(3, 7));
+    backend.subspaces().run(
+        RemoveSubspace{.h = a.matrix(2, 7), .x = b.matrix(3, 7), .residual = c.matrix(3, 7)});
     CHECK(backend.multiply_adds() == 30 + 2 * 3 * 2 * 7);
-    backend.hebbian_step({}, a.matrix(5, 2), b.matrix(5, 7), c.matrix(2, 7), d.matrix(2, 7));
+    backend.subspaces().run(HebbianStep{.rates = {},
+                                        .response = a.matrix(5, 2),
+                                        .residual = b.matrix(5, 7),
+                                        .velocity = c.matrix(2, 7),
+                                        .h = d.matrix(2, 7)});
     CHECK(backend.multiply_adds() == 30 + 84 + 5 * 2 * 7);
   });
 }

@@ -4,6 +4,9 @@
 #include <functional>
 #include <string>
 
+#include "kernels/delivery.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/lif_dsr.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -54,7 +57,7 @@ TEST_CASE("too little device memory is one sentence that says what to do", "[cud
   }
   // Goes on as if nothing had happened.
   CHECK(downloaded(*backend, kept) == random_values(1000, 1));
-  backend->raise_to(2.0F, kept.view());
+  backend->elementwise().run(RaiseTo{.bound = 2.0F, .values = kept.view()});
   CHECK(downloaded(*backend, kept) == std::vector<float>(1000, 2.0F));
 }
 
@@ -94,8 +97,8 @@ TEST_CASE("operations of two CUDA back ends do not mix", "[cuda]") {
   if (one == nullptr) return;
   auto ones = one->allocate<float>(1000);
   auto twos = other->allocate<float>(1000);
-  one->raise_to(1.0F, ones.view());
-  other->raise_to(2.0F, twos.view());
+  one->elementwise().run(RaiseTo{.bound = 1.0F, .values = ones.view()});
+  other->elementwise().run(RaiseTo{.bound = 2.0F, .values = twos.view()});
   CHECK(downloaded(*one, ones) == std::vector<float>(1000, 1.0F));
   CHECK(downloaded(*other, twos) == std::vector<float>(1000, 2.0F));
 }
@@ -109,8 +112,11 @@ TEST_CASE("a sum over the whole grid can follow another", "[cuda]") {
       const auto currents = uploaded(backend, random_values(size, 1, -2.0F, 6.0F));
       auto gradient = uploaded(backend, random_values(size, 2, -0.5F, 1.0F));
       auto sum = uploaded(backend, std::vector<float>{not_a_number});
-      backend.lif_dsr_backward(neuron, threshold.view(), 1.0F, currents.matrix(1, size),
-                               gradient.matrix(1, size), sum.view());
+      backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
+                                           .threshold = threshold.view(),
+                                           .average_current = currents.matrix(1, size),
+                                           .gradient = gradient.matrix(1, size),
+                                           .threshold_gradient = sum.view()});
       outcome["sum over " + std::to_string(size)] = about(downloaded(backend, sum), 1e-5);
     }
     return outcome;
@@ -130,12 +136,15 @@ TEST_CASE("populations larger than a block agree with the reference", "[cuda]") 
                          backend.allocate<std::uint32_t>(steps * batch * neurons), steps * batch, neurons};
       Array<float> outputs[4];
       for (auto& output : outputs) output = backend.allocate<float>(batch * neurons);
-      backend.lif_dsr(neuron, threshold.view(), steps, currents.matrix(steps * batch, neurons),
-                      {.spikes = spikes.view(),
-                       .average_current = outputs[0].matrix(batch, neurons),
-                       .average_output = outputs[1].matrix(batch, neurons),
-                       .mean_output = outputs[2].matrix(batch, neurons),
-                       .membrane = outputs[3].matrix(batch, neurons)});
+      backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                      .threshold = threshold.view(),
+                                      .steps = steps,
+                                      .currents = currents.matrix(steps * batch, neurons),
+                                      .outputs = {.spikes = spikes.view(),
+                                                  .average_current = outputs[0].matrix(batch, neurons),
+                                                  .average_output = outputs[1].matrix(batch, neurons),
+                                                  .mean_output = outputs[2].matrix(batch, neurons),
+                                                  .membrane = outputs[3].matrix(batch, neurons)}});
       return Outcome{{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
                      {"average output", about(downloaded(backend, outputs[1]), 2e-6)}};
     });
@@ -149,8 +158,13 @@ TEST_CASE("weights that end with their memory are not read beyond", "[cuda]") {
     const auto outgoing = uploaded(backend, random_values(128, 1));
     const auto height = uploaded(backend, std::vector<float>{0.3F});
     auto currents = uploaded(backend, std::vector<float>{not_a_number});
-    backend.deliver(spikes.view(), outgoing.matrix(128, 1), height.view(), 0.05F, Delivery::events, 0.5F,
-                    currents.matrix(1, 1));
+    backend.delivery().run(Deliver{.spikes = spikes.view(),
+                                   .weights = outgoing.matrix(128, 1),
+                                   .height = height.view(),
+                                   .dt = 0.05F,
+                                   .form = DeliveryForm::events,
+                                   .crossover = 0.5F,
+                                   .currents = currents.matrix(1, 1)});
     return Outcome{{"currents", about(downloaded(backend, currents), 1e-6)}};
   });
 }
@@ -164,8 +178,13 @@ TEST_CASE("tiles of weights beyond the first-level cache agree with the referenc
     const auto outgoing = uploaded(backend, weights);
     const auto height = uploaded(backend, std::vector<float>{0.3F});
     auto currents = uploaded(backend, std::vector<float>(rows * targets, not_a_number));
-    backend.deliver(spikes.view(), outgoing.matrix(neurons, targets), height.view(), 0.05F, Delivery::events,
-                    0.5F, currents.matrix(rows, targets));
+    backend.delivery().run(Deliver{.spikes = spikes.view(),
+                                   .weights = outgoing.matrix(neurons, targets),
+                                   .height = height.view(),
+                                   .dt = 0.05F,
+                                   .form = DeliveryForm::events,
+                                   .crossover = 0.5F,
+                                   .currents = currents.matrix(rows, targets)});
     return Outcome{{"currents", about(downloaded(backend, currents), 2e-6)}};
   });
 }

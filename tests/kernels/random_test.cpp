@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/random_numbers.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -82,12 +83,12 @@ TEST_CASE("filled numbers are the words of the blocks in order", "[random]") {
   const auto backend = make_backend("reference", 1);
   const RandomKey key{7, RandomPurpose::weights, 3};
   Array<float> values = backend->allocate<float>(6);
-  backend->fill_uniform(values.view(), -1.0F, 3.0F, key);
+  backend->random_numbers().run(FillUniform{.values = values.view(), .low = -1.0F, .high = 3.0F, .key = key});
   const std::vector<float> uniform = downloaded(*backend, values);
   CHECK(uniform[0] == Approx(-1.0F + 4.0F * unit_uniform(random_block(key, 0).v[0])));
   CHECK(uniform[3] == Approx(-1.0F + 4.0F * unit_uniform(random_block(key, 0).v[3])));
   CHECK(uniform[5] == Approx(-1.0F + 4.0F * unit_uniform(random_block(key, 1).v[1])));
-  backend->fill_normal(values.view(), key);
+  backend->random_numbers().run(FillNormal{.values = values.view(), .key = key});
   const std::vector<float> normal = downloaded(*backend, values);
   CHECK(normal[0] == standard_normal(random_block(key, 0).v[0], random_block(key, 0).v[1]));
   CHECK(normal[1] == standard_normal(random_block(key, 0).v[2], random_block(key, 0).v[3]));
@@ -100,7 +101,8 @@ TEST_CASE("filled numbers have the moments of their distribution", "[random]") {
   const double five = 5.0 / std::sqrt(static_cast<double>(count));
   on_each_backend([&](Backend& backend) {
     Array<float> values = backend.allocate<float>(count);
-    backend.fill_uniform(values.view(), -1.0F, 3.0F, {2022, RandomPurpose::weights, 0});
+    backend.random_numbers().run(FillUniform{
+        .values = values.view(), .low = -1.0F, .high = 3.0F, .key = {2022, RandomPurpose::weights, 0}});
     const std::vector<float> uniform = downloaded(backend, values);
     CHECK(*std::min_element(uniform.begin(), uniform.end()) >= -1.0F);
     CHECK(*std::max_element(uniform.begin(), uniform.end()) < 3.0F);
@@ -109,7 +111,8 @@ TEST_CASE("filled numbers have the moments of their distribution", "[random]") {
     CHECK(std::abs(of_uniform.variance - 4.0 / 3.0) < five * 4.0 / 3.0 * std::sqrt(1.8 - 1.0));
     CHECK(std::abs(of_uniform.fourth - 1.8) < 0.05);
 
-    backend.fill_normal(values.view(), {2022, RandomPurpose::subspace, 0});
+    backend.random_numbers().run(
+        FillNormal{.values = values.view(), .key = {2022, RandomPurpose::subspace, 0}});
     const Moments of_normal = moments(downloaded(backend, values));
     CHECK(std::abs(of_normal.mean) < five);
     CHECK(std::abs(of_normal.variance - 1.0) < five * std::sqrt(2.0));
@@ -122,7 +125,7 @@ TEST_CASE("streams are not correlated", "[random]") {
   const auto backend = make_backend("cpu", 1);
   const auto normal = [&](const RandomKey& key) {
     Array<float> values = backend->allocate<float>(count);
-    backend->fill_normal(values.view(), key);
+    backend->random_numbers().run(FillNormal{.values = values.view(), .key = key});
     return downloaded(*backend, values);
   };
   const std::vector<float> base = normal({1, RandomPurpose::weights, 0});

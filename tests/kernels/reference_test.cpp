@@ -1,10 +1,19 @@
 // Each operation of the reference back end once, on numbers that can be checked by hand.
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/encoding.hpp"
+#include "kernels/lif_dsr.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/random_numbers.hpp"
 #include "kernels/reference/reference_backend.hpp"
+#include "kernels/subspaces.hpp"
 
 #include <cmath>
 #include <vector>
 
+#include "kernels/optimisers.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -34,22 +43,31 @@ TEST_CASE("reference multiply", "[reference]") {
   auto c = uploaded(backend, Floats(4, not_a_number));
   const Floats product = {7, 5, 16, 11};
 
-  backend.multiply(1.0F, a.matrix(2, 3), Transpose::no, b.matrix(3, 2), Transpose::no, 0.0F, c.matrix(2, 2));
+  backend.dense().run(Multiply{.a = a.matrix(2, 3), .b = b.matrix(3, 2), .c = c.matrix(2, 2)});
   CHECK(downloaded(backend, c) == product);
-  backend.multiply(1.0F, a_transposed.matrix(3, 2), Transpose::yes, b.matrix(3, 2), Transpose::no, 0.0F,
-                   c.matrix(2, 2));
+  backend.dense().run(Multiply{
+      .a = a_transposed.matrix(3, 2), .transpose_a = true, .b = b.matrix(3, 2), .c = c.matrix(2, 2)});
   CHECK(downloaded(backend, c) == product);
-  backend.multiply(1.0F, a.matrix(2, 3), Transpose::no, b_transposed.matrix(2, 3), Transpose::yes, 0.0F,
-                   c.matrix(2, 2));
+  backend.dense().run(Multiply{
+      .a = a.matrix(2, 3), .b = b_transposed.matrix(2, 3), .transpose_b = true, .c = c.matrix(2, 2)});
   CHECK(downloaded(backend, c) == product);
   // 2 a b + 10 c
-  backend.multiply(2.0F, a_transposed.matrix(3, 2), Transpose::yes, b_transposed.matrix(2, 3), Transpose::yes,
-                   10.0F, c.matrix(2, 2));
+  backend.dense().run(Multiply{.alpha = 2.0F,
+                               .a = a_transposed.matrix(3, 2),
+                               .transpose_a = true,
+                               .b = b_transposed.matrix(2, 3),
+                               .transpose_b = true,
+                               .beta = 10.0F,
+                               .c = c.matrix(2, 2)});
   CHECK(downloaded(backend, c) == Floats{84, 60, 192, 132});
   // -a b + 2 addend
   const auto addend = uploaded(backend, Floats{1, 2, 3, 4});
-  backend.multiply(-1.0F, a.matrix(2, 3), Transpose::no, b.matrix(3, 2), Transpose::no, 2.0F,
-                   addend.matrix(2, 2), c.matrix(2, 2));
+  backend.dense().run(Multiply{.alpha = -1.0F,
+                               .a = a.matrix(2, 3),
+                               .b = b.matrix(3, 2),
+                               .beta = 2.0F,
+                               .addend = addend.matrix(2, 2),
+                               .c = c.matrix(2, 2)});
   CHECK(downloaded(backend, c) == Floats{-5, -1, -10, -3});
   CHECK(downloaded(backend, addend) == Floats{1, 2, 3, 4});
 }
@@ -58,9 +76,9 @@ TEST_CASE("reference add and raise_to", "[reference]") {
   ReferenceBackend backend;
   const auto x = uploaded(backend, Floats{1, 2, 3});
   auto y = uploaded(backend, Floats{10, 20, 30});
-  backend.add(2.0F, x.view(), -0.5F, y.view());
+  backend.elementwise().run(Add{.alpha = 2.0F, .x = x.view(), .beta = -0.5F, .y = y.view()});
   CHECK(downloaded(backend, y) == Floats{-3, -6, -9});
-  backend.raise_to(-6.0F, y.view());
+  backend.elementwise().run(RaiseTo{.bound = -6.0F, .values = y.view()});
   CHECK(downloaded(backend, y) == Floats{-3, -6, -6});
 }
 
@@ -71,7 +89,12 @@ TEST_CASE("reference encode_images", "[reference]") {
   const auto order = uploaded(backend, std::vector<std::uint32_t>{2, 0, 1});
   Array<float> currents = backend.allocate<float>(9);
   // Brightness 0, 0.2 … 1; less 0.2; over 0.4.
-  backend.encode_images(images.view(), samples.view(), order.view(), 0.2F, 0.4F, currents.matrix(3, 3));
+  backend.encoding().run(EncodeImages{.images = images.view(),
+                                      .samples = samples.view(),
+                                      .pixel_order = order.view(),
+                                      .mean = 0.2F,
+                                      .deviation = 0.4F,
+                                      .currents = currents.matrix(3, 3)});
   check_close(downloaded(backend, currents), {2, 1, 1.5F, 0.5F, -0.5F, 0, 2, 1, 1.5F});
 }
 
@@ -81,8 +104,13 @@ TEST_CASE("reference deliver", "[reference]") {
   const auto height = uploaded(backend, Floats{0.5F});
   SpikeArrays spikes = uploaded_spikes(backend, {{0, 2}, {}, {1}}, 3);
   auto currents = uploaded(backend, Floats(6, not_a_number));
-  backend.deliver(spikes.view(), weights.matrix(3, 2), height.view(), 0.25F, Delivery::events, 0.0F,
-                  currents.matrix(3, 2));
+  backend.delivery().run(Deliver{.spikes = spikes.view(),
+                                 .weights = weights.matrix(3, 2),
+                                 .height = height.view(),
+                                 .dt = 0.25F,
+                                 .form = DeliveryForm::events,
+                                 .crossover = 0.0F,
+                                 .currents = currents.matrix(3, 2)});
   CHECK(downloaded(backend, currents) == Floats{10, 100, 0, 0, 4, 40});
 }
 
@@ -97,12 +125,15 @@ TEST_CASE("reference lif_dsr", "[reference]") {
   SpikeArrays spikes{backend.allocate<std::uint32_t>(6), backend.allocate<std::uint32_t>(6), 6, 1};
   Array<float> average_current = backend.allocate<float>(2), average_output = backend.allocate<float>(2),
                mean_output = backend.allocate<float>(2), membrane = backend.allocate<float>(2);
-  backend.lif_dsr(neuron, threshold.view(), 3, currents.matrix(6, 1),
-                  {.spikes = spikes.view(),
-                   .average_current = average_current.matrix(2, 1),
-                   .average_output = average_output.matrix(2, 1),
-                   .mean_output = mean_output.matrix(2, 1),
-                   .membrane = membrane.matrix(2, 1)});
+  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                  .threshold = threshold.view(),
+                                  .steps = 3,
+                                  .currents = currents.matrix(6, 1),
+                                  .outputs = {.spikes = spikes.view(),
+                                              .average_current = average_current.matrix(2, 1),
+                                              .average_output = average_output.matrix(2, 1),
+                                              .mean_output = mean_output.matrix(2, 1),
+                                              .membrane = membrane.matrix(2, 1)}});
   CHECK(downloaded_spikes(backend, spikes.view()) == EventLists{{0}, {}, {}, {}, {0}, {}});
   CHECK(downloaded(backend, membrane) == Floats{1.5F, 0.875F});
   check_close(downloaded(backend, average_current), {(4 * 0.25F + 7) / 1.75F, 1});
@@ -112,12 +143,15 @@ TEST_CASE("reference lif_dsr", "[reference]") {
 
   // The same current in every step: u = 1.5 → fires → -0.5, 1.25 → fires → -0.75, 1.125 → fires → -0.875.
   const auto constant = uploaded(backend, Floats{3, 1});
-  backend.lif_dsr(neuron, threshold.view(), 3, constant.matrix(2, 1),
-                  {.spikes = spikes.view(),
-                   .average_current = average_current.matrix(2, 1),
-                   .average_output = average_output.matrix(2, 1),
-                   .mean_output = mean_output.matrix(2, 1),
-                   .membrane = membrane.matrix(2, 1)});
+  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
+                                  .threshold = threshold.view(),
+                                  .steps = 3,
+                                  .currents = constant.matrix(2, 1),
+                                  .outputs = {.spikes = spikes.view(),
+                                              .average_current = average_current.matrix(2, 1),
+                                              .average_output = average_output.matrix(2, 1),
+                                              .mean_output = mean_output.matrix(2, 1),
+                                              .membrane = membrane.matrix(2, 1)}});
   CHECK(downloaded_spikes(backend, spikes.view()) == EventLists{{0}, {}, {0}, {}, {0}, {}});
   CHECK(downloaded(backend, membrane) == Floats{-0.875F, 0.875F});
 }
@@ -129,8 +163,12 @@ TEST_CASE("reference lif_dsr_backward", "[reference]") {
   const auto average_current = uploaded(backend, Floats{-1, 0, 1, 4, 5, 6});
   auto gradient = uploaded(backend, Floats{1, 2, 3, 4, 5, 6});
   Array<float> threshold_gradient = backend.allocate<float>(1);
-  backend.lif_dsr_backward(neuron, threshold.view(), 10.0F, average_current.matrix(2, 3),
-                           gradient.matrix(2, 3), threshold_gradient.view());
+  backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
+                                       .threshold = threshold.view(),
+                                       .scale = 10.0F,
+                                       .average_current = average_current.matrix(2, 3),
+                                       .gradient = gradient.matrix(2, 3),
+                                       .threshold_gradient = threshold_gradient.view()});
   CHECK(downloaded(backend, gradient) == Floats{0, 0, 15, 0, 0, 0});
   CHECK(downloaded(backend, threshold_gradient) == Floats{0.5F * (50 + 60)});
 }
@@ -139,7 +177,7 @@ TEST_CASE("reference count_spikes", "[reference]") {
   ReferenceBackend backend;
   const auto counts = uploaded(backend, std::vector<std::uint32_t>{3, 0, 0xffffffff, 1});
   auto total = uploaded(backend, std::vector<std::uint64_t>{10});
-  backend.count_spikes(counts.view(), total.view());
+  backend.delivery().run(CountSpikes{.counts = counts.view(), .total = total.view()});
   CHECK(downloaded(backend, total) == std::vector<std::uint64_t>{0x100000000 + 13});
 }
 
@@ -153,8 +191,12 @@ TEST_CASE("reference cross_entropy", "[reference]") {
   Array<float> gradient = backend.allocate<float>(6);
   auto loss = uploaded(backend, std::vector<double>{1});
   auto correct = uploaded(backend, std::vector<std::uint32_t>{1});
-  backend.cross_entropy(logits.matrix(2, 3), labels.view(), samples.view(), 1.0F, gradient.matrix(2, 3),
-                        loss.view(), correct.view());
+  backend.loss().run(CrossEntropy{.logits = logits.matrix(2, 3),
+                                  .labels = labels.view(),
+                                  .samples = samples.view(),
+                                  .logit_gradient = gradient.matrix(2, 3),
+                                  .loss = loss.view(),
+                                  .correct = correct.view()});
   check_close(downloaded(backend, gradient),
               {1 / 16.0F, 2 / 16.0F, -3 / 16.0F, 1 / 6.0F, -2 / 6.0F, 1 / 6.0F});
   CHECK(downloaded(backend, loss)[0] == Approx(1 + std::log(8.0 / 5.0) + std::log(3.0)));
@@ -166,24 +208,29 @@ TEST_CASE("reference remove_subspace", "[reference]") {
   // Orthonormal rows: what is left is the third coordinate.
   const auto h = uploaded(backend, Floats{0.6F, 0.8F, 0, -0.8F, 0.6F, 0});
   auto x = uploaded(backend, Floats{1, 2, 3, 5, 0, -1});
-  backend.remove_subspace(h.matrix(2, 3), x.matrix(2, 3), x.matrix(2, 3));
+  backend.subspaces().run(
+      RemoveSubspace{.h = h.matrix(2, 3), .x = x.matrix(2, 3), .residual = x.matrix(2, 3)});
   check_close(downloaded(backend, x), {0, 0, 3, 0, 0, -1});
   // A row of length 2 removes four times the component: 1 - 4 of it is left.
   const auto doubled = uploaded(backend, Floats{2, 0, 0});
   const auto y = uploaded(backend, Floats{1, 2, 3});
   Array<float> residual = backend.allocate<float>(3);
-  backend.remove_subspace(doubled.matrix(1, 3), y.matrix(1, 3), residual.matrix(1, 3));
+  backend.subspaces().run(
+      RemoveSubspace{.h = doubled.matrix(1, 3), .x = y.matrix(1, 3), .residual = residual.matrix(1, 3)});
   CHECK(downloaded(backend, residual) == Floats{-3, 2, 3});
 }
 
 TEST_CASE("reference hebbian_step", "[reference]") {
   ReferenceBackend backend;
-  const HebbianStep step{.learning_rate = 0.5F, .momentum = 0.75F, .scale = 2.0F, .clamp = 8.0F};
+  const HebbianRates step{.learning_rate = 0.5F, .momentum = 0.75F, .scale = 2.0F, .clamp = 8.0F};
   const auto correlation = uploaded(backend, Floats{1, -3, 10, -10});
   auto velocity = uploaded(backend, Floats{4, 4, 4, 4});
   auto h = uploaded(backend, Floats{1, 1, 1, 1});
   // Scaled and clamped: 2, -6, 8, -8. Three quarters of 4 and one quarter of that: 3.5, 1.5, 5, 1.
-  backend.hebbian_step(step, correlation.matrix(2, 2), velocity.matrix(2, 2), h.matrix(2, 2));
+  backend.subspaces().run(FollowCorrelation{.rates = step,
+                                            .correlation = correlation.matrix(2, 2),
+                                            .velocity = velocity.matrix(2, 2),
+                                            .h = h.matrix(2, 2)});
   CHECK(downloaded(backend, velocity) == Floats{3.5F, 1.5F, 5, 1});
   CHECK(downloaded(backend, h) == Floats{2.75F, 1.75F, 3.5F, 1.5F});
 
@@ -192,8 +239,11 @@ TEST_CASE("reference hebbian_step", "[reference]") {
   const auto residual = uploaded(backend, Floats{5, -2, -2, -0.5F});
   velocity = uploaded(backend, Floats{4, 4, 4, 4});
   h = uploaded(backend, Floats{1, 1, 1, 1});
-  backend.hebbian_step(step, response.matrix(2, 2), residual.matrix(2, 2), velocity.matrix(2, 2),
-                       h.matrix(2, 2));
+  backend.subspaces().run(HebbianStep{.rates = step,
+                                      .response = response.matrix(2, 2),
+                                      .residual = residual.matrix(2, 2),
+                                      .velocity = velocity.matrix(2, 2),
+                                      .h = h.matrix(2, 2)});
   CHECK(downloaded(backend, velocity) == Floats{3.5F, 1.5F, 2, 2.75F});
   CHECK(downloaded(backend, h) == Floats{2.75F, 1.75F, 2, 2.375F});
 }
@@ -201,19 +251,24 @@ TEST_CASE("reference hebbian_step", "[reference]") {
 TEST_CASE("reference orthonormalise_rows", "[reference]") {
   ReferenceBackend backend;
   auto h = uploaded(backend, Floats{3, 4, 0, 5, 0, 0, 1, 2, -3});
-  backend.orthonormalise_rows(h.matrix(3, 3), 0);
+  backend.subspaces().run(OrthonormaliseRows{.h = h.matrix(3, 3)});
   // (5, 0, 0) less 3 · (0.6, 0.8, 0) is (3.2, -2.4, 0), of length 4.
   check_close(downloaded(backend, h), {0.6F, 0.8F, 0, 0.8F, -0.6F, 0, 0, 0, -1});
 }
 
 TEST_CASE("reference adam_step", "[reference]") {
   ReferenceBackend backend;
-  const AdamStep step{
-      .beta1 = 0.75F, .beta2 = 0.5F, .epsilon = 0.5F, .mean_correction = 4.0F, .square_correction = 2.0F};
   auto mean = uploaded(backend, Floats{0, 4});
   auto square = uploaded(backend, Floats{0, 0.25F});
   auto gradient = uploaded(backend, Floats{4, -0.5F});
-  backend.adam_step(step, mean.view(), square.view(), gradient.view());
+  backend.optimisers().run(AdamStep{.beta1 = 0.75F,
+                                    .beta2 = 0.5F,
+                                    .epsilon = 0.5F,
+                                    .mean_correction = 4.0F,
+                                    .square_correction = 2.0F,
+                                    .mean = mean.view(),
+                                    .square = square.view(),
+                                    .gradient = gradient.view()});
   CHECK(downloaded(backend, mean) == Floats{1, 2.875F});
   CHECK(downloaded(backend, square) == Floats{8, 0.25F});
   check_close(downloaded(backend, gradient), {4 / 4.5F, 11.5F / (std::sqrt(0.5F) + 0.5F)});
@@ -223,9 +278,9 @@ TEST_CASE("reference fill_uniform and fill_normal", "[reference]") {
   ReferenceBackend backend;
   const RandomKey zero{0, RandomPurpose{0}, 0};  // first words 6627e8d5 e169c58d bc57ac4c 9b00dbd8
   Array<float> values = backend.allocate<float>(2);
-  backend.fill_uniform(values.view(), 0.0F, 2.0F, zero);
+  backend.random_numbers().run(FillUniform{.values = values.view(), .low = 0.0F, .high = 2.0F, .key = zero});
   check_close(downloaded(backend, values), {2 * 0x6627e8p-24F, 2 * 0xe169c5p-24F});
-  backend.fill_normal(values.view(), zero);
+  backend.random_numbers().run(FillNormal{.values = values.view(), .key = zero});
   const auto normal = [](double first, double second) {
     return static_cast<float>(std::sqrt(-2 * std::log(1 - first)) * std::cos(2 * std::acos(-1.0) * second));
   };

@@ -46,6 +46,12 @@ EventLists regular(std::size_t steps, std::size_t batch, std::size_t neurons) {
   return events;
 }
 
+Spikes of_steps(SpikeArrays& spikes, std::size_t steps) {
+  Spikes view = spikes.view();
+  view.index.steps = steps;
+  return view;
+}
+
 }  // namespace
 
 TEST_CASE("groups of equal trains are factors of the spikes", "[spike_index]") {
@@ -55,8 +61,7 @@ TEST_CASE("groups of equal trains are factors of the spikes", "[spike_index]") {
     SpikeArrays spikes = uploaded_spikes(*cpu, events, 200);
     CpuSpikeIndex index;
     ThreadPool pool(2);
-    index.spikes_changed(steps);
-    index.update(spikes.view(), pool);
+    index.update(of_steps(spikes, steps), pool);
     INFO(steps << " steps");
     REQUIRE(index.groups() > 0);
     // Intervals of 1, 2, 3 and 4 steps in each sample and window of up to 8 steps.
@@ -78,11 +83,21 @@ TEST_CASE("spikes without common trains have no groups", "[spike_index]") {
   SpikeArrays spikes = uploaded_spikes(*cpu, events, 20);
   CpuSpikeIndex index;
   ThreadPool pool(1);
-  index.spikes_changed(6);
-  index.update(spikes.view(), pool);
+  index.update(of_steps(spikes, 6), pool);
   CHECK(index.groups() == 0);
   CHECK(lists(index.neurons_of_row()) == events);
   CHECK(lists(index.of_neuron()) == transposed(events, 20));
+}
+
+TEST_CASE("an index that another back end keeps is refused", "[spike_index]") {
+  CpuBackend cpu(1), other(1);
+  SpikeArrays spikes = uploaded_spikes(cpu, random_events(6, 20, 0.1, 1), 20);
+  const SpikeIndex index = other.make_spike_index();
+  Spikes view = spikes.view();
+  view.index = index.key();
+  CHECK_THROWS_AS(cpu.index_of(view), std::invalid_argument);
+  view.index = cpu.make_spike_index().key();  // which is gone by now
+  CHECK_THROWS_AS(cpu.index_of(view), std::invalid_argument);
 }
 
 }  // namespace orthospike::testing

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/elementwise.hpp"
 #include "learning/optimisers/sgd.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/golden/golden.hpp"
@@ -45,7 +46,8 @@ std::vector<double> trajectory(Backend& backend, const Golden& golden, const std
     if (update == gradients.rows) break;
     backend.upload(std::span(given).subspan(update * size, size), gradient.view());
     optimiser.find_direction(parameter, weights.view(), gradient.view());
-    backend.add(-golden.at("constants").floats()[0], gradient.view(), 1.0F, weights.view());
+    backend.elementwise().run(
+        Add{.alpha = -golden.at("constants").floats()[0], .x = gradient.view(), .y = weights.view()});
   }
   return rows;
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/random_numbers.hpp"
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/plain_neurons.hpp"
@@ -112,8 +113,11 @@ Rows local_errors(Trained& net, std::size_t population, const std::vector<std::u
   const std::size_t n = sizes[population];
   const float bound = 1.0F / std::sqrt(static_cast<float>(n));
   auto weights = net.backend.allocate<float>(n * classes);
-  net.backend.fill_uniform(weights.view(), -bound, bound,
-                           {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(population)});
+  net.backend.random_numbers().run(
+      FillUniform{.values = weights.view(),
+                  .low = -bound,
+                  .high = bound,
+                  .key = {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(population)}});
   const std::vector<float> g = downloaded(net.backend, weights);
   const std::vector<float> margin = net.backend.download(net.engine->activity(population).margin.values);
   const Rows s = net.spikes(population);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/loss.hpp"
 #include "learning/feedback/backprop.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/golden/golden.hpp"
@@ -61,8 +62,12 @@ struct Trained {
     logit_gradient = backend.allocate<float>(logits.rows * logits.cols);
     loss = backend.allocate<double>(1);
     Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
-    backend.cross_entropy(logits, labels.view(), numbers.view(), 1.0F,
-                          logit_gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
+    backend.loss().run(CrossEntropy{.logits = logits,
+                                    .labels = labels.view(),
+                                    .samples = numbers.view(),
+                                    .logit_gradient = logit_gradient.matrix(logits.rows, logits.cols),
+                                    .loss = loss.view(),
+                                    .correct = correct.view()});
     rule->backward(*engine, logit_gradient.matrix(logits.rows, logits.cols), {});
   }
 

@@ -1,8 +1,10 @@
 #include "learning/feedback/error_feedback.hpp"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
+#include "kernels/random_numbers.hpp"
 #include "tests/learning/rule_network.hpp"
 
 namespace orthospike::testing {
@@ -24,7 +26,10 @@ PlainNetwork network_of(const std::string& model, std::uint32_t seed) {
 /// Random weights as RandomKey {seed, feedback_weights, stream} gives them.
 std::vector<float> drawn(Backend& backend, std::size_t size, float bound, std::uint32_t stream) {
   Array<float> values = backend.allocate<float>(size);
-  backend.fill_uniform(values.view(), -bound, bound, {2022, RandomPurpose::feedback_weights, stream});
+  backend.random_numbers().run(FillUniform{.values = values.view(),
+                                           .low = -bound,
+                                           .high = bound,
+                                           .key = {2022, RandomPurpose::feedback_weights, stream}});
   return downloaded(backend, values);
 }
 

@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "learning/subspaces/lateral_hebbian.hpp"
 #include "tests/learning/two_projections.hpp"
 
@@ -101,21 +104,27 @@ Change update_in_second_task(Backend& backend, std::size_t projection, Update up
   const auto post = uploaded(backend, random_values(batch * targets, 5));
   if (update == Update::through_gradient) {
     auto gradient = backend.allocate<float>(n * targets);
-    backend.multiply(1.0F, trace.matrix(batch, n), Transpose::yes, post.matrix(batch, targets), Transpose::no,
-                     0.0F, gradient.matrix(n, targets));
+    backend.dense().run(Multiply{.a = trace.matrix(batch, n),
+                                 .transpose_a = true,
+                                 .b = post.matrix(batch, targets),
+                                 .c = gradient.matrix(n, targets)});
     protect->linear()->apply_to_gradient(gradient.matrix(n, targets));
-    backend.add(-0.1F, gradient.view(), 1.0F, weights.view());
+    backend.elementwise().run(Add{.alpha = -0.1F, .x = gradient.view(), .y = weights.view()});
   } else {
     ConstMatrix used = trace.matrix(batch, n);
     if (update == Update::through_traces) used = protect->apply_to_traces(used);
-    backend.multiply(-0.1F, used, Transpose::yes, post.matrix(batch, targets), Transpose::no, 1.0F,
-                     weights.matrix(n, targets));
+    backend.dense().run(Multiply{.alpha = -0.1F,
+                                 .a = used,
+                                 .transpose_a = true,
+                                 .b = post.matrix(batch, targets),
+                                 .beta = 1.0F,
+                                 .c = weights.matrix(n, targets)});
   }
 
   const auto old_currents = [&](const Array<float>& w) {
     Array<float> currents = backend.allocate<float>(batch * targets);
-    backend.multiply(1.0F, old_activity.matrix(batch, n), Transpose::no, w.matrix(n, targets), Transpose::no,
-                     0.0F, currents.matrix(batch, targets));
+    backend.dense().run(Multiply{
+        .a = old_activity.matrix(batch, n), .b = w.matrix(n, targets), .c = currents.matrix(batch, targets)});
     return downloaded(backend, currents);
   };
   const std::vector<float> after = downloaded(backend, weights);
@@ -316,7 +325,7 @@ TEST_CASE("old rows are taken out of spikes along their events", "[hlop]") {
     hlop->begin_task(1);
     SpikeArrays spikes = uploaded_spikes(backend, random_events(batch, n, 0.3, 2), n);
     Array<float> x = backend.allocate<float>(batch * n), again = backend.allocate<float>(batch * n);
-    backend.expand_spikes(spikes.view(), x.matrix(batch, n));
+    backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(batch, n)});
     backend.copy(View<const float>(x.view()), again.view());
     PresynapticOperator& remove = *hlop->presynaptic_operator(0);
     const std::vector<float> by_events =

@@ -7,6 +7,9 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/subspaces.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -171,10 +174,14 @@ struct Learner {
     Array<float> residual = backend.allocate<float>(rows * n),
                  responses = backend.allocate<float>(rows * old.rows);
     const Matrix y = responses.matrix(rows, old.rows);
-    backend.multiply(1.0F, x.matrix(rows, n), Transpose::no, old, Transpose::yes, 0.0F, y);
+    backend.dense().run(Multiply{.a = x.matrix(rows, n), .b = old, .transpose_b = true, .c = y});
     neurons->respond(y);
-    backend.multiply(-1.0F, y, Transpose::no, old, Transpose::no, 1.0F, x.matrix(rows, n),
-                     residual.matrix(rows, n));
+    backend.dense().run(Multiply{.alpha = -1.0F,
+                                 .a = y,
+                                 .b = old,
+                                 .beta = 1.0F,
+                                 .addend = x.matrix(rows, n),
+                                 .c = residual.matrix(rows, n)});
     multiply_adds_before = backend.multiply_adds();
     extractor.learn({x.matrix(rows, n), events}, residual.matrix(rows, n), subspace);
     multiply_adds = backend.multiply_adds() - multiply_adds_before;
@@ -216,7 +223,7 @@ std::vector<float> activity_with(const Table& directions, const Doubles& eigenva
 Table random_rotation(std::size_t n) {
   const auto backend = make_backend("reference", 1);
   auto values = uploaded(*backend, random_values(n * n, 1));
-  backend->orthonormalise_rows(values.matrix(n, n), 0);
+  backend->subspaces().run(OrthonormaliseRows{.h = values.matrix(n, n)});
   return downloaded_table(*backend, values.matrix(n, n));
 }
 
@@ -266,7 +273,7 @@ TEST_CASE("along events the rule is the same", "[lateral_hebbian]") {
           for (std::uint32_t batch = 1; batch <= 3; ++batch) {
             SpikeArrays spikes = uploaded_spikes(backend, random_events(few, inputs, 0.2, batch), inputs);
             Array<float> x = backend.allocate<float>(few * inputs);
-            backend.expand_spikes(spikes.view(), x.matrix(few, inputs));
+            backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(few, inputs)});
             by_events.learn(x, few, spikes.view());
             dense.learn(x, few);
           }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
 #include "tests/learning/two_projections.hpp"
 
 namespace orthospike::testing {
@@ -55,13 +57,13 @@ TEST_CASE("the leaky operator acts on gradients and on spikes as on traces", "[l
     PresynapticOperator& on = *protection->presynaptic_operator(0);
     SpikeArrays spikes = uploaded_spikes(backend, random_events(batch, n, 0.3, 3), n);
     Array<float> x = backend.allocate<float>(batch * n), transposed = backend.allocate<float>(n * batch);
-    backend.expand_spikes(spikes.view(), x.matrix(batch, n));
-    backend.transpose(x.matrix(batch, n), transposed.matrix(n, batch));
+    backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(batch, n)});
+    backend.dense().run(Transpose{.a = x.matrix(batch, n), .b = transposed.matrix(n, batch)});
     const std::vector<float> dense = backend.download(on.apply_to_traces(x.matrix(batch, n)).values);
     const std::vector<float> events =
         backend.download(on.apply_to_traces({x.matrix(batch, n), spikes.view()}).values);
     on.linear()->apply_to_gradient(transposed.matrix(n, batch));
-    backend.transpose(transposed.matrix(n, batch), x.matrix(batch, n));
+    backend.dense().run(Transpose{.a = transposed.matrix(n, batch), .b = x.matrix(batch, n)});
     const std::vector<float> gradient = downloaded(backend, x);
     CHECK(difference({dense.begin(), dense.end()}, {events.begin(), events.end()}) < 1e-6);
     CHECK(difference({dense.begin(), dense.end()}, {gradient.begin(), gradient.end()}) < 1e-6);

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/elementwise.hpp"
 #include "learning/experiment.hpp"
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
@@ -25,10 +26,11 @@ class Hebb final : public Rule {
       const ConstMatrix trace = engine.activity(projection.source).mean_output;
       const Matrix post = post_[p].matrix(engine.batch(), projection.fan_out);
       const bool readout = network_.populations()[projection.target].kind == Population::Kind::readout;
-      network_.backend().add(
-          readout ? 1.0F : -0.01F,
-          readout ? readout_error.values : engine.activity(projection.target).mean_output.values, 0.0F,
-          post.values);
+      network_.backend().elementwise().run(
+          Add{.alpha = readout ? 1.0F : -0.01F,
+              .x = readout ? readout_error.values : engine.activity(projection.target).mean_output.values,
+              .beta = 0.0F,
+              .y = post.values});
       gradients_[p] = {.post = post, .trace = trace, .activity = trace};
     }
   }

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "kernels/delivery.hpp"
+#include "kernels/traces.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/rules/rstdp.hpp"
 #include "tests/learning/summed_gradient.hpp"
@@ -23,9 +25,11 @@ class ScriptedNeurons final : public NeuronModel {
     backend.copy(spikes_.indices.view().subview(first * batch * to.neurons, to.rows * to.neurons),
                  to.indices);
     auto x = backend.allocate<float>(to.rows * to.neurons);
-    backend.expand_spikes(to, x.matrix(to.rows, to.neurons));
-    backend.sum_steps(1.0F / static_cast<float>(count), 0.0F, count, x.matrix(to.rows, to.neurons),
-                      activity.mean_output);
+    backend.delivery().run(ExpandSpikes{.spikes = to, .x = x.matrix(to.rows, to.neurons)});
+    backend.traces().run(SumSteps{.scale = 1.0F / static_cast<float>(count),
+                                  .steps = count,
+                                  .x = x.matrix(to.rows, to.neurons),
+                                  .sum = activity.mean_output});
   }
   SpikeHeight spike_height() const override { return {height_.view(), 1.0F}; }
 

@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -16,8 +18,10 @@ struct Gradient {
       : trace(uploaded(backend, random_values(rows * sources, seed))),
         post(uploaded(backend, random_values(rows * targets, seed + 1))),
         summed(backend.allocate<float>(sources * targets)) {
-    backend.multiply(1.0F, trace.matrix(rows, sources), Transpose::yes, post.matrix(rows, targets),
-                     Transpose::no, 0.0F, summed.matrix(sources, targets));
+    backend.dense().run(Multiply{.a = trace.matrix(rows, sources),
+                                 .transpose_a = true,
+                                 .b = post.matrix(rows, targets),
+                                 .c = summed.matrix(sources, targets)});
   }
 
   Array<float> trace, post, summed;
@@ -88,7 +92,7 @@ TEST_CASE("steps by factors and along the direction of their product agree", "[s
         Gradient gradient(backend, 10 + 2 * batch);
         step_by_factors(by_factors, 0, factored, gradient);
         by_product.find_direction(0, dense.view(), gradient.summed.view());
-        backend.add(-rate, gradient.summed.view(), 1.0F, dense.view());
+        backend.elementwise().run(Add{.alpha = -rate, .x = gradient.summed.view(), .y = dense.view()});
         CHECK(difference(doubles(backend, dense), doubles(backend, factored)) < 1e-6);
       }
       CHECK(downloaded(backend, factored) != random_values(sources * targets, 1));

@@ -2,6 +2,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/lif.hpp"
+#include "kernels/loss.hpp"
 #include "learning/rules/bptt.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/rule_network.hpp"
@@ -214,8 +216,12 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
       auto gradient = backend.allocate<float>(values.size());
       auto loss = backend.allocate<double>(1);
       auto correct = backend.allocate<std::uint32_t>(1);
-      backend.cross_entropy(logits, labels.view(), samples.view(), 1.0F,
-                            gradient.matrix(logits.rows, logits.cols), loss.view(), correct.view());
+      backend.loss().run(CrossEntropy{.logits = logits,
+                                      .labels = labels.view(),
+                                      .samples = samples.view(),
+                                      .logit_gradient = gradient.matrix(logits.rows, logits.cols),
+                                      .loss = loss.view(),
+                                      .correct = correct.view()});
       CHECK(downloaded(backend, loss)[0] / 3 == Approx(array("loss").values[0]).epsilon(1e-6));
       network.rule->backward(*network.engine, gradient.matrix(logits.rows, logits.cols), {});
       for (std::size_t p = 0; p < plain.weights.size(); ++p) {
@@ -247,9 +253,12 @@ TEST_CASE("with direct feedback nothing comes back through recurrent projections
       }
       const auto stored = uploaded(backend, by_spike);
       auto alone = backend.allocate<float>(rows * 8);
-      backend.lif_backward({.decay = 0.75F, .threshold = 0.75F}, {.slope = 4.0F}, plain.neuron.steps,
-                           network.engine->activity(2).margin, stored.matrix(batch, 8), {},
-                           alone.matrix(rows, 8));
+      backend.lif().run(LifBackward{.neuron = {.decay = 0.75F, .threshold = 0.75F},
+                                    .derivative = {.slope = 4.0F},
+                                    .steps = plain.neuron.steps,
+                                    .margin = network.engine->activity(2).margin,
+                                    .output_error = stored.matrix(batch, 8),
+                                    .current_error = alone.matrix(rows, 8)});
       const std::vector<float> expected = downloaded(backend, alone);
       const std::vector<float> post =
           backend.download(network.rule->weight_gradient(plain.backward(2)).post.values);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/encoding.hpp"
 #include "tests/learning/rule_network.hpp"
 
 namespace orthospike::testing {
@@ -72,8 +73,12 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
   network.network.initialise_weights(config.experiment.seed);
   const StoredImages images(backend, digit_images().train, batch);
   const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
-  backend.encode_images(images.pixels.view(), samples.view(), pixel_order.view(), config.data.mean,
-                        config.data.deviation, network.engine->input(batch));
+  backend.encoding().run(EncodeImages{.images = images.pixels.view(),
+                                      .samples = samples.view(),
+                                      .pixel_order = pixel_order.view(),
+                                      .mean = config.data.mean,
+                                      .deviation = config.data.deviation,
+                                      .currents = network.engine->input(batch)});
   Learned result;
   for (const Projection& projection : network.network.projections())
     result.weights.push_back(downloaded(backend, projection.weights));

@@ -160,7 +160,7 @@ void check_batch(Simulation& simulation, const std::vector<float>& values) {
 
 TEST_CASE("the engine does what a plain loop over steps does", "[clock_engine]") {
   on_each_backend([](Backend& backend) {
-    for (const Delivery form : {Delivery::events, Delivery::dense, Delivery::automatic}) {
+    for (const DeliveryForm form : {DeliveryForm::events, DeliveryForm::dense, DeliveryForm::automatic}) {
       INFO("form " << static_cast<int>(form));
       Simulation simulation(backend, {.form = form, .crossover = 0.3F});
       check_batch(simulation, inputs(most, 1));
@@ -180,7 +180,7 @@ TEST_CASE("batches may be smaller than the largest and of any size in turn", "[c
 
 TEST_CASE("a sample's result does not depend on its batch", "[clock_engine]") {
   on_each_backend([](Backend& backend) {
-    Simulation simulation(backend, {.form = Delivery::events});
+    Simulation simulation(backend, {.form = DeliveryForm::events});
     const std::vector<float> all = inputs(most, 1);
     simulation.run(all);
     const std::vector<float> together = simulation.logits();

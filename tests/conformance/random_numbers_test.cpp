@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "kernels/random_numbers.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -12,8 +13,9 @@ TEST_CASE("random numbers agree with the reference", "[conformance][random]") {
       const RandomKey key{0x123456789abcdefULL, RandomPurpose::subspace, 3};
       Array<float> uniform = backend.allocate<float>(size);
       Array<float> normal = backend.allocate<float>(size);
-      backend.fill_uniform(uniform.view(), -0.125F, 0.125F, key);
-      backend.fill_normal(normal.view(), key);
+      backend.random_numbers().run(
+          FillUniform{.values = uniform.view(), .low = -0.125F, .high = 0.125F, .key = key});
+      backend.random_numbers().run(FillNormal{.values = normal.view(), .key = key});
       return Outcome{{"uniform", exactly(downloaded(backend, uniform))},
                      {"normal", about(downloaded(backend, normal), 2e-6)}};
     });

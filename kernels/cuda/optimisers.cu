@@ -1,5 +1,6 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/optimisers.hpp"
 
 namespace orthospike {
 
@@ -22,10 +23,11 @@ __global__ void __launch_bounds__(update_threads)
 
 }  // namespace
 
-void CudaBackend::do_adam_step(const AdamStep& step, View<float> mean, View<float> square,
-                               View<float> gradient) {
-  launch(adam_update, blocks_for(gradient.size(), update_threads), update_threads, 0, context_->stream, step,
-         mean.address(), square.address(), gradient.address(), gradient.size());
+void execute(CudaContext& cuda, const AdamStep& op) {
+  launch(adam_update, blocks_for(op.gradient.size(), update_threads), update_threads, 0, cuda.stream, op,
+         op.mean, op.square, op.gradient, op.gradient.size());
 }
+
+template std::shared_ptr<OptimiserSteps> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

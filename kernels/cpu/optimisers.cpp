@@ -1,5 +1,5 @@
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/adam.cpp"
+#define HWY_TARGET_INCLUDE "kernels/cpu/optimisers.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h must come first: this file is compiled once for each instruction set.
 #include <hwy/highway.h>
@@ -8,6 +8,8 @@
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/host_view.hpp"
+#include "kernels/optimisers.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace orthospike::HWY_NAMESPACE {
@@ -54,14 +56,16 @@ namespace {
 HWY_EXPORT(follow_moments);
 }  // namespace
 
-void CpuBackend::do_adam_step(const AdamStep& step, View<float> mean, View<float> square,
-                              View<float> gradient) {
-  for_each_range(
-      pool_, gradient.size(), elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
-        HWY_DYNAMIC_DISPATCH(follow_moments)
-        (step, mean.address() + first, square.address() + first, gradient.address() + first, last - first);
-      });
+void execute(CpuBackend& cpu, const AdamStep& op) {
+  for_each_range(cpu.pool(), op.gradient.size(), elementwise_piece,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   HWY_DYNAMIC_DISPATCH(follow_moments)
+                   (op, &host(op.mean)[first], &host(op.square)[first], &host(op.gradient)[first],
+                    last - first);
+                 });
 }
+
+template std::shared_ptr<OptimiserSteps> make_family(CpuBackend&, double&);
 
 }  // namespace orthospike
 #endif

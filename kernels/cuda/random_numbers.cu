@@ -5,6 +5,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/thrust_policy.cuh"
 #include "kernels/random.hpp"
+#include "kernels/random_numbers.hpp"
 
 namespace orthospike {
 
@@ -38,14 +39,17 @@ struct NormalBlock {
 
 }  // namespace
 
-void CudaBackend::do_fill_uniform(View<float> values, float low, float high, const RandomKey& key) {
-  thrust::for_each_n(thrust_policy(context_->stream), thrust::counting_iterator<std::uint64_t>(0),
-                     (values.size() + 3) / 4, UniformBlock{key, low, high, values.address(), values.size()});
+void execute(CudaContext& cuda, const FillUniform& op) {
+  thrust::for_each_n(thrust_policy(cuda.stream), thrust::counting_iterator<std::uint64_t>(0),
+                     (op.values.size() + 3) / 4,
+                     UniformBlock{op.key, op.low, op.high, op.values.address(), op.values.size()});
 }
 
-void CudaBackend::do_fill_normal(View<float> values, const RandomKey& key) {
-  thrust::for_each_n(thrust_policy(context_->stream), thrust::counting_iterator<std::uint64_t>(0),
-                     (values.size() + 1) / 2, NormalBlock{key, values.address(), values.size()});
+void execute(CudaContext& cuda, const FillNormal& op) {
+  thrust::for_each_n(thrust_policy(cuda.stream), thrust::counting_iterator<std::uint64_t>(0),
+                     (op.values.size() + 1) / 2, NormalBlock{op.key, op.values.address(), op.values.size()});
 }
+
+template std::shared_ptr<RandomNumbers> make_family(CudaContext&, double&);
 
 }  // namespace orthospike

@@ -1,5 +1,6 @@
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/traces.hpp"
 
 namespace orthospike {
 
@@ -42,20 +43,22 @@ __global__ void __launch_bounds__(trace_threads)
 
 }  // namespace
 
-void CudaBackend::do_filter(float decay, std::size_t steps, Matrix x, Matrix last) {
-  launch(filter_forward, blocks_for(last.values.size(), trace_threads), trace_threads, 0, context_->stream,
-         decay, steps, last.values.size(), x.address(), last.address());
+void execute(CudaContext& cuda, const Filter& op) {
+  launch(filter_forward, blocks_for(op.last.values.size(), trace_threads), trace_threads, 0, cuda.stream,
+         op.decay, op.steps, op.last.values.size(), op.x, op.last);
 }
 
-void CudaBackend::do_filter_back(float decay, std::size_t steps, Matrix x) {
-  const std::size_t size = x.values.size() / steps;
-  launch(filter_backward, blocks_for(size, trace_threads), trace_threads, 0, context_->stream, decay, steps,
-         size, x.address());
+void execute(CudaContext& cuda, const FilterBack& op) {
+  const std::size_t size = op.x.values.size() / op.steps;
+  launch(filter_backward, blocks_for(size, trace_threads), trace_threads, 0, cuda.stream, op.decay, op.steps,
+         size, op.x);
 }
 
-void CudaBackend::do_sum_steps(float scale, float decay, std::size_t steps, ConstMatrix x, Matrix sum) {
-  launch(sum_over_steps, blocks_for(sum.values.size(), trace_threads), trace_threads, 0, context_->stream,
-         scale, decay, steps, sum.values.size(), x.address(), sum.address());
+void execute(CudaContext& cuda, const SumSteps& op) {
+  launch(sum_over_steps, blocks_for(op.sum.values.size(), trace_threads), trace_threads, 0, cuda.stream,
+         op.scale, op.decay, op.steps, op.sum.values.size(), op.x, op.sum);
 }
+
+template std::shared_ptr<Traces> make_family(CudaContext&, double&);
 
 }  // namespace orthospike
