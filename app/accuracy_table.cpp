@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 namespace orthospike {
 
@@ -27,10 +28,12 @@ std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {
     }
   }
   if (last > 0) {
-    text += fmt::format("\nACC {} %, BWT {} %, FWT {} %, forgetting {} %, learning accuracy {} %\n",
-                        percent(accuracy.average_accuracy(last)), percent(accuracy.backward_transfer(last)),
-                        percent(accuracy.forward_transfer(last)), percent(accuracy.mean_forgetting(last)),
-                        percent(accuracy.learning_accuracy(last)));
+    text += "\n";
+    const char* between = "";
+    for (const MatrixMeasure& measure : matrix_measures())
+      text += fmt::format("{}{} {} %", std::exchange(between, ", "), measure.label,
+                          percent((accuracy.*measure.value)(last)));
+    text += "\n";
   } else {
     text += "\n";
   }

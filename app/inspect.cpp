@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
@@ -21,18 +24,30 @@ std::filesystem::path run_file_at(const std::filesystem::path& place) {
                                      RunFile::partial_name));
 }
 
+/// The headings of some measures, or their values in a row.
+template <class Row>
+std::string columns(const std::vector<Measure<Row>>& measures, const Row* row) {
+  std::string text;
+  for (const Measure<Row>& measure : measures) {
+    const auto& column = measure.column;
+    if (column.heading == nullptr) continue;
+    const double value = row == nullptr ? 0 : column.factor * measure.value(*row);
+    const std::string shown = row == nullptr      ? column.heading
+                              : std::isnan(value) ? "-"
+                                                  : fmt::format(fmt::runtime(column.format), value);
+    text += fmt::format(" {:>{}}", shown, column.width);
+  }
+  return text;
+}
+
 void print_subspaces(const RunRecord& record) {
-  fmt::print("\n{:<5} {:<20} {:>5} {:>11} {:>12} {:>11} {:>11} {:>8} {:>10} {:>9}\n", "after", "projection",
-             "rank", "‖HHᵀ-I‖", "explained %", "mean angle", "max angle", "leak", "eff. rank", "MB");
+  fmt::print("\n{:<5} {:<20}{}\n", "after", "projection",
+             columns<ProjectionReport>(projection_measures(), nullptr));
   for (std::size_t task = 1; task <= record.reports.size(); ++task) {
     if (record.costs[task - 1].training_batches == 0) continue;
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
-      const ProjectionReport& report = record.reports[task - 1][p];
-      fmt::print("{:<5} {:<20} {:>5} {:>9} {:>12} {:>11} {:>11} {:>8} {:>10} {:>9}\n", task,
-                 record.projections[p], report.rank, number(report.orthonormality_error, "{:.4f}"),
-                 percent(report.explained_energy), number(report.mean_angle, "{:.2f}"),
-                 number(report.largest_angle, "{:.2f}"), number(report.leak, "{:.4f}"),
-                 number(report.effective_rank, "{:.1f}"), number(report.memory / 1e6, "{:.3f}"));
+      fmt::print("{:<5} {:<20}{}\n", task, record.projections[p],
+                 columns(projection_measures(), &record.reports[task - 1][p]));
     }
   }
 }
@@ -43,22 +58,22 @@ void print_boundaries(const RunRecord& record) {
 }
 
 void print_costs(const RunRecord& record) {
-  fmt::print("\n{:<5} {:>9} {:>12} {:>14} {:>12} {:>14}\n", "task", "batches", "ms / batch", "multiply-adds",
-             "spikes", "synaptic ops");
+  fmt::print("\n{:<5} {:>12}{}\n", "task", "ms / batch", columns<TaskCosts>(cost_measures(), nullptr));
   PhaseSeconds total{};
+  double peak_memory = 0;
   for (std::size_t k = 0; k < record.costs.size(); ++k) {
     const TaskCosts& costs = record.costs[k];
     if (costs.training_batches == 0) continue;
-    fmt::print("{:<5} {:>9} {:>12} {:>14} {:>12} {:>14}\n", k + 1, costs.training_batches,
+    fmt::print("{:<5} {:>12}{}\n", k + 1,
                number(1e3 * costs.training_seconds() / costs.training_batches, "{:.3f}"),
-               number(costs.multiply_adds, "{:.4g}"), number(costs.spikes, "{:.4g}"),
-               number(costs.synaptic_operations, "{:.4g}"));
+               columns(cost_measures(), &costs));
     for (std::size_t i = 0; i < total.size(); ++i) total[i] += costs.seconds[i];
+    peak_memory = std::max(peak_memory, costs.peak_memory);
   }
   fmt::print("(multiply-adds, spikes and synaptic operations of one training sample)\n\nseconds:");
   for (std::size_t i = 0; i < total.size(); ++i)
     fmt::print(" {} {}", phase_names[i], number(total[i], "{:.1f}"));
-  fmt::print("\npeak memory: {} MB\n", number(record.peak_memory / 1e6, "{:.0f}"));
+  fmt::print("\npeak memory: {} MB\n", number(peak_memory / 1e6, "{:.0f}"));
 }
 
 void print_intransigence(const RunRecord& record, const std::filesystem::path& place) {

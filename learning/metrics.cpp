@@ -62,4 +62,19 @@ double AccuracyMatrix::mean_intransigence(const AccuracyMatrix& joint) const {
   return mean(1, tasks_, [&](std::size_t j) { return intransigence(joint, j); });
 }
 
+const std::vector<MatrixMeasure>& matrix_measures() {
+  using R = AccuracyMatrix;
+  static const std::vector<MatrixMeasure> measures = {
+      {"average_accuracy", "ACC", &R::average_accuracy, "after k tasks: mean over j <= k of R[k][j]"},
+      {"backward_transfer", "BWT", &R::backward_transfer,
+       "after k tasks: mean over j < k of R[k][j] - R[j][j] (GEM, Mammoth); NaN for k = 1"},
+      {"forward_transfer", "FWT", &R::forward_transfer,
+       "after k tasks: mean over 1 < j <= k of R[j-1][j] - R[0][j], against the untrained network (GEM); NaN for k = 1"},
+      {"mean_forgetting", "forgetting", &R::mean_forgetting,
+       "after k tasks: mean over j < k of the forgetting of task j"},
+      {"learning_accuracy", "learning accuracy", &R::learning_accuracy,
+       "after k tasks: mean over j <= k of R[j][j]"}};
+  return measures;
+}
+
 }  // namespace orthospike

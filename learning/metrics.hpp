@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <vector>
 
 namespace orthospike {
@@ -35,20 +34,16 @@ class AccuracyMatrix {
   std::vector<double> values_;
 };
 
-/// Definitions in words, written beside the numbers because the field uses several.
-namespace definitions {
-inline const std::string accuracy =
-    "R[i][j]: accuracy on task j after training task i; row 0 is before any training; NaN: not evaluated";
-inline const std::string average_accuracy = "after k tasks: mean over j <= k of R[k][j]";
-inline const std::string backward_transfer =
-    "after k tasks: mean over j < k of R[k][j] - R[j][j] (GEM, Mammoth); NaN for k = 1";
-inline const std::string forward_transfer =
-    "after k tasks: mean over 1 < j <= k of R[j-1][j] - R[0][j], against the untrained network (GEM); NaN "
-    "for k = 1";
-inline const std::string forgetting =
-    "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth); NaN where "
-    "one of these was not evaluated";
-inline const std::string learning_accuracy = "after k tasks: mean over j <= k of R[j][j]";
-}  // namespace definitions
+/// A measure after k tasks, with the letters that the field has for it and its definition in words, written beside the
+/// numbers because the field uses several.
+struct MatrixMeasure {
+  const char* name;  ///< of the data set in run.h5
+  const char* label;
+  double (AccuracyMatrix::*value)(std::size_t k) const;
+  const char* definition;
+};
+
+/// All that are one number.
+const std::vector<MatrixMeasure>& matrix_measures();
 
 }  // namespace orthospike

@@ -30,6 +30,56 @@ double trace(const std::vector<float>& matrix, std::size_t n) {
 
 }  // namespace
 
+const std::vector<Measure<ProjectionReport>>& projection_measures() {
+  using R = ProjectionReport;
+  static const std::vector<Measure<R>> measures = {
+      {"rank", &R::rank, "", "subspace neurons after each task", {"rank", 5, "{:.0f}"}},
+      {"orthonormality_error",
+       &R::orthonormality_error,
+       "",
+       "Frobenius norm of H Hᵀ - I",
+       {"‖HHᵀ-I‖", 9, "{:.4f}"}},
+      {"largest_eigenvalue",
+       &R::largest_eigenvalue,
+       "",
+       "of H Hᵀ: 1 when the rows are orthonormal, above 2 X - X Hᵀ H amplifies",
+       {},
+       false},
+      {"explained_energy",
+       &R::explained_energy,
+       "",
+       "‖X Hᵀ H‖² / ‖X‖², X: kept samples of presynaptic activity of all tasks so far",
+       {"explained %", 12, "{:.2f}", 100}},
+      {"mean_angle",
+       &R::mean_angle,
+       "degree",
+       "mean principal angle between the rows of H and as many leading eigenvectors of Xᵀ X",
+       {"mean angle", 11, "{:.2f}"}},
+      {"largest_angle",
+       &R::largest_angle,
+       "degree",
+       "largest principal angle between the rows of H and as many leading eigenvectors of Xᵀ X",
+       {"max angle", 11, "{:.2f}"}},
+      {"leak",
+       &R::leak,
+       "",
+       "‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: the task's whole change before replay, x_old: kept activity of earlier tasks",
+       {"leak", 8, "{:.4f}"}},
+      {"effective_rank",
+       &R::effective_rank,
+       "",
+       "directions that the protection takes from later changes, each counted by the part that is taken",
+       {"eff. rank", 10, "{:.1f}"},
+       false},
+      {"memory",
+       &R::memory,
+       "byte",
+       "what the protection keeps of finished tasks, without buffers",
+       {"MB", 9, "{:.3f}", 1e-6},
+       false}};
+  return measures;
+}
+
 Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
     : trainer_(trainer), backend_(trainer.network().backend()), samples_(samples), tasks_(tasks) {
   for (std::size_t p = 0; p < trainer.network().projections().size(); ++p) {
@@ -156,7 +206,7 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
     ProjectionReport& report = reports[p];
     report.orthonormality_error = report.largest_eigenvalue = report.explained_energy = report.mean_angle =
         report.largest_angle = undefined;
-    if (subspace != nullptr) report.rank = subspace->rank();
+    if (subspace != nullptr) report.rank = static_cast<std::uint32_t>(subspace->rank());
     if (samples_ == 0) continue;
     if (subspace == nullptr) {
       report.explained_energy = energy_taken(p);

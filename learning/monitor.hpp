@@ -2,13 +2,14 @@
 
 #include <vector>
 
+#include "learning/measure.hpp"
 #include "learning/trainer.hpp"
 
 namespace orthospike {
 
 /// What is measured of one projection at the end of a task.
 struct ProjectionReport {
-  std::size_t rank = 0;
+  std::uint32_t rank = 0;
   double orthonormality_error = 0;  ///< see SubspaceQuality; the sample is that of all tasks so far
   double largest_eigenvalue = 0;
   /// ‖x hᵀ h‖² / ‖x‖² of the sample x and subspace rows h; without rows the part of its energy that the
@@ -22,6 +23,9 @@ struct ProjectionReport {
   double effective_rank = 0;  ///< see Protection, as is memory
   double memory = 0;
 };
+
+/// All that is measured of a projection.
+const std::vector<Measure<ProjectionReport>>& projection_measures();
 
 /// Samples each task's presynaptic activity and measures with it how good the subspaces are and how much the
 /// change of weights disturbs earlier tasks. Only reads what it watches.

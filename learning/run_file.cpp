@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 
 #include "kernels/error.hpp"
 
@@ -32,7 +34,77 @@ void add_measure(Hdf5File& file, const std::string& object, const std::vector<st
   if (!unit.empty()) file.add_attribute(object, "unit", unit);
 }
 
+/// The data sets of a list of measures, in a group.
+template <class Row>
+void add_measures(Hdf5File& file, const std::string& group, const std::vector<Measure<Row>>& measures,
+                  const std::vector<std::size_t>& shape) {
+  for (const Measure<Row>& measure : measures) {
+    const std::string object = group + "/" + measure.name;
+    std::visit(
+        [&]<class T>(T Row::*) {
+          file.add<T>(object, shape, std::is_floating_point_v<T> ? static_cast<T>(not_measured) : T{});
+        },
+        measure.member);
+    file.add_attribute(object, "definition", std::string(measure.definition));
+    if (*measure.unit != 0) file.add_attribute(object, "unit", std::string(measure.unit));
+  }
+}
+
+/// Row `at` of these data sets: of each measure, one number a report.
+template <class Row>
+void write_measures(Hdf5File& file, const std::string& group, const std::vector<Measure<Row>>& measures,
+                    std::size_t at, std::span<const Row> reports) {
+  for (const Measure<Row>& measure : measures) {
+    std::visit(
+        [&]<class T>(T Row::*member) {
+          std::vector<T> values;
+          for (const Row& report : reports) values.push_back(report.*member);
+          file.write_rows<T>(group + "/" + measure.name, at, values);
+        },
+        measure.member);
+  }
+}
+
+/// All of them into `reports`. Throws EnvironmentError where there are not as many.
+template <class Row>
+void read_measures(const Hdf5File& file, const std::string& group, const std::vector<Measure<Row>>& measures,
+                   std::vector<Row>& reports,
+                   const std::function<EnvironmentError(const std::string&)>& damaged) {
+  for (const Measure<Row>& measure : measures) {
+    const std::string object = group + "/" + measure.name;
+    const bool is_there = measure.always_written || file.exists(object);
+    std::visit(
+        [&]<class T>(T Row::*member) {
+          const std::vector<T> values = is_there ? file.read<T>(object) : std::vector<T>();
+          if (is_there && values.size() != reports.size()) throw damaged(object);
+          for (std::size_t i = 0; i < reports.size(); ++i)
+            reports[i].*member = is_there ? values[i] : static_cast<T>(not_measured);
+        },
+        measure.member);
+  }
+}
+
 }  // namespace
+
+const std::vector<Measure<TaskCosts>>& cost_measures() {
+  using C = TaskCosts;
+  static const std::vector<Measure<C>> measures = {
+      {"training_batches", &C::training_batches, "", "updates of each task", {"batches", 9, "{:.0f}"}},
+      {"training_samples", &C::training_samples, "", "samples shown in the updates"},
+      {"multiply_adds",
+       &C::multiply_adds,
+       "",
+       "dense multiply-adds a training sample",
+       {"multiply-adds", 14, "{:.4g}"}},
+      {"spikes", &C::spikes, "", "spikes a training sample", {"spikes", 12, "{:.4g}"}},
+      {"synaptic_operations",
+       &C::synaptic_operations,
+       "",
+       "weights added to currents by spikes, a training sample",
+       {"synaptic ops", 14, "{:.4g}"}},
+      {"peak_memory", &C::peak_memory, "byte", "peak resident set of the process until the end of the task"}};
+  return measures;
+}
 
 double TaskCosts::training_seconds() const {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0) -
@@ -55,13 +127,16 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   file_.add<std::uint32_t>("/progress/tasks_done", {1}, 0);
 
   const std::size_t T = tasks;
-  add_measure(file_, "/metrics/accuracy", {T + 1, T}, definitions::accuracy);
+  add_measure(
+      file_, "/metrics/accuracy", {T + 1, T},
+      "R[i][j]: accuracy on task j after training task i; row 0 is before any training; NaN: not evaluated");
   add_measure(file_, "/metrics/loss", {T + 1, T}, "mean cross-entropy in place of each R[i][j]", "nat");
-  add_measure(file_, "/metrics/average_accuracy", {T}, definitions::average_accuracy);
-  add_measure(file_, "/metrics/backward_transfer", {T}, definitions::backward_transfer);
-  add_measure(file_, "/metrics/forward_transfer", {T}, definitions::forward_transfer);
-  add_measure(file_, "/metrics/learning_accuracy", {T}, definitions::learning_accuracy);
-  add_measure(file_, "/metrics/forgetting", {T, T}, definitions::forgetting);
+  for (const MatrixMeasure& measure : matrix_measures())
+    add_measure(file_, std::string("/metrics/") + measure.name, {T}, measure.definition);
+  add_measure(
+      file_, "/metrics/forgetting", {T, T},
+      "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth); NaN where "
+      "one of these was not evaluated");
 
   for (const char* column : {"/curves/task", "/curves/epoch", "/curves/batch"}) {
     file_.add<std::uint32_t>(column, {0}, 0);
@@ -75,46 +150,14 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
       "/boundaries/detected", "definition",
       std::string("updates with which a task seemed to begin, counted from 1 over all tasks"));
 
-  const std::vector<std::size_t> by_projection = {T, projections.size()};
-  file_.add<std::uint32_t>("/subspace/rank", by_projection, 0);
-  file_.add_attribute("/subspace/rank", "definition", std::string("subspace neurons after each task"));
-  add_measure(file_, "/subspace/orthonormality_error", by_projection, "Frobenius norm of H Hᵀ - I");
-  add_measure(file_, "/subspace/largest_eigenvalue", by_projection,
-              "of H Hᵀ: 1 when the rows are orthonormal, above 2 X - X Hᵀ H amplifies");
-  add_measure(file_, "/subspace/explained_energy", by_projection,
-              "‖X Hᵀ H‖² / ‖X‖², X: kept samples of presynaptic activity of all tasks so far");
-  add_measure(file_, "/subspace/mean_angle", by_projection,
-              "mean principal angle between the rows of H and as many leading eigenvectors of Xᵀ X",
-              "degree");
-  add_measure(file_, "/subspace/largest_angle", by_projection,
-              "largest principal angle between the rows of H and as many leading eigenvectors of Xᵀ X",
-              "degree");
-  add_measure(file_, "/subspace/leak", by_projection,
-              "‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: the task's whole change before replay, x_old: kept activity "
-              "of earlier tasks");
-  add_measure(
-      file_, "/subspace/effective_rank", by_projection,
-      "directions that the protection takes from later changes, each counted by the part that is taken");
-  add_measure(file_, "/subspace/memory", by_projection,
-              "what the protection keeps of finished tasks, without buffers", "byte");
-  for (const char* object : {"rank", "orthonormality_error", "largest_eigenvalue", "explained_energy",
-                             "mean_angle", "largest_angle", "leak", "effective_rank", "memory"}) {
-    file_.add_attribute(fmt::format("/subspace/{}", object), "projections", projections);
-  }
+  add_measures(file_, "/subspace", projection_measures(), {T, projections.size()});
+  for (const auto& measure : projection_measures())
+    file_.add_attribute(std::string("/subspace/") + measure.name, "projections", projections);
 
   add_measure(file_, "/costs/seconds", {T, phase_names.size()}, "seconds of each phase of the task", "s");
   file_.add_attribute("/costs/seconds", "phases",
                       std::vector<std::string>(phase_names.begin(), phase_names.end()));
-  file_.add<std::uint32_t>("/costs/training_batches", {T}, 0);
-  file_.add_attribute("/costs/training_batches", "definition", std::string("updates of each task"));
-  file_.add<std::uint64_t>("/costs/training_samples", {T}, 0);
-  file_.add_attribute("/costs/training_samples", "definition", std::string("samples shown in the updates"));
-  add_measure(file_, "/costs/multiply_adds", {T}, "dense multiply-adds a training sample");
-  add_measure(file_, "/costs/spikes", {T}, "spikes a training sample");
-  add_measure(file_, "/costs/synaptic_operations", {T},
-              "weights added to currents by spikes, a training sample");
-  add_measure(file_, "/costs/peak_memory", {T}, "peak resident set of the process until the end of the task",
-              "byte");
+  add_measures(file_, "/costs", cost_measures(), {T});
   file_.start_concurrent_reading();
 }
 
@@ -124,13 +167,11 @@ void RunFile::write_accuracies(const AccuracyMatrix& accuracy, std::span<const d
   file_.write_rows<double>("/metrics/accuracy", after, row);
   file_.write_rows<double>("/metrics/loss", after, losses);
   if (after > 0) {
-    const auto write = [&](const char* object, double value) {
+    const auto write = [&](const std::string& object, double value) {
       file_.write_rows<double>(object, after - 1, std::span(&value, 1));
     };
-    write("/metrics/average_accuracy", accuracy.average_accuracy(after));
-    write("/metrics/backward_transfer", accuracy.backward_transfer(after));
-    write("/metrics/forward_transfer", accuracy.forward_transfer(after));
-    write("/metrics/learning_accuracy", accuracy.learning_accuracy(after));
+    for (const MatrixMeasure& measure : matrix_measures())
+      write(std::string("/metrics/") + measure.name, (accuracy.*measure.value)(after));
     std::vector<double> forgetting(tasks_);
     for (std::size_t j = 1; j <= tasks_; ++j) forgetting[j - 1] = accuracy.forgetting(after, j);
     file_.write_rows<double>("/metrics/forgetting", after - 1, forgetting);
@@ -156,33 +197,11 @@ void RunFile::append_boundaries(std::span<const std::uint32_t> updates) {
 
 void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& projections,
                          const TaskCosts& costs) {
-  const auto write_column = [&](const char* object, auto member) {
-    std::vector<double> row;
-    for (const ProjectionReport& report : projections) row.push_back(report.*member);
-    file_.write_rows<double>(object, task - 1, row);
-  };
-  std::vector<std::uint32_t> ranks;
-  for (const ProjectionReport& report : projections) ranks.push_back(static_cast<std::uint32_t>(report.rank));
-  file_.write_rows<std::uint32_t>("/subspace/rank", task - 1, ranks);
-  write_column("/subspace/orthonormality_error", &ProjectionReport::orthonormality_error);
-  write_column("/subspace/largest_eigenvalue", &ProjectionReport::largest_eigenvalue);
-  write_column("/subspace/explained_energy", &ProjectionReport::explained_energy);
-  write_column("/subspace/mean_angle", &ProjectionReport::mean_angle);
-  write_column("/subspace/largest_angle", &ProjectionReport::largest_angle);
-  write_column("/subspace/leak", &ProjectionReport::leak);
-  write_column("/subspace/effective_rank", &ProjectionReport::effective_rank);
-  write_column("/subspace/memory", &ProjectionReport::memory);
-
-  const auto write = [&](const char* object, double value) {
-    file_.write_rows<double>(object, task - 1, std::span(&value, 1));
-  };
+  write_measures<ProjectionReport>(file_, "/subspace", projection_measures(), task - 1, projections);
   file_.write_rows<double>("/costs/seconds", task - 1, costs.seconds);
-  file_.write_rows<std::uint32_t>("/costs/training_batches", task - 1, std::span(&costs.training_batches, 1));
-  file_.write_rows<std::uint64_t>("/costs/training_samples", task - 1, std::span(&costs.training_samples, 1));
-  write("/costs/multiply_adds", costs.multiply_adds);
-  write("/costs/spikes", costs.spikes);
-  write("/costs/synaptic_operations", costs.synaptic_operations);
-  write("/costs/peak_memory", peak_memory_bytes());
+  TaskCosts with_memory = costs;
+  with_memory.peak_memory = peak_memory_bytes();
+  write_measures<TaskCosts>(file_, "/costs", cost_measures(), task - 1, std::span(&with_memory, 1));
   const auto done = static_cast<std::uint32_t>(task);
   file_.write_rows<std::uint32_t>("/progress/tasks_done", 0, std::span(&done, 1));
   file_.flush();
@@ -242,51 +261,20 @@ RunRecord read_run_file(const std::filesystem::path& path) {
     for (std::size_t j = 1; j <= T; ++j) record.accuracy.at(i, j) = accuracy[i * T + j - 1];
   }
 
-  const auto ranks = read("/subspace/rank", T * P, std::uint32_t{});
-  const auto orthonormality = read("/subspace/orthonormality_error", T * P, double{});
-  const auto energy = read("/subspace/explained_energy", T * P, double{});
-  const auto mean_angle = read("/subspace/mean_angle", T * P, double{});
-  const auto largest_angle = read("/subspace/largest_angle", T * P, double{});
-  const auto leak = read("/subspace/leak", T * P, double{});
-  // Files of earlier versions lack them.
-  const auto read_if_present = [&](const std::string& object) {
-    return file.exists(object) ? read(object, T * P, double{}) : std::vector<double>(T * P, not_measured);
-  };
-  const auto largest_eigenvalue = read_if_present("/subspace/largest_eigenvalue");
-  const auto effective_rank = read_if_present("/subspace/effective_rank");
-  const auto memory = read_if_present("/subspace/memory");
+  std::vector<ProjectionReport> reports(T * P);
+  read_measures(file, "/subspace", projection_measures(), reports, damaged);
   if (file.exists("/boundaries/detected"))
     record.detected_boundaries = file.read<std::uint32_t>("/boundaries/detected");
+  std::vector<TaskCosts> costs(T);
+  read_measures(file, "/costs", cost_measures(), costs, damaged);
   const auto seconds = read("/costs/seconds", T * phase_names.size(), double{});
-  const auto batches = read("/costs/training_batches", T, std::uint32_t{});
-  const auto samples = read("/costs/training_samples", T, std::uint64_t{});
-  const auto multiply_adds = read("/costs/multiply_adds", T, double{});
-  const auto spikes = read("/costs/spikes", T, double{});
-  const auto synaptic_operations = read("/costs/synaptic_operations", T, double{});
-  const auto peak_memory = read("/costs/peak_memory", T, double{});
   for (std::size_t k = 0; k < record.tasks_done; ++k) {
-    std::vector<ProjectionReport>& reports = record.reports.emplace_back();
-    for (std::size_t at = k * P; at < (k + 1) * P; ++at) {
-      reports.push_back({.rank = ranks[at],
-                         .orthonormality_error = orthonormality[at],
-                         .largest_eigenvalue = largest_eigenvalue[at],
-                         .explained_energy = energy[at],
-                         .mean_angle = mean_angle[at],
-                         .largest_angle = largest_angle[at],
-                         .leak = leak[at],
-                         .effective_rank = effective_rank[at],
-                         .memory = memory[at]});
-    }
-    TaskCosts& costs = record.costs.emplace_back(TaskCosts{.seconds = {},
-                                                           .training_batches = batches[k],
-                                                           .training_samples = samples[k],
-                                                           .multiply_adds = multiply_adds[k],
-                                                           .spikes = spikes[k],
-                                                           .synaptic_operations = synaptic_operations[k]});
-    if (costs.training_batches == 0) continue;
+    const auto row = reports.begin() + static_cast<std::ptrdiff_t>(k * P);
+    record.reports.emplace_back(row, row + static_cast<std::ptrdiff_t>(P));
+    record.costs.push_back(costs[k]);
+    if (costs[k].training_batches == 0) continue;
     std::copy_n(seconds.begin() + static_cast<std::ptrdiff_t>(k * phase_names.size()), phase_names.size(),
-                costs.seconds.begin());
-    record.peak_memory = std::max(record.peak_memory, peak_memory[k]);
+                record.costs[k].seconds.begin());
   }
   return record;
 }

@@ -28,10 +28,14 @@ struct TaskCosts {
   double multiply_adds = 0;
   double spikes = 0;
   double synaptic_operations = 0;
+  double peak_memory = 0;  ///< bytes, of the process until the end of the task
 
   /// Seconds of training alone, without evaluation and measurement.
   double training_seconds() const;
 };
+
+/// All costs but the seconds of the phases.
+const std::vector<Measure<TaskCosts>>& cost_measures();
 
 /// Writes run.h5 (layout: run_file.md). Until `finish` the file is run.partial.h5 in the same folder, which
 /// others may read. Throws EnvironmentError when it cannot be written.
@@ -75,7 +79,6 @@ struct RunRecord {
   std::vector<std::uint32_t> detected_boundaries;      ///< updates, see Trainer
   std::vector<std::vector<ProjectionReport>> reports;  ///< [tasks_done][projection]
   std::vector<TaskCosts> costs;                        ///< [tasks_done]
-  double peak_memory = 0;                              ///< bytes
 };
 
 /// Reads `path`. Throws EnvironmentError when it is not a whole run file.
