@@ -1,7 +1,16 @@
-"""Reads and plots the run files of orthospike."""
+"""Reads and plots the run files of orthospike, and writes data sets for it."""
 
 from orthospike.comparison import compare
+from orthospike.dataset import write_dataset
 from orthospike.plots import accuracy_heatmap, average_accuracy_curves, forgetting_comparison
 from orthospike.run import Run, open_run
 
-__all__ = ["Run", "accuracy_heatmap", "average_accuracy_curves", "compare", "forgetting_comparison", "open_run"]
+__all__ = [
+    "Run",
+    "accuracy_heatmap",
+    "average_accuracy_curves",
+    "compare",
+    "forgetting_comparison",
+    "open_run",
+    "write_dataset",
+]
