@@ -1,50 +1,19 @@
 // libFuzzer target of read_idx. From the repository root:
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/idx_fuzz.cpp
-//       datasets/idx.cpp -lz -lfmt -o idx_fuzz
-//   ./idx_fuzz -max_total_time=60 -malloc_limit_mb=16 NEW_CORPUS_FOLDER tests/fuzz/idx_corpus
-
-#include <sys/mman.h>
-#include <unistd.h>
+//   cmake --preset fuzz && cmake --build --preset fuzz
+//   build-fuzz/tests/idx_fuzz -max_total_time=60 -malloc_limit_mb=16 NEW_CORPUS_FOLDER tests/fuzz/idx_corpus
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "datasets/idx.hpp"
 #include "kernels/error.hpp"
+#include "tests/fuzz/memory_file.hpp"
 
-namespace {
-
-/// A file in memory with a path, for a reader that takes paths.
-class MemoryFile {
- public:
-  MemoryFile() : descriptor_(memfd_create("idx_fuzz", MFD_CLOEXEC)) {
-    if (descriptor_ < 0) std::abort();
-  }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-  ~MemoryFile() { close(descriptor_); }
-
-  std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
-
-  void write(const std::uint8_t* bytes, std::size_t size) const {
-    if (ftruncate(descriptor_, 0) != 0) std::abort();
-    if (pwrite(descriptor_, bytes, size, 0) != static_cast<ssize_t>(size)) std::abort();
-  }
-
- private:
-  int descriptor_;
-};
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+using orthospike::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  static const MemoryFile file;
+  static const orthospike::MemoryFile file;
   file.write(bytes, size);
   try {
     const orthospike::IdxArray array = orthospike::read_idx(file.path());
