@@ -156,6 +156,27 @@ void SettingsVisitor::operator()(const std::string& name, std::string& value, co
                          .conditions = {}});
 }
 
+void SettingsVisitor::operator()(const std::string& name, std::optional<float>& value,
+                                 const std::string& none, Range<float> range, const std::string& unit,
+                                 const std::string& meaning) {
+  const std::string type = fmt::format("{} or {}", none, type_of(range, "a number"));
+  const auto set = [name, &value, none, range, type](const std::string& text) {
+    float number = 0;
+    if (text != none && !parse_number(text, range, number)) refuse(name, text, type);
+    value = text == none ? std::nullopt : std::optional(number);
+  };
+  std::vector<std::string> samples = samples_of(range);
+  samples.push_back(none);
+  visit_with_conditions({.name = name,
+                         .type = type,
+                         .unit = unit,
+                         .meaning = meaning,
+                         .set = set,
+                         .get = [&value, none] { return value ? fmt::format("{}", *value) : none; },
+                         .samples = samples,
+                         .conditions = {}});
+}
+
 void SettingsVisitor::operator()(const std::string& name, std::vector<float>& value, Range<float> range,
                                  const std::string& unit, const std::string& meaning) {
   visit_with_conditions(list_key(name, value, range, "numbers", unit, meaning));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +75,9 @@ class SettingsVisitor {
   void operator()(const std::string& name, bool& value, const std::string& meaning);
   /// Any line of text.
   void operator()(const std::string& name, std::string& value, const std::string& meaning);
+  /// A number, or a word that stands for none.
+  void operator()(const std::string& name, std::optional<float>& value, const std::string& none,
+                  Range<float> range, const std::string& unit, const std::string& meaning);
   /// Numbers separated by commas, at least one.
   void operator()(const std::string& name, std::vector<float>& value, Range<float> range,
                   const std::string& unit, const std::string& meaning);
