@@ -15,7 +15,8 @@ std::string percent(double share) {
   return number(100.0 * share, "{:.2f}");
 }
 
-std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {
+std::string accuracy_table(const AccuracyMatrix& accuracy, const std::vector<TaskDescription>& tasks,
+                           std::size_t last) {
   std::string text = fmt::format("{:<10}", "accuracy %");
   for (std::size_t task = 1; task <= accuracy.tasks(); ++task)
     text += fmt::format("{:>8}", fmt::format("task {}", task));
@@ -26,6 +27,12 @@ std::string accuracy_table(const AccuracyMatrix& accuracy, std::size_t last) {
     for (std::size_t task = 1; task <= accuracy.tasks(); ++task) {
       text += fmt::format("{:>8}", percent(accuracy.at(after, task)));
     }
+  }
+  if (std::ranges::any_of(tasks, &TaskDescription::told)) {
+    text +=
+        "\ntold at test time which task a sample is of, the network seeks the answer among its classes alone";
+  } else if (!tasks.empty()) {
+    text += "\nthe network is not told which task a sample is of";
   }
   if (last > 0) {
     text += "\n";

@@ -40,6 +40,12 @@ std::string columns(const std::vector<Measure<Row>>& measures, const Row* row) {
   return text;
 }
 
+void print_tasks(const RunRecord& record) {
+  fmt::print("\n");
+  for (std::size_t k = 0; k < record.tasks.size(); ++k)
+    fmt::print("task {}: {}\n", k + 1, record.tasks[k].name);
+}
+
 void print_subspaces(const RunRecord& record) {
   fmt::print("\n{:<5} {:<20}{}\n", "after", "projection",
              columns<ProjectionReport>(projection_measures(), nullptr));
@@ -102,8 +108,9 @@ int inspect_command(const std::vector<std::string>& arguments) {
              path.string(), record.origin.version, record.origin.git_revision, record.started,
              record.origin.seed, record.origin.device, record.origin.threads, record.tasks_done,
              record.accuracy.tasks(), record.finished ? "" : ", unfinished");
-  fmt::print("{}", accuracy_table(record.accuracy, record.tasks_done));
+  fmt::print("{}", accuracy_table(record.accuracy, record.tasks, record.tasks_done));
   if (compared) print_intransigence(record, arguments.back());
+  print_tasks(record);
   print_subspaces(record);
   print_boundaries(record);
   print_costs(record);

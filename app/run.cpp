@@ -18,16 +18,16 @@ namespace {
 /// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
 class Console final : public ExperimentObserver {
  public:
-  explicit Console(std::size_t tasks) : tasks_(tasks) {}
-
   void warn(const std::string& sentence) override {
     fmt::print(stderr, "orthospike: warning: {}\n", sentence);
   }
 
+  void begins(const std::vector<TaskDescription>& tasks) override { tasks_ = tasks; }
+
   void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches, double loss,
                 double accuracy) override {
     const std::string state = fmt::format("task {}/{}  epoch {}  batch {}/{}  loss {:.4f}  accuracy {:.2f} %",
-                                          task, tasks_, epoch, batch, batches, loss, 100.0 * accuracy);
+                                          task, tasks_.size(), epoch, batch, batches, loss, 100.0 * accuracy);
     if (terminal_) {
       constexpr std::size_t width = 24;
       const std::size_t filled = width * batch / batches;
@@ -45,12 +45,12 @@ class Console final : public ExperimentObserver {
   }
 
   void evaluated(const AccuracyMatrix& accuracy, std::size_t after) override {
-    if (after > 0) fmt::print("\n{}\n", accuracy_table(accuracy, after));
+    if (after > 0) fmt::print("\n{}\n", accuracy_table(accuracy, tasks_, after));
     std::fflush(stdout);
   }
 
  private:
-  std::size_t tasks_;
+  std::vector<TaskDescription> tasks_;
   bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
   std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
 };
@@ -140,13 +140,13 @@ int run_command(const std::vector<std::string>& words) {
     return 0;
   }
 
-  const ImageData data = read_image_data(find_data_set(config.data.name, config.data.path));
+  const std::vector<ImageData> data = read_data_sets(config.data);
   std::error_code error;
   std::filesystem::create_directories(arguments.out, error);
   if (error)
     throw EnvironmentError(
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
-  Console console(config.tasks.count);
+  Console console;
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   try {
     print_summary(run_experiment(config, data, arguments.out, console), run_file);

@@ -246,46 +246,6 @@ void RunSettings::describe(SettingsVisitor& visit) {
       "other programs keep the processors busy. Results do not depend on it.");
 }
 
-void DataSettings::describe(SettingsVisitor& visit) {
-  visit("data.name", name, "Data set to look for: a folder of IDX files such as mnist or fashion-mnist.");
-  visit(
-      "data.path", path,
-      "Folder that holds the data set or its IDX files, ~/… in the home folder; empty searches ORTHOSPIKE_DATA, "
-      "~/.local/share/orthospike and /usr/share/datasets.");
-  visit("data.mean", mean, any_number, "-", "Mean pixel that is subtracted, of pixels scaled to 0 … 1.");
-  visit("data.deviation", deviation, positive, "-", "Standard deviation that pixels are divided by.");
-}
-
-void TaskSettings::describe(SettingsVisitor& visit) {
-  visit("tasks.sequence", sequence,
-        {{"permuted", Sequence::permuted, "every task shows the pixels in an order of its own"}},
-        "How tasks differ");
-  visit("tasks.count", count, {.lowest = 1, .highest = 10000}, "tasks", "Number of tasks.");
-  visit("tasks.train_samples", train_samples, at_least(0), "samples",
-        "First so many training samples; 0 uses all.");
-  visit("tasks.test_samples", test_samples, at_least(0), "samples",
-        "First so many test samples; 0 uses all.");
-  visit(
-      "tasks.held_back_samples", held_back_samples, at_least(0), "samples",
-      "Test on so many training samples instead of the test set, and do not train on them: to choose settings.");
-  visit.only(held_back_samples > 0, "tasks.held_back_samples above 0", [&] {
-    visit(
-        "tasks.held_back", held_back,
-        {{"stratified", HeldBack::stratified, "drawn by the seed, of each class in proportion to its share"},
-         {"last", HeldBack::last, "of the data set"}},
-        "Which these are");
-  });
-  visit("tasks.epochs", epochs, at_least(1), "epochs", "Passes over the training samples of each task.");
-  visit("tasks.boundaries", boundaries,
-        {{"known", Boundaries::known, ""},
-         {"hidden", Boundaries::hidden, "boundaries are detected as the section boundaries says"}},
-        "Whether training is told where tasks end");
-  visit(
-      "tasks.mixing", mixing, fraction, "-",
-      "Share of a task around each boundary in which samples of both tasks mix: the probability that one is of "
-      "the next task rises in a line from 0 to 1. Each task keeps its number of samples.");
-}
-
 void TrainingSettings::describe(SettingsVisitor& visit) {
   visit("training.batch_size", batch_size, {.lowest = 1, .highest = 65536}, "samples",
         "Samples of one weight update.");
@@ -312,6 +272,7 @@ void Config::describe(SettingsVisitor& visit) {
   experiment.describe(visit);
   run.describe(visit);
   data.describe(visit);
+  sequence.describe(visit);
   tasks.describe(visit);
   training.describe(visit);
   neuron.describe(visit);

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "datasets/data_set.hpp"
+#include "datasets/task_sequence.hpp"
 #include "learning/boundary_detector.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/optimisers/optimiser.hpp"
@@ -25,33 +27,6 @@ struct ExperimentSettings {
 struct RunSettings {
   std::string device = "auto";
   std::size_t threads = 0;
-
-  void describe(SettingsVisitor& visit);
-};
-
-struct DataSettings {
-  std::string name = "mnist";
-  std::string path;
-  float mean = 0.1307F;
-  float deviation = 0.3081F;
-
-  void describe(SettingsVisitor& visit);
-};
-
-struct TaskSettings {
-  enum class Sequence { permuted };
-  enum class HeldBack { stratified, last };
-  enum class Boundaries { known, hidden };
-
-  Sequence sequence = Sequence::permuted;
-  std::size_t count = 10;
-  std::size_t train_samples = 0;
-  std::size_t test_samples = 0;
-  std::size_t held_back_samples = 0;
-  HeldBack held_back = HeldBack::stratified;
-  std::size_t epochs = 1;
-  Boundaries boundaries = Boundaries::known;
-  float mixing = 0.0F;
 
   void describe(SettingsVisitor& visit);
 };
@@ -79,6 +54,7 @@ struct Config {
   ExperimentSettings experiment;
   RunSettings run;
   DataSettings data;
+  Choice<TaskSequences> sequence{task_sequences()};
   TaskSettings tasks;
   BoundarySettings boundaries;
   TrainingSettings training;

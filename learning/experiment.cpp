@@ -10,11 +10,11 @@
 #include <set>
 #include <utility>
 
-#include "datasets/image_set.hpp"
-#include "datasets/permuted_tasks.hpp"
+#include "datasets/sample_order.hpp"
 #include "kernels/error.hpp"
 #include "learning/monitor.hpp"
 #include "learning/replay.hpp"
+#include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
 #include "learning/version.hpp"
 
@@ -25,25 +25,10 @@ namespace {
 /// Updates between two calls of ExperimentObserver::training: reading the loss makes the host wait.
 constexpr std::size_t batches_between_reports = 50;
 
-/// Numbers of the training samples that are held back.
-std::vector<std::uint32_t> held_back_samples(const Config& config, const ImageSet& train) {
-  const TaskSettings& tasks = config.tasks;
-  const std::size_t count = tasks.held_back_samples;
-  if (count == 0) return {};
-  if (count >= train.count) {
-    throw ConfigError(fmt::format("tasks.held_back_samples: {} of {} training samples leave none to train on",
-                                  count, train.count));
-  }
-  if (tasks.held_back == TaskSettings::HeldBack::stratified)
-    return stratified_samples(train.labels, count, {config.experiment.seed, RandomPurpose::held_back});
-  std::vector<std::uint32_t> last(count);
-  std::iota(last.begin(), last.end(), static_cast<std::uint32_t>(train.count - count));
-  return last;
-}
-
 /// What one pass over samples shows, update by update.
 struct Pass {
-  std::vector<std::uint32_t> samples;
+  std::vector<std::uint32_t> samples;       ///< numbers of images
+  std::vector<Target> targets;              ///< of the samples
   std::vector<std::vector<Share>> updates;  ///< of each, the shares of its samples
   bool replay = false;
 };
@@ -57,7 +42,7 @@ std::size_t size_of(const std::vector<Share>& update) {
 /// One run: what run_experiment's steps share.
 class Experiment {
  public:
-  Experiment(const Config& config, const ImageData& data, const std::filesystem::path& folder,
+  Experiment(const Config& config, const TaskSequence& sequence, const std::filesystem::path& folder,
              ExperimentObserver& observer)
       : config_(config),
         observer_(observer),
@@ -65,35 +50,34 @@ class Experiment {
         told_(config.tasks.boundaries == TaskSettings::Boundaries::known),
         backend_(make_backend(config.run.device, static_cast<int>(config.run.threads),
                               [&](const std::string& sentence) { observer.warn(sentence); })),
-        train_(*backend_, data.train, config.tasks.train_samples),
-        train_labels_(std::span(data.train.labels).first(train_.count)),
-        test_(*backend_, data.test, config.tasks.test_samples),
-        trainer_(*backend_, config, data.train.pixels_per_image(), data.train.classes),
-        monitor_(trainer_, std::min(config.metrics.quality_samples, train_.count),
-                 plan_.is_joint() ? 1 : config.tasks.count),
+        tasks_(*backend_, sequence),
+        trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits()),
+        monitor_(trainer_, std::min(config.metrics.quality_samples, most_training_samples(tasks_)),
+                 plan_.is_joint() ? 1 : tasks_.count()),
         amplifies_(trainer_.network().projections().size()),
-        accuracy_(config.tasks.count),
+        accuracy_(tasks_.count()),
         file_(folder, config_text(config),
               {.version = version,
                .git_revision = git_revision,
                .device = backend_->device(),
                .seed = config.experiment.seed,
                .threads = static_cast<std::uint64_t>(backend_->threads())},
-              config.tasks.count, projection_names()) {
-    for (const PermutedTask& task :
-         permuted_tasks(config.tasks.count, data.train.pixels_per_image(), config.experiment.seed)) {
-      Array<std::uint32_t>& order =
-          pixel_orders_.emplace_back(backend_->allocate<std::uint32_t>(task.pixel_order.size()));
-      backend_->upload(std::span<const std::uint32_t>(task.pixel_order), order.view());
+              descriptions(tasks_), projection_names()) {
+    for (std::size_t k = 0; k < tasks_.count(); ++k) {
+      firsts_.push_back(k == 0 ? 0 : firsts_.back() + samples_of(k - 1));
+      first_streams_.push_back(k == 0 ? 0 : first_streams_.back() + epochs_of(k - 1));
+      lengths_.push_back(epochs_of(k) * samples_of(k));
+      targets_.push_back(tasks_.training_targets(k));
     }
   }
 
   RunRecord run() {
-    for (const std::string& sentence : trainer_.protection().warnings(config_.tasks.count))
+    for (const std::string& sentence : trainer_.protection().warnings(tasks_.count()))
       observer_.warn(sentence);
+    observer_.begins(descriptions(tasks_));
     evaluate(0);
     // Joint training is that of the last task: after it all are learned.
-    for (std::size_t task = plan_.is_joint() ? config_.tasks.count : 1; task <= config_.tasks.count; ++task) {
+    for (std::size_t task = plan_.is_joint() ? tasks_.count() : 1; task <= tasks_.count(); ++task) {
       try {
         run_task(task);
       } catch (const EnvironmentError& error) {
@@ -105,18 +89,49 @@ class Experiment {
   }
 
  private:
+  /// The same with the moments of the training samples where the config leaves that to them.
+  static Config with_moments(Config config, const TaskSequence& sequence) {
+    if (config.data.mean && config.data.deviation) return config;
+    const PixelMoments moments = sequence.training_moments();
+    if (!config.data.deviation && moments.deviation == 0)
+      throw EnvironmentError(
+          "data.deviation: all pixels of the training samples are equal, so that auto is 0");
+    config.data.mean = config.data.mean.value_or(moments.mean);
+    config.data.deviation = config.data.deviation.value_or(moments.deviation);
+    return config;
+  }
+
+  static std::size_t most_training_samples(const StoredTasks& tasks) {
+    std::size_t most = 0;
+    for (std::size_t k = 0; k < tasks.count(); ++k) most = std::max(most, tasks.task(k).train.size());
+    return most;
+  }
+
+  static std::vector<TaskDescription> descriptions(const StoredTasks& tasks) {
+    std::vector<TaskDescription> all;
+    for (std::size_t k = 0; k < tasks.count(); ++k) all.push_back({tasks.task(k).name, tasks.task(k).told});
+    return all;
+  }
+
+  /// Of task k, counted from 0.
+  std::size_t samples_of(std::size_t k) const { return tasks_.task(k).train.size(); }
+  std::size_t epochs_of(std::size_t k) const { return of_task(config_.tasks.epochs, k); }
+
   void run_task(std::size_t task) {
     TaskCosts costs;
+    const std::size_t epochs = epochs_of(task - 1);
+    // Mixing shows the task before this one, replay and joint training all.
+    if (task > 1 && !plan_.has_replay() && !plan_.is_joint()) tasks_.forget_training_images_before(task - 2);
     if (told_ || task == 1) {
       trainer_.begin_task(plan_.is_joint() ? 0 : task - 1,
-                          {.epochs = config_.tasks.epochs, .updates_per_epoch = updates_per_epoch()});
+                          {.epochs = epochs, .updates_per_epoch = updates_per_epoch(task)});
     }
     monitor_.begin_task();
-    for (std::size_t epoch = 1; epoch <= config_.tasks.epochs; ++epoch)
+    for (std::size_t epoch = 1; epoch <= epochs; ++epoch)
       train(task, epoch, training_pass(task, epoch), costs);
     if (told_) trainer_.end_task();
-    const auto reports = monitor_.end_task(train_, pixel_orders_[task - 1].view());
-    if (task < config_.tasks.count) warn_of_amplification(task, reports);
+    const auto reports = measure(task);
+    if (task < tasks_.count()) warn_of_amplification(task, reports);
     if (plan_.has_replay()) replay(task, costs);
     evaluate(task);
     file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
@@ -127,6 +142,14 @@ class Experiment {
     costs.synaptic_operations /= samples;
     costs.seconds = std::exchange(trainer_.seconds(), {});
     file_.write_task(task, reports, costs);
+  }
+
+  std::vector<ProjectionReport> measure(std::size_t task) {
+    const std::vector<std::uint32_t>& train = tasks_.task(task - 1).train;
+    const auto measured = std::span(train).first(std::min(config_.metrics.quality_samples, train.size()));
+    Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(measured.size());
+    backend_->upload(measured, samples.view());
+    return monitor_.end_task(tasks_.training_images(task - 1), samples.view());
   }
 
   std::vector<std::string> projection_names() {
@@ -180,14 +203,15 @@ class Experiment {
   }
 
   void evaluate(std::size_t after) {
-    std::vector<double> losses(config_.tasks.count, std::numeric_limits<double>::quiet_NaN());
-    const std::size_t count = config_.tasks.count;
+    const std::size_t count = tasks_.count();
+    std::vector<double> losses(count, std::numeric_limits<double>::quiet_NaN());
     const MetricSettings::Tested tested = config_.metrics.tested_tasks;
     const bool all = tested == MetricSettings::Tested::all || after == 0 ||
                      after == count;  // FWT compares with before any task
     const std::size_t first = all || tested == MetricSettings::Tested::learned ? 1 : after;
     for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
-      const Evaluation result = trainer_.evaluate(test_, pixel_orders_[task - 1].view());
+      const auto& [images, samples, targets] = tasks_.test_samples(task - 1);
+      const Evaluation result = trainer_.evaluate(images, samples, targets);
       if (!std::isfinite(result.loss)) {
         refuse(fmt::format("the loss of the test samples of task {} is not finite {}", task,
                            after == 0 ? "before any training" : "after the last batch"),
@@ -201,54 +225,66 @@ class Experiment {
     observer_.evaluated(accuracy_, after);
   }
 
-  std::size_t updates_per_epoch() const {
-    const std::size_t samples = (plan_.is_joint() ? config_.tasks.count : 1) * train_.count;
+  std::size_t updates_per_epoch(std::size_t task) const {
+    const std::size_t samples =
+        plan_.is_joint() ? firsts_.back() + samples_of(tasks_.count() - 1) : samples_of(task - 1);
     return (samples + trainer_.batch_size() - 1) / trainer_.batch_size();
   }
 
   /// All training samples in random order, in joint training those of every task; task and epoch count from 0.
-  /// Number i stands for sample i % count of task i / count.
+  /// Number firsts_[k] + i stands for training sample i of task k.
   std::vector<std::uint32_t> shuffled_samples(std::size_t task, std::size_t epoch) const {
-    const std::size_t first_task = plan_.is_joint() ? 0 : task;
-    const auto stream = static_cast<std::uint32_t>(task * config_.tasks.epochs + epoch);
+    const std::size_t first = plan_.is_joint() ? 0 : firsts_[task];
+    const auto stream = static_cast<std::uint32_t>(first_streams_[task] + epoch);
     std::vector<std::uint32_t> numbers =
-        shuffled_order((task + 1 - first_task) * train_.count,
+        shuffled_order(firsts_[task] + samples_of(task) - first,
                        {config_.experiment.seed, RandomPurpose::sample_order, stream});
-    for (std::uint32_t& number : numbers) number += static_cast<std::uint32_t>(first_task * train_.count);
+    for (std::uint32_t& number : numbers) number += static_cast<std::uint32_t>(first);
     return numbers;
   }
 
   /// The same where boundaries are gradual: samples change places with those as far beyond the boundary.
   std::vector<std::uint32_t> mixed_samples(std::size_t task, std::size_t epoch) const {
-    const std::size_t count = train_.count, epochs = config_.tasks.epochs;
     std::vector<std::uint32_t> numbers = shuffled_samples(task, epoch);
-    std::map<std::size_t, std::vector<std::uint32_t>> neighbours;
-    for (std::size_t i = 0; config_.tasks.mixing > 0 && i < count; ++i) {
-      const TaskPosition shown =
-          mixed_position({task, epoch * count + i}, config_.tasks.count, epochs * count, config_.tasks.mixing,
-                         config_.experiment.seed);
-      if (shown.task == task) continue;
-      std::vector<std::uint32_t>& others = neighbours[shown.task];
-      if (others.empty()) others = shuffled_samples(shown.task, shown.position / count);
-      numbers[i] = others[shown.position % count];
+    /// Of another task, by task and epoch.
+    std::map<std::pair<std::size_t, std::size_t>, std::vector<std::uint32_t>> neighbours;
+    for (std::size_t i = 0; config_.tasks.mixing > 0 && i < samples_of(task); ++i) {
+      const auto [shown, position] = mixed_position({task, epoch * samples_of(task) + i}, lengths_,
+                                                    config_.tasks.mixing, config_.experiment.seed);
+      if (shown == task) continue;
+      const std::size_t its_epoch = position / samples_of(shown);
+      std::vector<std::uint32_t>& others = neighbours[{shown, its_epoch}];
+      if (others.empty()) others = shuffled_samples(shown, its_epoch);
+      numbers[i] = others[position % samples_of(shown)];
     }
     return numbers;
   }
 
+  /// The task, counted from 0, that number stands for a sample of.
+  std::size_t task_of(std::uint32_t number) const {
+    return static_cast<std::size_t>(std::ranges::upper_bound(firsts_, number) - firsts_.begin()) - 1;
+  }
+
+  void show(std::size_t k, std::size_t sample, Pass& pass) const {
+    pass.samples.push_back(tasks_.task(k).train[sample]);
+    pass.targets.push_back(targets_[k][sample]);
+  }
+
   Pass training_pass(std::size_t task, std::size_t epoch) {
-    Pass pass{.samples = mixed_samples(task - 1, epoch - 1), .updates = {}};
-    const auto task_of = [&](std::uint32_t i) { return i / train_.count; };
-    for (std::size_t first = 0; first < pass.samples.size(); first += trainer_.batch_size()) {
-      const auto batch = std::span(pass.samples)
-                             .subspan(first, std::min(trainer_.batch_size(), pass.samples.size() - first));
-      std::ranges::stable_sort(batch, {}, task_of);
+    Pass pass;
+    std::vector<std::uint32_t> numbers = mixed_samples(task - 1, epoch - 1);
+    const auto of_number = [&](std::uint32_t number) { return task_of(number); };
+    for (std::size_t first = 0; first < numbers.size(); first += trainer_.batch_size()) {
+      const auto batch =
+          std::span(numbers).subspan(first, std::min(trainer_.batch_size(), numbers.size() - first));
+      std::ranges::stable_sort(batch, {}, of_number);
       std::vector<Share>& shares = pass.updates.emplace_back();
       for (std::size_t begin = 0; begin < batch.size(); begin += shares.back().samples) {
         const std::size_t shown = task_of(batch[begin]);
-        const auto size = static_cast<std::size_t>(std::ranges::count(batch, shown, task_of));
-        shares.push_back({size, pixel_orders_[shown].view()});
+        const auto size = static_cast<std::size_t>(std::ranges::count(batch, shown, of_number));
+        shares.push_back({size, tasks_.training_images(shown)});
       }
-      for (std::uint32_t& sample : batch) sample %= static_cast<std::uint32_t>(train_.count);
+      for (const std::uint32_t number : batch) show(task_of(number), number - firsts_[task_of(number)], pass);
     }
     return pass;
   }
@@ -256,28 +292,33 @@ class Experiment {
   /// Stores samples of the task and, from the second task on, shows those of all tasks so far.
   void replay(std::size_t task, TaskCosts& costs) {
     const auto stream = static_cast<std::uint32_t>(task - 1);
-    memory_.push_back(choose_for_replay(train_labels_, plan_.replay().samples_per_class,
-                                        plan_.replay().selection,
+    std::vector<std::uint8_t> labels;
+    for (const Target& target : targets_[task - 1]) labels.push_back(target.label);
+    memory_.push_back(choose_for_replay(labels, plan_.replay().samples_per_class, plan_.replay().selection,
                                         {config_.experiment.seed, RandomPurpose::replay_memory, stream}));
     if (task == 1) return;
     trainer_.begin_replay();
     for (std::size_t epoch = 1; epoch <= plan_.replay().epochs; ++epoch)
-      train(task, config_.tasks.epochs + epoch, replay_pass(task, epoch), costs);
+      train(task, epochs_of(task - 1) + epoch, replay_pass(task, epoch), costs);
   }
 
-  /// Each update shows a mini-batch of each task. All tasks have the same labels, so all store as many.
+  /// Each update shows a mini-batch of each task. Those that store fewer samples than the others show them again.
   Pass replay_pass(std::size_t task, std::size_t epoch) {
     const auto stream = static_cast<std::uint32_t>((task - 1) * plan_.replay().epochs + epoch - 1);
-    const std::vector<std::uint32_t> order = shuffled_order(
-        memory_.front().size(), {config_.experiment.seed, RandomPurpose::replay_order, stream});
-    Pass pass{.samples = {}, .updates = {}, .replay = true};
+    const std::size_t largest =
+        std::ranges::max(memory_, {}, [](const auto& stored) { return stored.size(); }).size();
+    const std::vector<std::uint32_t> order =
+        shuffled_order(largest, {config_.experiment.seed, RandomPurpose::replay_order, stream});
+    Pass pass;
+    pass.replay = true;
     for (std::size_t first = 0; first < order.size(); first += plan_.replay().batch_size) {
       const auto places =
           std::span(order).subspan(first, std::min(plan_.replay().batch_size, order.size() - first));
       std::vector<Share>& shares = pass.updates.emplace_back();
       for (std::size_t shown = 0; shown < task; ++shown) {
-        for (const std::uint32_t place : places) pass.samples.push_back(memory_[shown][place]);
-        shares.push_back({places.size(), pixel_orders_[shown].view()});
+        for (const std::uint32_t place : places)
+          show(shown, memory_[shown][place % memory_[shown].size()], pass);
+        shares.push_back({places.size(), tasks_.training_images(shown)});
       }
     }
     return pass;
@@ -291,6 +332,8 @@ class Experiment {
     const std::size_t batches = pass.updates.size();
     Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(pass.samples.size());
     backend_->upload(std::span(pass.samples), samples.view());
+    Array<Target> targets = backend_->allocate<Target>(pass.targets.size());
+    backend_->upload(std::span(pass.targets), targets.view());
     Array<double> losses = backend_->allocate<double>(batches);
     Array<std::uint32_t> correct = backend_->allocate<std::uint32_t>(batches);
 
@@ -299,15 +342,18 @@ class Experiment {
     std::size_t shown = 0;
     for (std::size_t batch = 0; batch < batches; ++batch) {
       const std::vector<Share>& shares = pass.updates[batch];
-      const View<const std::uint32_t> shown_now = samples.view().subview(shown, size_of(shares));
+      const std::size_t size = size_of(shares);
+      const Batch shown_now{.samples = samples.view().subview(shown, size),
+                            .targets = targets.view().subview(shown, size),
+                            .shares = shares};
       const View<double> loss = losses.view().subview(batch, 1);
       const View<std::uint32_t> right = correct.view().subview(batch, 1);
       if (pass.replay) {
-        trainer_.replay_batch(train_, shown_now, shares, loss, right);
+        trainer_.replay_batch(shown_now, loss, right);
       } else {
-        trainer_.train_batch(train_, shown_now, shares, loss, right);
+        trainer_.train_batch(shown_now, loss, right);
       }
-      shown += shown_now.size();
+      shown += size;
       if ((batch + 1) % batches_between_reports == 0 || batch + 1 == batches) {
         report(task, epoch, pass, batch + 1, losses, correct, mean_losses, accuracies);
       }
@@ -359,9 +405,7 @@ class Experiment {
   const ProtectionPlan& plan_;
   bool told_;  ///< whether the trainer is told of boundaries
   std::unique_ptr<Backend> backend_;
-  StoredImages train_;
-  std::span<const std::uint8_t> train_labels_;
-  StoredImages test_;
+  StoredTasks tasks_;
   Trainer trainer_;
   Monitor monitor_;
   ClockEngine::Work before_ = trainer_.engine().work();  ///< when warn_of_idle_populations looked last
@@ -369,20 +413,26 @@ class Experiment {
   std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so
   AccuracyMatrix accuracy_;
   RunFile file_;
-  std::vector<Array<std::uint32_t>> pixel_orders_;  ///< one a task
   std::size_t boundaries_written_ = 0;
-  std::vector<std::vector<std::uint32_t>> memory_;  ///< of each task so far, the samples to replay
+  // Of each task:
+  std::vector<std::size_t> firsts_;           ///< training samples of all tasks before it
+  std::vector<std::size_t> first_streams_;    ///< epochs of all tasks before it
+  std::vector<std::size_t> lengths_;          ///< samples that it shows
+  std::vector<std::vector<Target>> targets_;  ///< of its training samples
+  /// Of each task so far, the samples to replay, by their places in Task::train.
+  std::vector<std::vector<std::uint32_t>> memory_;
 };
 
 }  // namespace
 
-RunRecord run_experiment(const Config& config, const ImageData& data, const std::filesystem::path& folder,
-                         ExperimentObserver& observer) {
+RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
+                         const std::filesystem::path& folder, ExperimentObserver& observer) {
   if (config.tasks.mixing > 0 && config.protection.is_joint())
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
-  const std::vector<std::uint32_t> held_back = held_back_samples(config, data.train);
-  if (held_back.empty()) return Experiment(config, data, folder, observer).run();
-  return Experiment(config, with_held_back(data, held_back), folder, observer).run();
+  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
+      TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
+  for (const std::string& sentence : sequence->warnings()) observer.warn(sentence);
+  return Experiment(config, *sequence, folder, observer).run();
 }
 
 }  // namespace orthospike

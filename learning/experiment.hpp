@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "datasets/image_set.hpp"
+#include "datasets/data_set.hpp"
 #include "learning/config.hpp"
 #include "learning/metrics.hpp"
 #include "learning/run_file.hpp"
@@ -17,6 +17,8 @@ class ExperimentObserver {
 
   /// Something the user should know and can do nothing wrong about, one sentence.
   virtual void warn(const std::string& sentence) = 0;
+  /// Before the first evaluation: what the tasks are.
+  virtual void begins(const std::vector<TaskDescription>& tasks) = 0;
   /// After some updates: `batch` of `batches` of this epoch are done; loss and accuracy over the last ones.
   virtual void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches,
                         double loss, double accuracy) = 0;
@@ -24,10 +26,10 @@ class ExperimentObserver {
   virtual void evaluated(const AccuracyMatrix& accuracy, std::size_t after) = 0;
 };
 
-/// Trains the config's task sequence on `data` and writes `folder`/run.h5, whose content it returns. The same
+/// Trains the config's task sequence on the data sets that it names and writes `folder`/run.h5, whose content it returns. The same
 /// config, seed and device give the same numbers whatever the number of threads. Throws ConfigError,
 /// EnvironmentError.
-RunRecord run_experiment(const Config& config, const ImageData& data, const std::filesystem::path& folder,
-                         ExperimentObserver& observer);
+RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
+                         const std::filesystem::path& folder, ExperimentObserver& observer);
 
 }  // namespace orthospike

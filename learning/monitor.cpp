@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "kernels/dense.hpp"
@@ -91,10 +90,6 @@ Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
                         .weights_before = backend_.allocate<float>(
                             samples == 0 || tasks == 1 ? 0 : projection.weights.size())});
   }
-  std::vector<std::uint32_t> numbers(samples);
-  std::iota(numbers.begin(), numbers.end(), 0U);
-  numbers_ = backend_.allocate<std::uint32_t>(samples);
-  backend_.upload(std::span<const std::uint32_t>(numbers), numbers_.view());
 }
 
 void Monitor::begin_task() {
@@ -137,12 +132,12 @@ bool Monitor::samples_matter() {
   return false;
 }
 
-void Monitor::add_activity(const StoredImages& images, View<const std::uint32_t> pixel_order) {
-  const std::size_t wanted = std::min(samples_, images.count);
+void Monitor::add_activity(const ShownImages& images, View<const std::uint32_t> samples) {
+  const std::size_t wanted = std::min(samples_, samples.size());
   const std::size_t most = trainer_.batch_size();
   for (std::size_t first = 0; first < wanted; first += most) {
     const std::size_t batch = std::min(most, wanted - first);
-    trainer_.run_batch(images, numbers_.view().subview(first, batch), pixel_order);
+    trainer_.run_batch(images, samples.subview(first, batch));
     for (std::size_t p = 0; p < watched_.size(); ++p) {
       const Projection& projection = trainer_.network().projections()[p];
       const ConstMatrix x = trainer_.engine().activity(projection.source).average_output;
@@ -189,8 +184,8 @@ double Monitor::energy_left(PresynapticOperator& protect, ConstMatrix x) {
   return backend_.download(View<const float>(sum.view()))[0];
 }
 
-std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
-                                                View<const std::uint32_t> pixel_order) {
+std::vector<ProjectionReport> Monitor::end_task(const ShownImages& images,
+                                                View<const std::uint32_t> samples) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
   ++ended_;
   std::vector<ProjectionReport> reports(watched_.size());
@@ -199,7 +194,7 @@ std::vector<ProjectionReport> Monitor::end_task(const StoredImages& images,
     reports[p].effective_rank = trainer_.protection().effective_rank(p);
     reports[p].memory = static_cast<double>(trainer_.protection().memory(p));
   }
-  if (samples_matter()) add_activity(images, pixel_order);
+  if (samples_matter()) add_activity(images, samples);
 
   for (std::size_t p = 0; p < reports.size(); ++p) {
     const Subspace* subspace = trainer_.protection().subspace(p);

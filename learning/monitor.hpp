@@ -35,13 +35,14 @@ const std::vector<Measure<ProjectionReport>>& projection_measures();
 /// the tasks. Only where the operator is not linear, x itself is kept too.
 class Monitor {
  public:
-  /// samples: of each task; 0 measures nothing and every number is NaN. tasks: how many will be ended.
+  /// samples: of each task, or all where it has fewer; 0 measures nothing and every number is NaN. tasks: how many will
+  /// be ended.
   Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks);
 
   /// Before the first batch of a task.
   void begin_task();
-  /// After the last batch and the trainer's end of the task. One report a projection.
-  std::vector<ProjectionReport> end_task(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  /// After the last batch and the trainer's end of the task, whose training samples these are. One report a projection.
+  std::vector<ProjectionReport> end_task(const ShownImages& images, View<const std::uint32_t> samples);
 
  private:
   struct Watched {
@@ -53,7 +54,7 @@ class Monitor {
   /// Whether the activity of the task that ends matters: to what protects, or to the leak of later tasks.
   bool samples_matter();
   /// Adds the activity of the task's first samples.
-  void add_activity(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  void add_activity(const ShownImages& images, View<const std::uint32_t> samples);
   ConstMatrix moment(std::size_t projection) const;
   /// ‖x‖²
   double energy(std::size_t projection);
@@ -70,7 +71,6 @@ class Monitor {
   std::size_t ended_ = 0;  ///< tasks so far
   std::size_t kept_ = 0;   ///< samples so far
   std::vector<Watched> watched_;
-  Array<std::uint32_t> numbers_;  ///< 0, 1, 2, …
 };
 
 }  // namespace orthospike

@@ -113,8 +113,8 @@ double TaskCosts::training_seconds() const {
 }
 
 RunFile::RunFile(const std::filesystem::path& folder, const std::string& config, const RunOrigin& origin,
-                 std::size_t tasks, const std::vector<std::string>& projections)
-    : folder_(folder), tasks_(tasks), file_(Hdf5File::create(folder / partial_name)) {
+                 const std::vector<TaskDescription>& tasks, const std::vector<std::string>& projections)
+    : folder_(folder), tasks_(tasks.size()), file_(Hdf5File::create(folder / partial_name)) {
   file_.add_attribute("/", "format", std::string("orthospike run"));
   file_.add_attribute("/", "format_version", std::uint64_t{1});
   file_.add_attribute("/", "version", origin.version);
@@ -126,7 +126,20 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
   file_.add_text("/config", config);
   file_.add<std::uint32_t>("/progress/tasks_done", {1}, 0);
 
-  const std::size_t T = tasks;
+  const std::size_t T = tasks.size();
+  std::vector<std::string> names;
+  std::vector<std::uint32_t> told;
+  for (const TaskDescription& task : tasks) {
+    names.push_back(task.name);
+    told.push_back(task.told ? 1 : 0);
+  }
+  file_.add<std::uint32_t>("/tasks/told", {T}, 0);
+  file_.write_rows<std::uint32_t>("/tasks/told", 0, told);
+  file_.add_attribute(
+      "/tasks/told", "definition",
+      std::string("1 where the network is told at test time which task a sample is of, so that it seeks "
+                  "the answer among the classes of that task alone; else 0"));
+  file_.add_attribute("/tasks/told", "names", names);
   add_measure(
       file_, "/metrics/accuracy", {T + 1, T},
       "R[i][j]: accuracy on task j after training task i; row 0 is before any training; NaN: not evaluated");
@@ -245,6 +258,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
                               .threads = file.integer_attribute("/", "threads")},
                    .started = file.text_attribute("/", "started"),
                    .projections = file.texts_attribute("/subspace/rank", "projections"),
+                   .tasks = {},
                    .tasks_done = read("/progress/tasks_done", 1, std::uint32_t{})[0],
                    .detected_boundaries = {},
                    .reports = {},
@@ -256,6 +270,12 @@ RunRecord read_run_file(const std::filesystem::path& path) {
   record.finished = path.filename() != RunFile::partial_name && record.tasks_done == T;
   const std::size_t P = record.projections.size();
   record.accuracy = AccuracyMatrix(T);
+  if (file.exists("/tasks/told")) {  // files of earlier versions lack it
+    const auto told = read("/tasks/told", T, std::uint32_t{});
+    const std::vector<std::string> names = file.texts_attribute("/tasks/told", "names");
+    if (names.size() != T) throw damaged("/tasks/told");
+    for (std::size_t k = 0; k < T; ++k) record.tasks.push_back({.name = names[k], .told = told[k] != 0});
+  }
   const std::vector<double> accuracy = read("/metrics/accuracy", (T + 1) * T, double{});
   for (std::size_t i = 0; i <= T; ++i) {
     for (std::size_t j = 1; j <= T; ++j) record.accuracy.at(i, j) = accuracy[i * T + j - 1];

@@ -19,6 +19,12 @@ struct RunOrigin {
   std::uint64_t threads = 0;
 };
 
+/// What a run says about one of its tasks.
+struct TaskDescription {
+  std::string name;
+  bool told = false;  ///< whether the network is told at test time which task a sample is of; see Task
+};
+
 /// What the training of one task took, replay included. Multiply-adds, spikes and synaptic operations are of
 /// one sample. Joint training is that of the last task; the others have no updates.
 struct TaskCosts {
@@ -45,7 +51,7 @@ class RunFile {
   static constexpr const char* partial_name = "run.partial.h5";
 
   RunFile(const std::filesystem::path& folder, const std::string& config, const RunOrigin& origin,
-          std::size_t tasks, const std::vector<std::string>& projections);
+          const std::vector<TaskDescription>& tasks, const std::vector<std::string>& projections);
 
   /// Row `after` of the accuracy and loss matrices and, for after > 0, the measures that follow from it.
   void write_accuracies(const AccuracyMatrix& accuracy, std::span<const double> losses, std::size_t after);
@@ -74,6 +80,7 @@ struct RunRecord {
   RunOrigin origin;
   std::string started;
   std::vector<std::string> projections;
+  std::vector<TaskDescription> tasks;  ///< empty in files of earlier versions
   std::size_t tasks_done = 0;
   AccuracyMatrix accuracy{1};
   std::vector<std::uint32_t> detected_boundaries;      ///< updates, see Trainer

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "kernels/elementwise.hpp"
@@ -36,25 +35,17 @@ void check_boundaries(const Config& config) {
 
 }  // namespace
 
-StoredImages::StoredImages(Backend& backend, const ImageSet& images, std::size_t samples)
-    : count(samples == 0 ? images.count : std::min(samples, images.count)),
-      pixels(backend.allocate<std::uint8_t>(count * images.pixels_per_image())),
-      labels(backend.allocate<std::uint8_t>(count)) {
-  backend.upload(std::span(images.pixels).first(pixels.size()), pixels.view());
-  backend.upload(std::span(images.labels).first(count), labels.view());
-}
-
-Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes)
+Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits)
     : backend_(backend),
-      mean_(config.data.mean),
-      deviation_(config.data.deviation),
+      mean_(config.data.mean.value()),
+      deviation_(config.data.deviation.value()),
       batch_size_(config.training.batch_size),
       protects_linearly_(config.protection.protection().traits().is_linear),
       network_(backend),
       replay_learning_rate_(config.protection.replay().learning_rate),
       schedule_(config.schedule) {
   check_boundaries(config);
-  config.network.build(network_, inputs, classes, config.neuron, config.clock, config.experiment.seed);
+  config.network.build(network_, inputs, logits, config.neuron, config.clock, config.experiment.seed);
   const ProtectionPlan& plan = config.protection;
   const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
   const std::size_t max_batch =
@@ -100,8 +91,8 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
     detector_ = std::make_unique<BoundaryDetector>(backend, inputs, batch_size_, config.experiment.seed,
                                                    config.boundaries);
   }
-  logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * classes);
-  summed_error_ = backend.allocate<float>(max_batch * classes);
+  logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * logits);
+  summed_error_ = backend.allocate<float>(max_batch * logits);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
   threshold_direction_ = backend.allocate<float>(1);
@@ -121,29 +112,23 @@ void Trainer::end_task() {
   protection_->end_task();
 }
 
-void Trainer::run_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                        View<const std::uint32_t> pixel_order) {
-  backend_.encoding().run(EncodeImages{.images = images.pixels.view(),
-                                       .samples = samples,
-                                       .pixel_order = pixel_order,
-                                       .mean = mean_,
-                                       .deviation = deviation_,
-                                       .currents = engine_->input(samples.size())});
+void Trainer::run_batch(const ShownImages& images, View<const std::uint32_t> samples) {
+  encode(images, samples, engine_->input(samples.size()));
   engine_->run();
 }
 
-void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                          View<const std::uint32_t> pixel_order, View<double> loss,
-                          View<std::uint32_t> correct) {
-  const Share whole{samples.size(), pixel_order};
-  train_batch(images, samples, std::span(&whole, 1), loss, correct);
-}
-
-void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                          std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
-  encode(images, samples, shares);
+void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
+  const Matrix input = engine_->input(batch.samples.size());
+  {
+    const PhaseTimer timer(seconds_, Phase::encode);
+    std::size_t shown = 0;
+    for (const auto& [count, images] : batch.shares) {
+      encode(images, batch.samples.subview(shown, count), input.row_range(shown, count));
+      shown += count;
+    }
+  }
   ++updates_of_all_;
-  if (begins_task(engine_->input(samples.size()))) {
+  if (begins_task(input)) {
     detected_boundaries_.push_back(updates_of_all_);
     end_task();
     begin_task(task_ + 1, task_length_);
@@ -151,7 +136,7 @@ void Trainer::train_batch(const StoredImages& images, View<const std::uint32_t> 
   rate_ = schedule_.learning_rate(updates_++, task_length_);
   const bool is_whole = steps_per_run_ == steps_per_update_;
   for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
-    compute_gradients(images, samples, first, std::min(steps_per_run_, engine_->steps() - first), loss,
+    compute_gradients(batch.targets, first, std::min(steps_per_run_, engine_->steps() - first), loss,
                       correct);
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
       const std::size_t p = learned_[parameter].projection;
@@ -182,18 +167,19 @@ void Trainer::begin_replay() {
   replay_optimiser_->begin_task();
 }
 
-void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                           std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct) {
+void Trainer::replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
   std::size_t shown = 0;
-  for (const Share& share : shares) {
-    const View<const std::uint32_t> of_task = samples.subview(shown, share.samples);
-    encode(images, of_task, std::span(&share, 1));
+  for (const auto& [count, images] : batch.shares) {
+    {
+      const PhaseTimer timer(seconds_, Phase::encode);
+      encode(images, batch.samples.subview(shown, count), engine_->input(count));
+    }
     for (std::size_t first = 0; first < engine_->steps(); first += engine_->most_at_once()) {
-      compute_gradients(images, of_task, first, std::min(engine_->most_at_once(), engine_->steps() - first),
-                        loss, correct);
+      compute_gradients(batch.targets.subview(shown, count), first,
+                        std::min(engine_->most_at_once(), engine_->steps() - first), loss, correct);
       for (std::size_t i = 0; i < learned_.size(); ++i) add_gradient(i, shown + first > 0, nullptr);
     }
-    shown += share.samples;
+    shown += count;
   }
   const PhaseTimer timer(seconds_, Phase::update);
   for (std::size_t i = 0; i < learned_.size(); ++i) {
@@ -204,25 +190,17 @@ void Trainer::replay_batch(const StoredImages& images, View<const std::uint32_t>
   }
 }
 
-void Trainer::encode(const StoredImages& images, View<const std::uint32_t> samples,
-                     std::span<const Share> shares) {
-  const PhaseTimer timer(seconds_, Phase::encode);
-  const Matrix input = engine_->input(samples.size());
-  std::size_t shown = 0;
-  for (const auto& [count, pixel_order] : shares) {
-    backend_.encoding().run(EncodeImages{.images = images.pixels.view(),
-                                         .samples = samples.subview(shown, count),
-                                         .pixel_order = pixel_order,
-                                         .mean = mean_,
-                                         .deviation = deviation_,
-                                         .currents = input.row_range(shown, count)});
-    shown += count;
-  }
+void Trainer::encode(const ShownImages& images, View<const std::uint32_t> samples, Matrix input) {
+  backend_.encoding().run(EncodeImages{.images = images.pixels,
+                                       .samples = samples,
+                                       .pixel_order = images.pixel_order,
+                                       .mean = mean_,
+                                       .deviation = deviation_,
+                                       .currents = input});
 }
 
-void Trainer::compute_gradients(const StoredImages& images, View<const std::uint32_t> samples,
-                                std::size_t first, std::size_t count, View<double> loss,
-                                View<std::uint32_t> correct) {
+void Trainer::compute_gradients(View<const Target> targets, std::size_t first, std::size_t count,
+                                View<double> loss, View<std::uint32_t> correct) {
   {
     const PhaseTimer timer(seconds_, Phase::forward);
     engine_->run_steps(first, count, rule_->recording());
@@ -231,12 +209,10 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const auto gradient_for = [&](ConstMatrix logits) {
     return logit_gradient_.matrix(logits.rows, logits.cols);
   };
-  const Targets targets{images.labels.view(), samples};
   const ConstMatrix logits = engine_->logits();
   if (!rule_->has_step_losses()) {
     backend_.loss().run(CrossEntropy{.logits = logits,
-                                     .labels = images.labels.view(),
-                                     .samples = samples,
+                                     .targets = targets,
                                      .logit_gradient = gradient_for(logits),
                                      .loss = loss,
                                      .correct = correct});
@@ -247,8 +223,7 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   // The answer is that of the mean logits, known after the last step.
   if (first + count == engine_->steps()) {
     backend_.loss().run(CrossEntropy{.logits = logits,
-                                     .labels = images.labels.view(),
-                                     .samples = samples,
+                                     .targets = targets,
                                      .logit_gradient = gradient_for(logits),
                                      .loss = unused_loss_.view(),
                                      .correct = correct});
@@ -256,14 +231,13 @@ void Trainer::compute_gradients(const StoredImages& images, View<const std::uint
   const ConstMatrix each = engine_->step_logits();
   const float share = static_cast<float>(count) / static_cast<float>(engine_->steps());
   backend_.loss().run(CrossEntropy{.logits = each,
-                                   .labels = images.labels.view(),
-                                   .samples = samples,
+                                   .targets = targets,
                                    .weight = share,
                                    .logit_gradient = gradient_for(each),
                                    .loss = loss,
                                    .correct = unused_correct_.view()});
   rule_->backward(*engine_, gradient_for(each), targets);
-  const Matrix sum = summed_error_.matrix(samples.size(), each.cols);
+  const Matrix sum = summed_error_.matrix(targets.size(), each.cols);
   backend_.traces().run(SumSteps{.steps = count, .x = gradient_for(each), .sum = sum});
   readout_error_ = sum;
 }
@@ -396,29 +370,22 @@ std::string Trainer::largest_weight() {
   return fmt::format("{:.3g}, of {}", largest, place);
 }
 
-Evaluation Trainer::evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order) {
+Evaluation Trainer::evaluate(const ShownImages& images, View<const std::uint32_t> samples,
+                             View<const Target> targets) {
   const PhaseTimer timer(seconds_, Phase::evaluate);
-  if (in_order_.size() < images.count) {
-    std::vector<std::uint32_t> numbers(images.count);
-    std::iota(numbers.begin(), numbers.end(), 0U);
-    in_order_ = backend_.allocate<std::uint32_t>(images.count);
-    backend_.upload(std::span<const std::uint32_t>(numbers), in_order_.view());
-  }
   Array<double> loss = backend_.allocate<double>(1);
   Array<std::uint32_t> correct = backend_.allocate<std::uint32_t>(1);
-  for (std::size_t first = 0; first < images.count; first += batch_size_) {
-    const View<const std::uint32_t> samples =
-        in_order_.view().subview(first, std::min(batch_size_, images.count - first));
-    run_batch(images, samples, pixel_order);
+  for (std::size_t first = 0; first < samples.size(); first += batch_size_) {
+    const std::size_t batch = std::min(batch_size_, samples.size() - first);
+    run_batch(images, samples.subview(first, batch));
     const ConstMatrix logits = engine_->logits();
     backend_.loss().run(CrossEntropy{.logits = logits,
-                                     .labels = images.labels.view(),
-                                     .samples = samples,
+                                     .targets = targets.subview(first, batch),
                                      .logit_gradient = logit_gradient_.matrix(logits.rows, logits.cols),
                                      .loss = loss.view(),
                                      .correct = correct.view()});
   }
-  const auto count = static_cast<double>(images.count);
+  const auto count = static_cast<double>(samples.size());
   return {.accuracy = backend_.download(View<const std::uint32_t>(correct.view()))[0] / count,
           .loss = backend_.download(View<const double>(loss.view()))[0] / count};
 }

@@ -6,25 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "datasets/image_set.hpp"
 #include "learning/boundary_detector.hpp"
 #include "learning/config.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
 #include "learning/protections/protection.hpp"
 #include "learning/rules/rule.hpp"
+#include "learning/stored_tasks.hpp"
 #include "sim/clock_engine.hpp"
 
 namespace orthospike {
-
-/// Images and labels in the back end's memory.
-struct StoredImages {
-  StoredImages(Backend& backend, const ImageSet& images, std::size_t samples);
-
-  std::size_t count;           ///< samples in use, the first of the set
-  Array<std::uint8_t> pixels;  ///< [count × pixels]
-  Array<std::uint8_t> labels;  ///< [count]
-};
 
 /// Seconds of each phase on the host's clock. On a device that works on its own, a phase is charged for what
 /// the host waits for in it.
@@ -54,42 +45,44 @@ struct Evaluation {
   double loss = 0;  ///< mean over samples
 };
 
-/// So many samples of a batch, shown in one order of pixels. The shares of a batch follow each other and add
-/// up to it.
+/// So many samples of a batch, of images that one task shows. The shares of a batch follow each other and add up to it.
 struct Share {
   std::size_t samples = 0;
-  View<const std::uint32_t> pixel_order;
+  ShownImages images;
+};
+
+struct Batch {
+  View<const std::uint32_t> samples;  ///< [batch] numbers of images
+  View<const Target> targets;         ///< [batch]
+  std::span<const Share> shares;
 };
 
 /// A network and everything that teaches it, one batch at a time.
 class Trainer {
  public:
   /// Builds all parts by their config names; throws ConfigError for what does not fit together.
-  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t classes);
+  /// config.data must say mean and deviation.
+  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits);
 
   /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task
   /// on thresholds stay as they are. With hidden boundaries only the first task is begun from outside and none
   /// is ended: before a batch with which a task seems to begin the trainer does both.
   void begin_task(std::size_t task, const TaskLength& length);
-  /// One update from samples [batch]. Adds the summed loss of the batch and the number of right answers.
-  void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                   View<const std::uint32_t> pixel_order, View<double> loss, View<std::uint32_t> correct);
-  /// The same with a batch that mixes tasks.
-  void train_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                   std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
+  /// One update. Adds the summed loss of the batch and the number of right answers.
+  void train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
   void end_task();
 
   /// Starts replay's own optimiser afresh.
   void begin_replay();
   /// One update along the sum of the gradients of the shares' mean losses; each share is at most
   /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
-  void replay_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                    std::span<const Share> shares, View<double> loss, View<std::uint32_t> correct);
+  void replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
 
-  Evaluation evaluate(const StoredImages& images, View<const std::uint32_t> pixel_order);
+  /// samples and targets [as many as are tested]
+  Evaluation evaluate(const ShownImages& images, View<const std::uint32_t> samples,
+                      View<const Target> targets);
   /// Forward pass only, for `engine().activity`.
-  void run_batch(const StoredImages& images, View<const std::uint32_t> samples,
-                 View<const std::uint32_t> pixel_order);
+  void run_batch(const ShownImages& images, View<const std::uint32_t> samples);
 
   std::size_t batch_size() const { return batch_size_; }
   ClockEngine& engine() { return *engine_; }
@@ -107,12 +100,13 @@ class Trainer {
   const std::vector<std::uint32_t>& detected_boundaries() const { return detected_boundaries_; }
 
  private:
-  void encode(const StoredImages& images, View<const std::uint32_t> samples, std::span<const Share> shares);
+  /// Into `input` [samples × inputs].
+  void encode(const ShownImages& images, View<const std::uint32_t> samples, Matrix input);
   /// Whether boundaries are hidden and a task seems to begin with this batch.
   bool begins_task(ConstMatrix input);
   /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
-  void compute_gradients(const StoredImages& images, View<const std::uint32_t> samples, std::size_t first,
-                         std::size_t count, View<double> loss, View<std::uint32_t> correct);
+  void compute_gradients(View<const Target> targets, std::size_t first, std::size_t count, View<double> loss,
+                         View<std::uint32_t> correct);
   WeightGradient gradient_of(std::size_t parameter) const;
   void update_weights(std::size_t parameter);
   /// Adds the gradient of the last run to that of runs before, its traces through the operator if there is one.
@@ -154,15 +148,14 @@ class Trainer {
   bool train_thresholds_ = true;
   std::size_t steps_per_update_ = 0;
   std::size_t steps_per_run_ = 0;        ///< fewer where gradients are summed over several runs
-  Array<float> logit_gradient_;          ///< [steps of a run · batch × classes]
-  Array<float> summed_error_;            ///< [batch × classes] over steps, for feedback that learns
-  ConstMatrix readout_error_;            ///< [batch × classes] of the last gradients
+  Array<float> logit_gradient_;          ///< [steps of a run · batch × logits]
+  Array<float> summed_error_;            ///< [batch × logits] over steps, for feedback that learns
+  ConstMatrix readout_error_;            ///< [batch × logits] of the last gradients
   Array<double> unused_loss_;            ///< [1]
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
   Array<float> threshold_direction_;            ///< [1]
   std::vector<Array<float>> summed_gradients_;  ///< over runs, and in replay over tasks, of all that learns
-  Array<std::uint32_t> in_order_;               ///< sample numbers 0, 1, 2 … for evaluation
   PhaseSeconds seconds_{};
 };
 

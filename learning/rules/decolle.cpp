@@ -42,7 +42,7 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleCont
 
 ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t projection,
                                     ConstMatrix /*target_error*/, ConstMatrix /*readout_error*/,
-                                    const Targets& targets, View<float> room) {
+                                    View<const Target> targets, View<float> room) {
   Backend& backend = network_.backend();
   const std::size_t source = network_.projections()[projection].source;
   const Population& population = network_.populations()[source];
@@ -59,8 +59,7 @@ ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t proje
                                  .currents = logits});
   const float share = static_cast<float>(engine.step_count()) / static_cast<float>(engine.steps());
   backend.loss().run(CrossEntropy{.logits = logits,
-                                  .labels = targets.labels,
-                                  .samples = targets.samples,
+                                  .targets = targets,
                                   .weight = share,
                                   .logit_gradient = errors,
                                   .loss = loss_.view(),

@@ -22,7 +22,8 @@ class Decolle final : public SpikeGradient {
 
  private:
   ConstMatrix error_by_spike(const ClockEngine& engine, std::size_t projection, ConstMatrix target_error,
-                             ConstMatrix readout_error, const Targets& targets, View<float> room) override;
+                             ConstMatrix readout_error, View<const Target> targets,
+                             View<float> room) override;
 
   const Network& network_;
   std::size_t classes_ = 0;

@@ -57,7 +57,7 @@ void Dsr::require_chain() const {
   }
 }
 
-void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& /*targets*/) {
+void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> /*targets*/) {
   Backend& backend = network_.backend();
   // Projections are listed in feed-forward order: by the time one is visited, its target's error is complete.
   for (std::size_t p = network_.projections().size(); p-- > 0;) {

@@ -26,7 +26,7 @@ class Dsr final : public Rule {
   Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& context, const Settings& = {});
 
   std::size_t max_rows() const override { return max_batch_; }
-  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
   View<const float> threshold_gradient(std::size_t population) const override {
     return threshold_gradients_[population].view();

@@ -45,7 +45,7 @@ Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext&
   }
 }
 
-void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
+void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) {
   batch_ = engine.batch();
   if (modulation_ == Modulation::reward) {
     reward(engine, targets);
@@ -61,16 +61,14 @@ ConstMatrix Rstdp::modulation(std::size_t population) const {
   return factors_[population].matrix(rows, network_.populations()[population].size);
 }
 
-void Rstdp::reward(const ClockEngine& engine, const Targets& targets) {
+void Rstdp::reward(const ClockEngine& engine, View<const Target> targets) {
   Backend& backend = network_.backend();
   const ConstMatrix right = right_.matrix(batch_, 1);
   const ConstMatrix ones = ones_.matrix(batch_, 1);
   const Matrix mean = mean_.matrix(1, 1);
   const Matrix rewards = rewards_.matrix(batch_, 1);
-  backend.loss().run(MarkCorrect{.logits = engine.logits(),
-                                 .labels = targets.labels,
-                                 .samples = targets.samples,
-                                 .right = right_.view().subview(0, batch_)});
+  backend.loss().run(
+      MarkCorrect{.logits = engine.logits(), .targets = targets, .right = right_.view().subview(0, batch_)});
   // 1 and -1 less their mean are twice 1 and 0 less theirs.
   backend.dense().run(Multiply{
       .alpha = 1.0F / static_cast<float>(batch_), .a = right, .transpose_a = true, .b = ones, .c = mean});

@@ -27,11 +27,11 @@ class Rstdp final : public Stdp {
   Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
         const Settings& settings);
 
-  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
 
  private:
   ConstMatrix modulation(std::size_t population) const override;
-  void reward(const ClockEngine& engine, const Targets& targets);
+  void reward(const ClockEngine& engine, View<const Target> targets);
   void propagate_errors(const ClockEngine& engine, ConstMatrix readout_error);
   /// factors[t] ← scale · d^(T-1-t) · values
   void spread(float scale, View<const float> values, View<float> factors);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/surrogate.hpp"
+#include "kernels/target.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/presynaptic.hpp"
 #include "sim/clock_engine.hpp"
@@ -16,12 +17,6 @@ struct WeightGradient {
   ConstMatrix post;      ///< [N × target neurons] postsynaptic factors
   Presynaptic trace;     ///< [N × source neurons] presynaptic traces
   Presynaptic activity;  ///< [N' × source neurons] what trains the subspace; may be `trace`
-};
-
-/// What the samples of a batch are: sample b has the label labels[samples[b]].
-struct Targets {
-  View<const std::uint8_t> labels;
-  View<const std::uint32_t> samples;  ///< [batch]
 };
 
 /// What every rule is made for.
@@ -60,8 +55,8 @@ class Rule {
   virtual std::size_t max_rows() const = 0;
 
   /// From the engine's last run. readout_error: the gradient of the loss by its logits, [batch × classes], or,
-  /// with step losses, by those of each step, [steps·batch × classes].
-  virtual void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) = 0;
+  /// with step losses, by those of each step, [steps·batch × classes]. targets [batch].
+  virtual void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) = 0;
 
   /// Valid until the next batch.
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;

@@ -99,7 +99,8 @@ std::size_t SpikeGradient::most_steps(std::size_t steps) const {
   return is_online() ? std::min(steps, steps_of_online_run) : steps;
 }
 
-void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) {
+void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_error,
+                             View<const Target> targets) {
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
   // Projections are listed in feed-forward order, recurrent ones after those that reach their population: by

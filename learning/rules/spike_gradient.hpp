@@ -36,7 +36,7 @@ class SpikeGradient : public Rule {
   std::size_t most_steps(std::size_t steps) const override;
   std::size_t max_rows() const override { return most_steps(context_.clock.steps) * context_.max_batch; }
 
-  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
 
  protected:
@@ -62,7 +62,7 @@ class SpikeGradient : public Rule {
   /// error feedback brings back from those by its target's currents.
   virtual ConstMatrix error_by_spike(const ClockEngine& /*engine*/, std::size_t projection,
                                      ConstMatrix target_error, ConstMatrix readout_error,
-                                     const Targets& /*targets*/, View<float> room) {
+                                     View<const Target> /*targets*/, View<float> room) {
     return feedback_.propagate(projection, target_error, readout_error, room);
   }
 

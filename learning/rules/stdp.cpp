@@ -88,7 +88,7 @@ void Stdp::weigh(float a, float a3, float tau, ConstMatrix spikes, Matrix result
   backend.elementwise().run(Add{.alpha = a, .x = spikes.values, .beta = a3, .y = result.values});
 }
 
-void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& /*targets*/) {
+void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> /*targets*/) {
   for (std::size_t i = 0; i < network_.populations().size(); ++i) {
     if (network_.populations()[i].kind == Population::Kind::spiking) fill_post(engine, i);
   }

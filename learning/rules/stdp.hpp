@@ -47,7 +47,7 @@ class Stdp : public Rule {
       : Stdp(network, context, settings) {}
 
   std::size_t max_rows() const override { return 2 * steps_ * max_batch_; }
-  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& targets) override;
+  void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
 
  protected:

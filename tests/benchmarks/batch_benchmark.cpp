@@ -15,9 +15,11 @@
 #include <cstdio>
 #include <numeric>
 
-#include "datasets/permuted_tasks.hpp"
+#include "datasets/sample_order.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/random_numbers.hpp"
+#include "learning/config.hpp"
+#include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
 
 namespace {
@@ -65,49 +67,62 @@ int benchmark(int argc, char** argv) {
     return 2;
   }
   const Config config = read_config(argv[1], {argv + 2, argv + argc});
-  const ImageData data = read_image_data(find_data_set(config.data.name, config.data.path));
+  const std::vector<ImageData> data = read_data_sets(config.data);
   const std::size_t batch_size = config.training.batch_size;
-  const auto backend = make_backend(config.run.device, config.run.threads);
-  const StoredImages train(*backend, data.train,
-                           config.tasks.train_samples == 0 ? 100 * batch_size : config.tasks.train_samples);
-  const StoredImages test(*backend, data.test, 20 * batch_size);
-  const std::size_t pixels = data.train.pixels_per_image();
-  Trainer trainer(*backend, config, pixels, data.train.classes);
-  Array<std::uint32_t> order = backend->allocate<std::uint32_t>(pixels);
-  Array<std::uint32_t> samples = backend->allocate<std::uint32_t>(train.count);
+  const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
+  TaskSettings settings = config.tasks;
+  if (settings.train_samples == std::vector<std::size_t>{0}) settings.train_samples = {100 * batch_size};
+  settings.test_samples = {20 * batch_size};
+  const std::unique_ptr<TaskSequence> sequence =
+      config.sequence.make(TaskContext{.data = data, .settings = settings, .seed = config.experiment.seed});
+  StoredTasks tasks(*backend, *sequence);
+  Trainer trainer(*backend, config, sequence->shape().size(), sequence->logits());
   Array<double> loss = backend->allocate<double>(1);
   Array<std::uint32_t> correct = backend->allocate<std::uint32_t>(1);
-  const std::vector<PermutedTask> tasks = permuted_tasks(config.tasks.count, pixels, config.experiment.seed);
 
   fmt::print("{}, {} threads\n{:>4} {:>12} {:>12} {:>12} {:>12} {:>8} {:>12}\n", backend->device(),
              backend->threads(), "task", "train ms", "mean ms", "test ms", "floor ms", "ratio", "GFLOP/s");
   std::vector<double> train_ms, train_mean_ms, test_ms, floor_ms;
-  for (std::size_t k = 0; k < tasks.size(); ++k) {
+  for (std::size_t k = 0; k < tasks.count(); ++k) {
     const double rate = product_rate(*backend);
-    backend->upload(std::span<const std::uint32_t>(tasks[k].pixel_order), order.view());
-    const std::vector<std::uint32_t> shuffled = shuffled_order(
-        train.count, {config.experiment.seed, RandomPurpose::sample_order, static_cast<std::uint32_t>(k)});
-    backend->upload(std::span<const std::uint32_t>(shuffled), samples.view());
+    const std::vector<std::uint32_t>& train = tasks.task(k).train;
+    const std::vector<Target> answers = tasks.training_targets(k);
+    std::vector<std::uint32_t> shown;
+    std::vector<Target> sought;
+    for (const std::uint32_t place : shuffled_order(
+             train.size(),
+             {config.experiment.seed, RandomPurpose::sample_order, static_cast<std::uint32_t>(k)})) {
+      shown.push_back(train[place]);
+      sought.push_back(answers[place]);
+    }
+    Array<std::uint32_t> samples = backend->allocate<std::uint32_t>(shown.size());
+    backend->upload(std::span<const std::uint32_t>(shown), samples.view());
+    Array<Target> targets = backend->allocate<Target>(sought.size());
+    backend->upload(std::span<const Target>(sought), targets.view());
+    const Share share{batch_size, tasks.training_images(k)};
 
-    trainer.begin_task(k, {.epochs = 1, .updates_per_epoch = train.count / batch_size});
+    trainer.begin_task(k, {.epochs = 1, .updates_per_epoch = train.size() / batch_size});
     const double multiply_adds = backend->multiply_adds();
     const double additions = trainer.engine().work().synaptic_operations;
     std::vector<double> seconds;
-    for (std::size_t first = 0; first + batch_size <= train.count; first += batch_size) {
+    for (std::size_t first = 0; first + batch_size <= train.size(); first += batch_size) {
       seconds.push_back(seconds_of(*backend, [&] {
-        trainer.train_batch(train, samples.view().subview(first, batch_size), order.view(), loss.view(),
-                            correct.view());
+        trainer.train_batch({.samples = samples.view().subview(first, batch_size),
+                             .targets = targets.view().subview(first, batch_size),
+                             .shares = std::span(&share, 1)},
+                            loss.view(), correct.view());
       }));
     }
     const double work =
         backend->multiply_adds() - multiply_adds + trainer.engine().work().synaptic_operations - additions;
     trainer.end_task();
 
+    const auto& [images, tested, tested_answers] = tasks.test_samples(k);
     std::vector<double> evaluations;
     for (int i = 0; i < 5; ++i) {
-      evaluations.push_back(seconds_of(*backend, [&] { trainer.evaluate(test, order.view()); }));
+      evaluations.push_back(seconds_of(*backend, [&] { trainer.evaluate(images, tested, tested_answers); }));
     }
-    const auto test_batches = static_cast<double>((test.count + batch_size - 1) / batch_size);
+    const auto test_batches = static_cast<double>((tested.size() + batch_size - 1) / batch_size);
     train_ms.push_back(1e3 * median(seconds));
     train_mean_ms.push_back(1e3 * mean(seconds));
     test_ms.push_back(1e3 * median(evaluations) / test_batches);

@@ -193,6 +193,18 @@ class CommandLine(unittest.TestCase):
         orthospike("run", CONFIG, "--out", out, "--tasks.boundaries=hidden", "--boundaries.distance=5", *QUICK)
         self.assertIn("\ntasks seemed to begin with the updates 11\n", orthospike("inspect", out).stdout)
 
+    def test_what_tasks_are_and_whether_they_are_told_is_shown(self):
+        split = ["--tasks.sequence=split", "--tasks.count=2", "--tasks.epochs=1", SERIAL]
+        for head, line in (("task", "told at test time which task a sample is of"), ("all", "the network is not told")):
+            out = self.folder / head
+            result = orthospike("run", CONFIG, "--out", out, *split, f"--split.head={head}")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for text in (result.stdout, orthospike("inspect", out).stdout):
+                self.assertIn(f"\n{line}", text)
+            self.assertIn("\ntask 2: classes 2, 3\n", orthospike("inspect", out).stdout)
+        result = orthospike("run", CONFIG, "--out", out / "more", *split, "--tasks.test_samples=400")
+        self.assertIn("warning: tasks.test_samples asks for 400 test samples of task 1", result.stderr)
+
     def test_inspect(self):
         out, run = self.finished_run()
         for place in (out, out / "run.h5"):

@@ -29,10 +29,12 @@ struct Shapes {
   Array<std::uint32_t> numbers = backend->allocate<std::uint32_t>(1000);
   Array<std::uint64_t> totals = backend->allocate<std::uint64_t>(2);
   Array<double> losses = backend->allocate<double>(2);
+  Array<Target> sought = backend->allocate<Target>(10);
 
   Matrix matrix(std::size_t rows, std::size_t cols) { return memory.matrix(rows, cols); }
   View<float> floats(std::size_t count) { return memory.view().subview(0, count); }
-  View<const std::uint8_t> labels(std::size_t count) { return bytes.view().subview(0, count); }
+  View<const std::uint8_t> values(std::size_t count) { return bytes.view().subview(0, count); }
+  View<const Target> targets(std::size_t count) { return sought.view().subview(0, count); }
   View<std::uint32_t> integers(std::size_t count) { return numbers.view().subview(0, count); }
   Spikes spikes(std::size_t rows, std::size_t neurons) {
     return {integers(rows), integers(rows * neurons), rows, neurons};
@@ -75,7 +77,7 @@ TEST_CASE("products of shapes that do not chain are refused", "[backend]") {
 TEST_CASE("images that do not fit are refused", "[backend]") {
   Shapes s;
   const auto encode = [&](std::size_t images, std::size_t samples, std::size_t pixels, Matrix currents) {
-    s.backend->encoding().run(EncodeImages{.images = s.labels(images),
+    s.backend->encoding().run(EncodeImages{.images = s.values(images),
                                            .samples = s.integers(samples),
                                            .pixel_order = s.integers(pixels),
                                            .mean = 0.0F,
@@ -147,13 +149,12 @@ TEST_CASE("a population whose outputs do not fit is refused", "[backend]") {
   CHECK_THROWS_AS(backward(1, 0, good, good), std::invalid_argument);
 }
 
-TEST_CASE("logits, labels and sums that do not fit are refused", "[backend]") {
+TEST_CASE("logits, targets and sums that do not fit are refused", "[backend]") {
   Shapes s;
   const auto loss = [&](ConstMatrix logits, std::size_t samples, Matrix gradient, std::size_t losses,
                         std::size_t correct) {
     s.backend->loss().run(CrossEntropy{.logits = logits,
-                                       .labels = s.labels(9),
-                                       .samples = s.integers(samples),
+                                       .targets = s.targets(samples),
                                        .logit_gradient = gradient,
                                        .loss = s.losses.view().subview(0, losses),
                                        .correct = s.integers(correct)});

@@ -186,14 +186,12 @@ TEST_CASE("reference cross_entropy", "[reference]") {
   // Softmax of (ln 1, ln 2, ln 5) is (1, 2, 5) / 8.
   const auto ln = [](double x) { return static_cast<float>(std::log(x)); };
   const auto logits = uploaded(backend, Floats{ln(1), ln(2), ln(5), 0, 0, 0});
-  const auto labels = uploaded(backend, std::vector<std::uint8_t>{9, 1, 2, 0});
-  const auto samples = uploaded(backend, std::vector<std::uint32_t>{2, 1});
+  const auto targets = uploaded(backend, std::vector<Target>{{2, 0, 2}, {1, 0, 2}});
   Array<float> gradient = backend.allocate<float>(6);
   auto loss = uploaded(backend, std::vector<double>{1});
   auto correct = uploaded(backend, std::vector<std::uint32_t>{1});
   backend.loss().run(CrossEntropy{.logits = logits.matrix(2, 3),
-                                  .labels = labels.view(),
-                                  .samples = samples.view(),
+                                  .targets = targets.view(),
                                   .logit_gradient = gradient.matrix(2, 3),
                                   .loss = loss.view(),
                                   .correct = correct.view()});

@@ -4,6 +4,7 @@
 
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -19,19 +20,14 @@ Config config_of(const std::string& rule) {
   config.set("rule.name", rule);
   config.set("feedback.name", "adaptive_broadcast");
   config.set("protection.name", "none");
-  config.tasks.count = 2;
+  config.set("tasks.count", "2");
   return config;
 }
 
 /// A trainer of digits, one task after the other.
 struct Learner {
   Learner(Backend& b, const Config& config)
-      : backend(b), images(b, digits().train, 0), trainer(b, config, 64, 10) {}
-
-  static const ImageData& digits() {
-    static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-    return data;
-  }
+      : backend(b), images(b, digit_images().train, 0), trainer(b, config, 64, 10) {}
 
   /// Some updates; task 1 turns the pixels' order around.
   void train(std::size_t task, std::size_t updates) {
@@ -47,7 +43,7 @@ struct Learner {
       for (std::size_t i = 0; i < batch; ++i)
         shown.push_back(static_cast<std::uint32_t>((update * batch + i) * 37 % images.count));
       const auto samples = uploaded(backend, shown);
-      trainer.train_batch(images, samples.view(), pixel_order.view(), loss.view(), correct.view());
+      images.train(trainer, samples.view(), pixel_order.view(), loss.view(), correct.view());
     }
     trainer.end_task();
   }
@@ -60,7 +56,7 @@ struct Learner {
   }
 
   Backend& backend;
-  StoredImages images;
+  ShownSet images;
   Trainer trainer;
   std::vector<std::uint32_t> shown;  ///< samples of the last update
 };
@@ -92,7 +88,7 @@ std::vector<double> summed_errors(Learner& learner, bool step_losses) {
     double sum = 0;
     for (std::size_t c = 0; c < 10; ++c) sum += std::exp(logits[row * 10 + c]);
     for (std::size_t c = 0; c < 10; ++c) {
-      const double hit = Learner::digits().train.labels[learner.shown[row % batch]] == c ? 1 : 0;
+      const double hit = digit_images().train.labels[learner.shown[row % batch]] == c ? 1 : 0;
       sums[row % batch * 10 + c] +=
           (std::exp(logits[row * 10 + c]) / sum - hit) / static_cast<double>(read.rows);
     }

@@ -6,6 +6,7 @@
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/plain_neurons.hpp"
+#include "tests/targets.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -53,10 +54,9 @@ struct Trained {
   void run(const std::vector<std::uint8_t>& sample_labels, std::size_t first = 0, std::size_t count = steps) {
     backend.upload(std::span<const float>(images), engine->input(batch).values);
     engine->run_steps(first, count, rule->recording());
-    const auto labels = uploaded(backend, sample_labels);
-    const auto samples = uploaded(backend, std::vector<std::uint32_t>{0, 1, 2});
+    const auto targets = uploaded(backend, among_all(sample_labels, classes));
     const ConstMatrix errors = std::as_const(step_errors).matrix(steps * batch, classes);
-    rule->backward(*engine, errors.row_range(first * batch, count * batch), {labels.view(), samples.view()});
+    rule->backward(*engine, errors.row_range(first * batch, count * batch), targets.view());
   }
 
   /// traceᵀ · post

@@ -10,6 +10,7 @@
 #include "tests/golden/golden.hpp"
 #include "tests/learning/summed_gradient.hpp"
 #include "tests/plain_neurons.hpp"
+#include "tests/targets.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -56,15 +57,15 @@ struct Trained {
     backend.upload(std::span<const float>(rows), engine->input(samples.size()).values);
     engine->run();
     const std::vector<double>& all_labels = golden.at("labels").values;
-    const auto labels = uploaded(backend, std::vector<std::uint8_t>(all_labels.begin(), all_labels.end()));
-    const auto numbers = uploaded(backend, samples);
     const ConstMatrix logits = engine->logits();
+    std::vector<double> sought;
+    for (const std::uint32_t sample : samples) sought.push_back(all_labels[sample]);
+    const auto targets = uploaded(backend, among_all(sought, logits.cols));
     logit_gradient = backend.allocate<float>(logits.rows * logits.cols);
     loss = backend.allocate<double>(1);
     Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
     backend.loss().run(CrossEntropy{.logits = logits,
-                                    .labels = labels.view(),
-                                    .samples = numbers.view(),
+                                    .targets = targets.view(),
                                     .logit_gradient = logit_gradient.matrix(logits.rows, logits.cols),
                                     .loss = loss.view(),
                                     .correct = correct.view()});

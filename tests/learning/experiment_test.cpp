@@ -6,18 +6,22 @@
 #include <cmath>
 #include <cstring>
 
+#include "datasets/sample_order.hpp"
 #include "kernels/error.hpp"
 #include "tests/catch.hpp"
+#include "tests/learning/shown_set.hpp"
 #include "tests/temporary_folder.hpp"
 
-namespace orthospike {
+namespace orthospike::testing {
 namespace {
 
 struct Silent final : ExperimentObserver {
+  void begins(const std::vector<TaskDescription>& its_tasks) override { tasks = its_tasks; }
   void warn(const std::string& sentence) override { warnings.push_back(sentence); }
   void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override { ++reports; }
   void evaluated(const AccuracyMatrix&, std::size_t) override { ++evaluations; }
 
+  std::vector<TaskDescription> tasks;
   std::vector<std::string> warnings;
   std::size_t reports = 0;
   std::size_t evaluations = 0;
@@ -28,8 +32,8 @@ Config digits() {
   Config config;
   config.data.mean = 0.287F;
   config.data.deviation = 0.354F;
-  config.tasks.count = 4;
-  config.tasks.epochs = 2;
+  config.set("tasks.count", "4");
+  config.tasks.epochs = {2};
   config.network.hidden = {128, 128};
   config.set("hlop.ranks", "24,40,30; 10");
   config.set("hebbian.learning_rate", "0.01");
@@ -39,14 +43,28 @@ Config digits() {
   return config;
 }
 
-const ImageData& digit_images() {
-  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  return data;
-}
-
 RunRecord run(const Config& config, const TemporaryFolder& folder) {
   Silent observer;
-  return run_experiment(config, digit_images(), folder.path(), observer);
+  return run_experiment(config, {digit_images()}, folder.path(), observer);
+}
+
+/// The training images with these numbers in place of the test images, in this order, and no longer for training.
+ImageData with_held_back(const ImageData& data, const std::vector<std::uint32_t>& numbers) {
+  ImageData result = data;
+  result.train.pixels.clear();
+  result.train.labels.clear();
+  result.test = result.train;
+  const auto add = [&](std::size_t number, ImageSet& to) {
+    const auto pixels = std::span(data.train.pixels).subspan(number * 64, 64);
+    to.pixels.insert(to.pixels.end(), pixels.begin(), pixels.end());
+    to.labels.push_back(data.train.labels[number]);
+    to.count = to.labels.size();
+  };
+  for (const std::uint32_t number : numbers) add(number, result.test);
+  for (std::size_t number = 0; number < data.train.count; ++number) {
+    if (std::ranges::count(numbers, number) == 0) add(number, result.train);
+  }
+  return result;
 }
 
 /// Everything that must not depend on the number of threads, bit for bit.
@@ -143,7 +161,7 @@ TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
     const auto learned = [&, rule = rule, update = update](const std::string& protection) {
       const TemporaryFolder folder;
       Config config = digits();
-      config.tasks.count = 2;
+      config.set("tasks.count", "2");
       config.metrics.quality_samples = 50;
       config.set("neuron.model", "lif");
       config.set("neuron.steps", "6");
@@ -191,8 +209,8 @@ TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and wi
 TEST_CASE("a replay follows its settings") {
   Config config = digits();
   config.set("protection.name", "replay");
-  config.tasks.count = 2;
-  config.tasks.epochs = 1;
+  config.set("tasks.count", "2");
+  config.tasks.epochs = {1};
   config.set("replay.samples_per_class", "7");
   config.set("replay.epochs", "3");
   config.set("replay.batch_size", "30");
@@ -239,10 +257,10 @@ TEST_CASE("replay and joint training give the same bits with 1 and 2 threads, ot
     const auto losses = [&](int threads, std::uint64_t seed) {
       Config config = digits();
       config.set("protection.name", protection);
-      config.tasks.count = 2;
-      config.tasks.train_samples = 300;
-      config.tasks.test_samples = 64;
-      config.tasks.epochs = 1;
+      config.set("tasks.count", "2");
+      config.tasks.train_samples = {300};
+      config.tasks.test_samples = {64};
+      config.tasks.epochs = {1};
       config.run.threads = threads;
       config.experiment.seed = seed;
       const TemporaryFolder folder;
@@ -260,7 +278,7 @@ TEST_CASE("with gradual boundaries tasks are learned in part before their time, 
   const auto learned = [](float mixing, int threads) {
     Config config = digits();
     config.set("protection.name", "none");
-    config.tasks.count = 2;
+    config.set("tasks.count", "2");
     config.tasks.mixing = mixing;
     config.run.threads = threads;
     const TemporaryFolder folder;
@@ -372,7 +390,7 @@ TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do") {
 
 TEST_CASE("the same seed gives the same bits with 1 and 2 threads, another seed others", "[threads]") {
   Config config = digits();
-  config.tasks.count = 2;
+  config.set("tasks.count", "2");
   const TemporaryFolder one, two, three;
   config.run.threads = 1;
   const RunRecord serial = run(config, one);
@@ -385,10 +403,10 @@ TEST_CASE("the same seed gives the same bits with 1 and 2 threads, another seed 
 
 TEST_CASE("the reference back end learns the same within rounding") {
   Config config = digits();
-  config.tasks.count = 2;
-  config.tasks.epochs = 1;
-  config.tasks.train_samples = 256;
-  config.tasks.test_samples = 200;
+  config.set("tasks.count", "2");
+  config.tasks.epochs = {1};
+  config.tasks.train_samples = {256};
+  config.tasks.test_samples = {200};
   const TemporaryFolder one, two;
   const RunRecord fast = run(config, one);
   config.run.device = "reference";
@@ -398,8 +416,8 @@ TEST_CASE("the reference back end learns the same within rounding") {
 
 TEST_CASE("delivery by events and by dense products learns the same within rounding") {
   Config config = digits();
-  config.tasks.count = 1;
-  config.tasks.epochs = 1;
+  config.set("tasks.count", "1");
+  config.tasks.epochs = {1};
   const TemporaryFolder one, two;
   config.set("network.delivery", "events");
   const RunRecord events = run(config, one);
@@ -414,7 +432,7 @@ TEST_CASE("after the first task thresholds stay as they are") {
   config.set("neuron.threshold",
              "0.02");  // low enough for neurons to saturate: only those change their threshold
   const ImageData& data = digit_images();
-  const StoredImages images(*backend, data.train, 64);
+  const ShownSet images(*backend, data.train, 64);
   Trainer trainer(*backend, config, 64, 10);
   std::vector<std::uint32_t> order(64);
   for (std::uint32_t i = 0; i < 64; ++i) order[i] = i;
@@ -432,7 +450,7 @@ TEST_CASE("after the first task thresholds stay as they are") {
   };
   const auto train = [&] {
     for (int i = 0; i < 5; ++i) {
-      trainer.train_batch(images, samples.view(), samples.view(), loss.view(), correct.view());
+      images.train(trainer, samples.view(), samples.view(), loss.view(), correct.view());
     }
   };
 
@@ -454,9 +472,9 @@ TEST_CASE("after the first task thresholds stay as they are") {
 
 TEST_CASE("held-back training samples take the place of the test set") {
   Config config = digits();
-  config.tasks.count = 1;
-  config.tasks.epochs = 1;
-  config.tasks.held_back_samples = 1000;
+  config.set("tasks.count", "1");
+  config.tasks.epochs = {1};
+  config.tasks.held_back_samples = {1000};
   config.set("tasks.held_back", "last");
   // The same samples, cut by hand; what were test images must not matter.
   ImageData cut = digit_images();
@@ -471,28 +489,28 @@ TEST_CASE("held-back training samples take the place of the test set") {
   const RunRecord stratified = run(config, stratified_folder);
   const std::vector<std::uint32_t> numbers = stratified_samples(
       digit_images().train.labels, 1000, {config.experiment.seed, RandomPurpose::held_back});
-  config.tasks.held_back_samples = 0;
+  config.tasks.held_back_samples = {0};
   const TemporaryFolder stratified_cut_folder;
   Silent stratified_observer;
-  CHECK(stratified.accuracy.values() == run_experiment(config, with_held_back(digit_images(), numbers),
+  CHECK(stratified.accuracy.values() == run_experiment(config, {with_held_back(digit_images(), numbers)},
                                                        stratified_cut_folder.path(), stratified_observer)
                                             .accuracy.values());
-  config.tasks.train_samples = kept;
+  config.tasks.train_samples = {kept};
   Silent observer;
-  const RunRecord by_hand = run_experiment(config, cut, cut_folder.path(), observer);
+  const RunRecord by_hand = run_experiment(config, {cut}, cut_folder.path(), observer);
   CHECK(held_back.accuracy.values() == by_hand.accuracy.values());
   CHECK(held_back.accuracy.at(1, 1) != run(config, folder).accuracy.at(1, 1));
   CHECK_THROWS_WITH(
       config.set("tasks.held_back", "last"),
       "set: tasks.held_back: it is read only with tasks.held_back_samples above 0; leave it at stratified");
-  config.tasks.held_back_samples = digit_images().train.count;
+  config.tasks.held_back_samples = {digit_images().train.count};
   CHECK_THROWS_AS(run(config, folder), ConfigError);
 }
 
 TEST_CASE("tasks to come, and those before the last, can be left out of the tests") {
   Config config = digits();
-  config.tasks.count = 4;
-  config.tasks.epochs = 1;
+  config.set("tasks.count", "4");
+  config.tasks.epochs = {1};
   const TemporaryFolder all_folder;
   const RunRecord all = run(config, all_folder);
   for (const std::string tested : {"learned", "current"}) {
@@ -522,12 +540,12 @@ TEST_CASE("tasks to come, and those before the last, can be left out of the test
 
 TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   Config config = digits();
-  config.tasks.count = 2;
-  config.tasks.epochs = 1;
+  config.set("tasks.count", "2");
+  config.tasks.epochs = {1};
   config.set("hlop.ranks", "60,10,10; 60,10,10");
   const TemporaryFolder folder;
   Silent observer;
-  const RunRecord record = run_experiment(config, digit_images(), folder.path(), observer);
+  const RunRecord record = run_experiment(config, {digit_images()}, folder.path(), observer);
   REQUIRE(observer.warnings.size() == 1);
   CHECK(observer.warnings[0].find("input_to_hidden1") != std::string::npos);
   CHECK(record.reports[0][0].rank == 60);
@@ -547,13 +565,13 @@ TEST_CASE("rows that make the projection amplify are warned of, once a projectio
     config.set("hebbian.learning_rate", fmt::format("{}", rate));
     const TemporaryFolder folder;
     Silent observer;
-    const RunRecord record = run_experiment(config, digit_images(), folder.path(), observer);
+    const RunRecord record = run_experiment(config, {digit_images()}, folder.path(), observer);
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
       const auto warnings = std::ranges::count_if(observer.warnings, [&](const std::string& warning) {
         return warning.find(record.projections[p]) != std::string::npos &&
                warning.find("hlop.orthonormalise") != std::string::npos;
       });
-      CHECK(warnings == (amplifying(record, p, config.tasks.count - 1) ? 1 : 0));
+      CHECK(warnings == (amplifying(record, p, record.accuracy.tasks() - 1) ? 1 : 0));
       warned += static_cast<std::size_t>(warnings);
     }
     if (rate == 0.01F) CHECK(observer.warnings.empty());
@@ -576,15 +594,15 @@ std::string failure(const Config& config) {
 TEST_CASE("training that diverges is one clear error that names task, batch and projection") {
   Config config = digits();
   config.set("protection.name", "none");
-  config.tasks.train_samples = 128;
+  config.tasks.train_samples = {128};
   config.set("optimiser.learning_rate", "3e38");
   const std::string of_loss = failure(config);
   INFO(of_loss);
   CHECK(of_loss.find("in task 1: the loss of batch 2 of epoch 1 is not finite") != std::string::npos);
   CHECK(of_loss.find("inf, of input_to_hidden1") != std::string::npos);
   // The only batch is the last: its loss is still finite.
-  config.tasks.train_samples = 64;
-  config.tasks.epochs = 1;
+  config.tasks.train_samples = {64};
+  config.tasks.epochs = {1};
   const std::string of_test = failure(config);
   INFO(of_test);
   CHECK(
@@ -618,12 +636,12 @@ TEST_CASE("a subspace that cannot be measured is named with its task") {
 
 TEST_CASE("populations that never fire, or always, are warned of once each, and leave no rows") {
   const auto warnings = [](Config config, RunRecord* record = nullptr) {
-    config.tasks.count = 2;
-    config.tasks.train_samples = 128;
-    config.tasks.test_samples = 64;
+    config.set("tasks.count", "2");
+    config.tasks.train_samples = {128};
+    config.tasks.test_samples = {64};
     const TemporaryFolder folder;
     Silent observer;
-    const RunRecord result = run_experiment(config, digit_images(), folder.path(), observer);
+    const RunRecord result = run_experiment(config, {digit_images()}, folder.path(), observer);
     if (record != nullptr) *record = result;
     return observer.warnings;
   };
@@ -779,4 +797,4 @@ TEST_CASE("keys that the chosen optimiser or schedule does not read are refused"
 }
 
 }  // namespace
-}  // namespace orthospike
+}  // namespace orthospike::testing

@@ -7,17 +7,13 @@
 #include <vector>
 
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 
 namespace orthospike::testing {
 namespace {
 
 constexpr std::size_t samples = 60, count = 3;
 constexpr std::size_t inputs = 64;
-
-const ImageData& digit_images() {
-  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  return data;
-}
 
 Config config_of(const std::string& protection) {
   Config config;
@@ -52,18 +48,17 @@ struct Tasks {
     trainer.begin_task(task, {.epochs = 1, .updates_per_epoch = 4});
     monitor.begin_task();
     for (std::size_t first = 0; first < 128; first += 32) {
-      trainer.train_batch(images, all.view().subview(first, 32), orders[task].view(), loss.view(),
-                          correct.view());
+      images.train(trainer, all.view().subview(first, 32), orders[task].view(), loss.view(), correct.view());
     }
     trainer.end_task();
-    return monitor.end_task(images, orders[task].view());
+    return monitor.end_task(images.in(orders[task].view()), all.view());
   }
 
   /// Presynaptic activity of a projection in the task's first samples.
   std::vector<float> activity(std::size_t projection, std::size_t task) {
     std::vector<float> result;
     for (std::size_t first = 0; first < samples; first += 30) {
-      trainer.run_batch(images, all.view().subview(first, 30), orders[task].view());
+      trainer.run_batch(images.in(orders[task].view()), all.view().subview(first, 30));
       const std::size_t source = trainer.network().projections()[projection].source;
       const std::vector<float> x =
           trainer.network().backend().download(trainer.engine().activity(source).average_output.values);
@@ -72,7 +67,7 @@ struct Tasks {
     return result;
   }
 
-  StoredImages images;
+  ShownSet images;
   Trainer trainer;
   Monitor monitor;
   Array<double> loss;

@@ -7,6 +7,7 @@
 
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -54,17 +55,12 @@ Config config_of(const Variant& variant, const std::string& protection) {
   config.set("hlop.orthonormalise", "true");
   config.set("hebbian.learning_rate", "0.05");
   config.set("protection.name", protection);
-  config.tasks.count = 2;
+  config.set("tasks.count", "2");
   config.set("optimiser.name", variant.optimiser);
   if (variant.optimiser == "sgd") config.set("optimiser.momentum", fmt::format("{}", variant.momentum));
   config.set("optimiser.weight_decay", fmt::format("{}", variant.weight_decay));
   config.set("optimiser.learning_rate", variant.optimiser == "sgd" ? "0.1" : "0.01");
   return config;
-}
-
-const ImageData& digit_images() {
-  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  return data;
 }
 
 /// A trainer on the first digits.
@@ -86,8 +82,8 @@ struct Training {
   void update(std::size_t first, std::size_t count) {
     auto loss = backend.allocate<double>(1);
     auto correct = backend.allocate<std::uint32_t>(1);
-    trainer.train_batch(images, samples.view().subview(first, count), pixel_order.view(), loss.view(),
-                        correct.view());
+    images.train(trainer, samples.view().subview(first, count), pixel_order.view(), loss.view(),
+                 correct.view());
   }
   /// The last two updates have fewer samples than the read-out has neurons, so that traces are projected
   /// there.
@@ -99,7 +95,7 @@ struct Training {
 
   /// What the source of a projection does for samples of the last task.
   std::vector<float> activity(std::size_t projection) {
-    trainer.run_batch(images, samples.view().subview(0, 24), pixel_order.view());
+    trainer.run_batch(images.in(pixel_order.view()), samples.view().subview(0, 24));
     return backend.download(
         trainer.engine().activity(trainer.network().projections()[projection].source).average_output.values);
   }
@@ -108,7 +104,7 @@ struct Training {
   }
 
   Backend& backend;
-  StoredImages images;
+  ShownSet images;
   Trainer trainer;
   Array<std::uint32_t> samples, pixel_order;
 };

@@ -3,11 +3,11 @@
 #include <set>
 #include <utility>
 
-#include "datasets/image_set.hpp"
 #include "kernels/error.hpp"
 #include "learning/subspaces/extractor.hpp"
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 #include "tests/temporary_folder.hpp"
 
 // Every part is in these tests by being registered.
@@ -84,11 +84,6 @@ void check_settings(const Registry& registry) {
   }
 }
 
-const ImageData& digits() {
-  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  return data;
-}
-
 struct Pairing {
   std::string rule, neuron, feedback, protection, optimiser;
 
@@ -105,7 +100,6 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
   config.training.batch_size = 16;
   config.clock.steps = 6;
   config.clock.dt = 0.1F;
-  config.tasks.count = 2;
   try {
     if (pairing.protection == "hlop") config.set("hlop.ranks", "3");
     config.neuron.choose(pairing.neuron);
@@ -114,7 +108,7 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
     config.set("protection.name", pairing.protection);
     config.optimiser.choose(pairing.optimiser);
     Trainer trainer(backend, config, 64, 10);
-    const StoredImages images(backend, digits().train, 64);
+    const ShownSet images(backend, digit_images().train, 64);
     std::vector<std::uint32_t> numbers(64), order(64);
     for (std::uint32_t i = 0; i < 64; ++i) numbers[i] = order[i] = i;
     const auto samples = uploaded(backend, numbers);
@@ -127,8 +121,8 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
       const auto pixels = uploaded(backend, order);
       trainer.begin_task(task, {.epochs = 1, .updates_per_epoch = 2});
       for (const std::size_t batch : {0U, 1U})
-        trainer.train_batch(images, samples.view().subview(16 * batch, 16), pixels.view(), loss.view(),
-                            correct.view());
+        images.train(trainer, samples.view().subview(16 * batch, 16), pixels.view(), loss.view(),
+                     correct.view());
       trainer.end_task();
       std::ranges::reverse(order);
     }
@@ -155,6 +149,7 @@ TEST_CASE("settings of every part take other values and refuse what is none", "[
   check_settings(optimisers());
   check_settings(extractors());
   check_settings(lateral_neurons());
+  check_settings(task_sequences());
 }
 
 TEST_CASE("every part that is chosen reads back from a config's text", "[parts]") {
@@ -175,6 +170,7 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
   check(error_feedbacks().key(), error_feedbacks().names());
   check(protections().key(), protections().names());
   check(optimisers().key(), optimisers().names());
+  check(task_sequences().key(), task_sequences().names());
 }
 
 TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]") {

@@ -8,6 +8,7 @@
 
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -49,7 +50,7 @@ struct Learner {
     config.set("neuron.threshold",
                "0.02");  // low enough for neurons to saturate: only those change their threshold
     config.training.batch_size = 4;
-    config.tasks.count = 3;
+    config.set("tasks.count", "3");
     config.set("hlop.ranks", "4,4,4");
     config.set("hebbian.learning_rate", "0.01");
     config.set("protection.name", protection);
@@ -65,17 +66,20 @@ struct Learner {
   }
   void train(const std::vector<std::uint32_t>& samples, const std::vector<Share>& shares) {
     const auto numbers = uploaded(backend, samples);
-    trainer.train_batch(stored, numbers.view(), shares, loss.view(), correct.view());
+    stored.train(trainer, numbers.view(), shares, loss.view(), correct.view());
   }
   void replay(const std::vector<std::uint32_t>& samples, const std::vector<Share>& shares) {
     const auto numbers = uploaded(backend, samples);
-    trainer.replay_batch(stored, numbers.view(), shares, loss.view(), correct.view());
+    const Array<Target> targets = stored.targets(numbers.view());
+    trainer.replay_batch(
+        {.samples = numbers.view(), .targets = std::as_const(targets).view(), .shares = shares}, loss.view(),
+        correct.view());
   }
-  Share shown_forward(std::size_t samples) { return {samples, std::as_const(forward).view()}; }
-  Share shown_backward(std::size_t samples) { return {samples, std::as_const(backward).view()}; }
+  Share shown_forward(std::size_t samples) { return {samples, stored.in(forward.view())}; }
+  Share shown_backward(std::size_t samples) { return {samples, stored.in(backward.view())}; }
 
   Backend& backend;
-  StoredImages stored;
+  ShownSet stored;
   Array<std::uint32_t> forward, backward;
   Trainer trainer;
   Array<double> loss = backend.allocate<double>(1);

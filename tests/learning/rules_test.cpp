@@ -4,6 +4,7 @@
 #include "learning/experiment.hpp"
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/shown_set.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace orthospike::testing {
@@ -20,7 +21,8 @@ class Hebb final : public Rule {
   }
 
   std::size_t max_rows() const override { return max_batch_; }
-  void backward(const ClockEngine& engine, ConstMatrix readout_error, const Targets& /*targets*/) override {
+  void backward(const ClockEngine& engine, ConstMatrix readout_error,
+                View<const Target> /*targets*/) override {
     for (std::size_t p = 0; p < gradients_.size(); ++p) {
       const Projection& projection = network_.projections()[p];
       const ConstMatrix trace = engine.activity(projection.source).mean_output;
@@ -54,14 +56,13 @@ Config config_of(const std::string& rule, const std::string& modulation) {
   config.set("hlop.ranks", "8,12,12");
   config.set("hlop.orthonormalise", "true");
   config.set("hebbian.learning_rate", "0.01");
-  config.tasks.count = 2;
+  config.set("tasks.count", "2");
   return config;
 }
 
 /// ‖H ΔW‖ / ‖ΔW‖ of the second task, in each projection; H [rank × n] holds the subspace of the first.
 std::vector<double> leaks(Backend& backend, Config config, const std::string& protection) {
-  const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  const StoredImages images(backend, data.train, 0);
+  const ShownSet images(backend, digit_images().train, 0);
   Trainer guide(backend, config, 64, 10);
   config.set("protection.name", protection);
   Trainer trainer(backend, config, 64, 10);
@@ -76,8 +77,8 @@ std::vector<double> leaks(Backend& backend, Config config, const std::string& pr
     auto correct = backend.allocate<std::uint32_t>(1);
     learner.begin_task(task, {.epochs = 1, .updates_per_epoch = 4});
     for (std::size_t first = 0; first < 96; first += 24)
-      learner.train_batch(images, samples.view().subview(first, 24), pixel_order.view(), loss.view(),
-                          correct.view());
+      images.train(learner, samples.view().subview(first, 24), pixel_order.view(), loss.view(),
+                   correct.view());
     learner.end_task();
   };
   train(trainer, 0);
@@ -133,6 +134,7 @@ TEST_CASE("rules with local losses or spike timing are protected like others", "
 TEST_CASE("rules with local losses or spike timing learn digits", "[rules]") {
   const auto learning_accuracy = [](const std::vector<std::string>& arguments) {
     struct : ExperimentObserver {
+      void begins(const std::vector<TaskDescription>&) override {}
       void warn(const std::string&) override {}
       void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
       void evaluated(const AccuracyMatrix&, std::size_t) override {}
@@ -140,8 +142,8 @@ TEST_CASE("rules with local losses or spike timing learn digits", "[rules]") {
     std::vector<std::string> all = {"--neuron.model=lif", "--tasks.count=2", "--run.threads=1"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     const TemporaryFolder folder;
-    return run_experiment(read_config(ORTHOSPIKE_TEST_DATA "/digits.ini", all),
-                          read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits"), folder.path(), silent)
+    return run_experiment(read_config(ORTHOSPIKE_TEST_DATA "/digits.ini", all), {digit_images()},
+                          folder.path(), silent)
         .accuracy.learning_accuracy(2);
   };
   CHECK(learning_accuracy({"--rule.name=decolle"}) > 0.89);  // measured 0.916

@@ -7,6 +7,7 @@
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/rules/rstdp.hpp"
 #include "tests/learning/summed_gradient.hpp"
+#include "tests/targets.hpp"
 
 namespace orthospike::testing {
 
@@ -86,12 +87,8 @@ struct ScriptedNetwork {
   void run(const std::vector<std::uint8_t>& sample_labels) {
     backend.upload(std::span<const float>(images), engine->input(batch).values);
     engine->run(rule->recording());
-    std::vector<std::uint32_t> numbers(batch);
-    for (std::size_t i = 0; i < batch; ++i) numbers[i] = static_cast<std::uint32_t>(i);
-    const auto labels = uploaded(backend, sample_labels);
-    const auto samples = uploaded(backend, numbers);
-    rule->backward(*engine, std::as_const(logit_errors).matrix(batch, classes),
-                   {labels.view(), samples.view()});
+    const auto targets = uploaded(backend, among_all(sample_labels, classes));
+    rule->backward(*engine, std::as_const(logit_errors).matrix(batch, classes), targets.view());
   }
 
   /// traceᵀ · post

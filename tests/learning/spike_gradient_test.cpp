@@ -7,6 +7,7 @@
 #include "learning/rules/bptt.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/rule_network.hpp"
+#include "tests/targets.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -211,14 +212,12 @@ TEST_CASE("gradients of bptt are those of automatic differentiation", "[bptt]") 
       CHECK(difference(array("logits").values, {values.begin(), values.end()}) < tolerance);
 
       const std::vector<double>& numbers = golden.at("labels").values;
-      const auto labels = uploaded(backend, std::vector<std::uint8_t>(numbers.begin(), numbers.end()));
-      const auto samples = uploaded(backend, std::vector<std::uint32_t>{0, 1, 2});
+      const auto targets = uploaded(backend, among_all(numbers, logits.cols));
       auto gradient = backend.allocate<float>(values.size());
       auto loss = backend.allocate<double>(1);
       auto correct = backend.allocate<std::uint32_t>(1);
       backend.loss().run(CrossEntropy{.logits = logits,
-                                      .labels = labels.view(),
-                                      .samples = samples.view(),
+                                      .targets = targets.view(),
                                       .logit_gradient = gradient.matrix(logits.rows, logits.cols),
                                       .loss = loss.view(),
                                       .correct = correct.view()});

@@ -8,6 +8,7 @@
 
 #include "kernels/encoding.hpp"
 #include "tests/learning/rule_network.hpp"
+#include "tests/learning/shown_set.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -29,11 +30,6 @@ Config config_of(const std::string& rule, const std::string& update) {
   return config;
 }
 
-const ImageData& digit_images() {
-  static const ImageData data = read_image_data(ORTHOSPIKE_TEST_DATA "/optdigits");
-  return data;
-}
-
 /// What one batch of the first digits leaves behind.
 struct Learned {
   std::vector<std::vector<float>> weights = {};
@@ -48,13 +44,13 @@ std::vector<std::uint32_t> numbers(std::size_t count) {
 }
 
 Learned learned(Backend& backend, const Config& config) {
-  const StoredImages images(backend, digit_images().train, batch);
+  const ShownSet images(backend, digit_images().train, batch);
   Trainer trainer(backend, config, 64, 10);
   const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
   auto loss = backend.allocate<double>(1);
   auto correct = backend.allocate<std::uint32_t>(1);
   trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 1});
-  trainer.train_batch(images, samples.view(), pixel_order.view(), loss.view(), correct.view());
+  images.train(trainer, samples.view(), pixel_order.view(), loss.view(), correct.view());
   Learned result{.loss = downloaded(backend, loss)[0], .correct = downloaded(backend, correct)[0]};
   for (const Projection& projection : trainer.network().projections())
     result.weights.push_back(downloaded(backend, projection.weights));
@@ -71,13 +67,13 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
                      .leak = config.network.readout_tau == 0 ? 0 : 1 - 1 / config.network.readout_tau};
   RuleNetwork network(backend, plain, config.rule);
   network.network.initialise_weights(config.experiment.seed);
-  const StoredImages images(backend, digit_images().train, batch);
+  const ShownSet images(backend, digit_images().train, batch);
   const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
   backend.encoding().run(EncodeImages{.images = images.pixels.view(),
                                       .samples = samples.view(),
                                       .pixel_order = pixel_order.view(),
-                                      .mean = config.data.mean,
-                                      .deviation = config.data.deviation,
+                                      .mean = *config.data.mean,
+                                      .deviation = *config.data.deviation,
                                       .currents = network.engine->input(batch)});
   Learned result;
   for (const Projection& projection : network.network.projections())
@@ -215,7 +211,7 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
       if (neurons == "quantised") config.set("hlop.lateral_steps", "1000");
       config.set("optimiser.name", optimiser);
       if (optimiser == "adam") config.set("optimiser.learning_rate", "0.001");
-      const StoredImages images(*cpu, digit_images().train, batch);
+      const ShownSet images(*cpu, digit_images().train, batch);
       Trainer trainer(*cpu, config, 64, 10);
       const auto samples = uploaded(*cpu, numbers(batch)), pixel_order = uploaded(*cpu, numbers(64));
       auto loss = cpu->allocate<double>(1);
@@ -226,7 +222,7 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
         for (const Projection& projection : trainer.network().projections())
           before.push_back(downloaded(*cpu, projection.weights));
         trainer.begin_task(task, {.epochs = 1, .updates_per_epoch = 1});
-        trainer.train_batch(images, samples.view(), pixel_order.view(), loss.view(), correct.view());
+        images.train(trainer, samples.view(), pixel_order.view(), loss.view(), correct.view());
         trainer.end_task();
         for (std::size_t p = 0; p < before.size(); ++p) {
           if (task == 0) {

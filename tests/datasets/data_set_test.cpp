@@ -1,4 +1,4 @@
-#include "datasets/image_set.hpp"
+#include "datasets/data_set.hpp"
 
 #include <fmt/format.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -32,6 +33,9 @@ const std::string train_images = "train-images-idx3-ubyte";
 const std::string train_labels = "train-labels-idx1-ubyte";
 const std::string test_images = "t10k-images-idx3-ubyte";
 const std::string test_labels = "t10k-labels-idx1-ubyte";
+const std::string files =
+    "train-images-idx3-ubyte (or idx4, with channels), train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
+    "t10k-labels-idx1-ubyte, or the .bin files of CIFAR-10 or CIFAR-100";
 const std::vector<std::string> file_names = {train_images, train_labels, test_images, test_labels};
 
 /// An IDX file of sizes under 256 with `values`.
@@ -47,7 +51,7 @@ void write_image_data(const TemporaryFolder& folder, const fs::path& subfolder =
   folder.write(subfolder / train_images, idx({3, 1, 2}, {1, 2, 3, 4, 5, 6}));
   folder.write(subfolder / train_labels, idx({3}, {0, 2, 1}));
   folder.write(subfolder / test_images, idx({2, 1, 2}, {7, 8, 9, 10}));
-  folder.write(subfolder / test_labels, idx({2}, {1, 4}));
+  folder.write(subfolder / test_labels, idx({2}, {1, 2}));
 }
 
 /// Replaces a file by its gzip form with .gz.
@@ -73,8 +77,14 @@ std::string error_of(const Action& action) {
   return {};
 }
 
+ImageData read(const fs::path& folder, DataSettings::Gaps gaps = DataSettings::Gaps::refuse) {
+  DataSettings settings;
+  settings.label_gaps = gaps;
+  return read_image_data(folder, settings);
+}
+
 std::string read_error(const TemporaryFolder& folder) {
-  return error_of([&folder] { read_image_data(folder.path()); });
+  return error_of([&folder] { read(folder.path()); });
 }
 
 /// Gives an environment variable a value, or none, and its old one back at the end.
@@ -101,12 +111,12 @@ class ScopedVariable {
   std::optional<std::string> before_;
 };
 
-TEST_CASE("read_image_data reads the four files, plain and gzip mixed", "[image_set]") {
+TEST_CASE("read_image_data reads the four files, plain and gzip mixed", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   CHECK(holds_image_data(folder.path()));
   for (const std::string& name : file_names) {
-    const ImageData data = read_image_data(folder.path());
+    const ImageData data = read(folder.path());
     CHECK(data.train.count == 3);
     CHECK(data.train.height == 1);
     CHECK(data.train.width == 2);
@@ -117,30 +127,123 @@ TEST_CASE("read_image_data reads the four files, plain and gzip mixed", "[image_
     CHECK(data.test.height == 1);
     CHECK(data.test.width == 2);
     CHECK(data.test.pixels == Bytes{7, 8, 9, 10});
-    CHECK(data.test.labels == Bytes{1, 4});
-    // The test set has a label that training does not have: both know of it.
-    CHECK(data.train.classes == 5);
-    CHECK(data.test.classes == 5);
+    CHECK(data.test.labels == Bytes{1, 2});
+    CHECK(data.train.classes == 3);
+    CHECK(data.test.classes == 3);
 
     compress(folder.path() / name);
     CHECK(holds_image_data(folder.path()));
   }
-  CHECK(read_image_data(folder.path()).train.pixels == Bytes{1, 2, 3, 4, 5, 6});
+  CHECK(read(folder.path()).train.pixels == Bytes{1, 2, 3, 4, 5, 6});
 }
 
-TEST_CASE("classes goes from 1 to 256", "[image_set]") {
+TEST_CASE("classes goes from 1 to 256", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   folder.write(train_labels, idx({3}, {0, 0, 0}));
   folder.write(test_labels, idx({2}, {0, 0}));
-  CHECK(read_image_data(folder.path()).train.classes == 1);
-  folder.write(train_labels, idx({3}, {0, 255, 0}));
-  const ImageData data = read_image_data(folder.path());
+  CHECK(read(folder.path()).train.classes == 1);
+  Bytes all(256);
+  std::iota(all.begin(), all.end(), std::uint8_t{0});
+  Bytes images = {0, 0, 8, 3, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1}, labels = {0, 0, 8, 1, 0, 0, 1, 0};
+  images.insert(images.end(), all.begin(), all.end());
+  labels.insert(labels.end(), all.begin(), all.end());
+  folder.write(train_images, images);
+  folder.write(train_labels, labels);
+  folder.write(test_images, idx({2, 1, 1}, {1, 2}));
+  folder.write(test_labels, idx({2}, {255, 0}));
+  const ImageData data = read(folder.path());
   CHECK(data.train.classes == 256);
   CHECK(data.test.classes == 256);
 }
 
-TEST_CASE("read_image_data names the file that lacks, and why", "[image_set]") {
+TEST_CASE("labels that leave gaps are refused, or counted anew", "[data_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder);
+  folder.write(train_labels, idx({3}, {255, 2, 7}));
+  folder.write(test_labels, idx({2}, {255, 2}));
+  CHECK(read_error(folder) == folder.path().string() +
+                                  ": no image has label 0, expected all labels up to the largest, 255; with "
+                                  "data.label_gaps = remap those that are there are counted from 0");
+  const ImageData data = read(folder.path(), DataSettings::Gaps::remap);
+  CHECK(data.train.labels == Bytes{2, 0, 1});
+  CHECK(data.test.labels == Bytes{2, 0});
+  CHECK(data.train.classes == 3);
+  CHECK(data.test.classes == 3);
+  write_image_data(folder);  // no gaps: nothing to map
+  CHECK(read(folder.path(), DataSettings::Gaps::remap).train.labels == Bytes{0, 2, 1});
+}
+
+TEST_CASE("a label that only test images have is refused", "[data_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder);
+  folder.write(test_labels, idx({2}, {1, 3}));
+  const std::string sentence =
+      folder.path().string() + ": a test image has label 3, expected one that a training image has";
+  CHECK(read_error(folder) == sentence);
+  CHECK(error_of([&] { read(folder.path(), DataSettings::Gaps::remap); }) == sentence);
+}
+
+TEST_CASE("images with channels come in idx4 files", "[data_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder);
+  fs::remove(folder.path() / train_images);
+  folder.write("train-images-idx4-ubyte", idx({3, 1, 1, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  CHECK(holds_image_data(folder.path()));
+  CHECK(read_error(folder) ==
+        folder.path().string() + ": the test images have 1 x 2 pixels, expected 1 x 1 x 3 as in training");
+  fs::remove(folder.path() / test_images);
+  CHECK_FALSE(holds_image_data(folder.path()));
+  folder.write("t10k-images-idx4-ubyte", idx({2, 1, 1, 3}, {9, 8, 7, 6, 5, 4}));
+  const ImageData data = read(folder.path());
+  CHECK(data.train.shape() == ImageShape{1, 1, 3});
+  CHECK(data.train.pixels == Bytes{1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(data.test.pixels == Bytes{9, 8, 7, 6, 5, 4});
+  folder.write("t10k-images-idx4-ubyte", idx({2, 1, 3}, {9, 8, 7, 6, 5, 4}));
+  CHECK(read_error(folder) == (folder.path() / "t10k-images-idx4-ubyte").string() +
+                                  ": the rank is 3, expected 4 (image, row, column, channel)");
+}
+
+TEST_CASE("a folder with CIFAR's files is read as such", "[data_set]") {
+  const TemporaryFolder folder;
+  for (const std::uint8_t batch : {1, 2, 3, 4, 5}) {
+    Bytes record(3073, batch);
+    record[0] = batch % 3;
+    folder.write(fmt::format("data_batch_{}.bin", batch), record);
+  }
+  CHECK_FALSE(holds_image_data(folder.path()));
+  folder.write("test_batch.bin", Bytes(3073, 0));
+  CHECK(holds_image_data(folder.path()));
+  CHECK(find_data_set("any", folder.path()) == folder.path());
+  const ImageData data = read(folder.path());
+  CHECK(data.train.shape() == ImageShape{32, 32, 3});
+  CHECK(data.train.count == 5);
+  CHECK(data.train.labels == Bytes{1, 2, 0, 1, 2});
+  CHECK(data.train.classes == 3);
+  CHECK(data.test.count == 1);
+}
+
+TEST_CASE("data.name may name several data sets, in subfolders of data.path", "[data_set]") {
+  const TemporaryFolder folder;
+  write_image_data(folder, "one");
+  write_image_data(folder, "two");
+  write_image_data(folder);  // not one of them
+  folder.write("two/" + test_images, idx({2, 1, 2}, {70, 80, 90, 100}));
+  DataSettings settings;
+  settings.path = folder.path().string();
+  settings.name = "two , one";
+  const std::vector<ImageData> sets = read_data_sets(settings);
+  REQUIRE(sets.size() == 2);
+  CHECK(sets[0].name == "two");
+  CHECK(sets[0].test.pixels == Bytes{70, 80, 90, 100});
+  CHECK(sets[1].test.pixels == Bytes{7, 8, 9, 10});
+  settings.name = "one";
+  CHECK(read_data_sets(settings).size() == 1);
+  settings.name = "one,,two";
+  CHECK_THROWS_AS(read_data_sets(settings), ConfigError);
+}
+
+TEST_CASE("read_image_data names the file that lacks, and why", "[data_set]") {
   for (const std::string& name : file_names) {
     const TemporaryFolder folder;
     write_image_data(folder);
@@ -156,18 +259,18 @@ TEST_CASE("read_image_data names the file that lacks, and why", "[image_set]") {
   const TemporaryFolder folder;
   const fs::path no_folder = folder.write("file", Bytes{});
   CHECK_FALSE(holds_image_data(no_folder));
-  CHECK(error_of([&no_folder] { read_image_data(no_folder); }).find("Not a directory") != std::string::npos);
+  CHECK(error_of([&no_folder] { read(no_folder); }).find("Not a directory") != std::string::npos);
   CHECK_FALSE(holds_image_data(folder.path() / "nowhere"));
 }
 
-TEST_CASE("read_image_data passes on what read_idx says", "[image_set]") {
+TEST_CASE("read_image_data passes on what read_idx says", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   folder.write(test_labels, Bytes{'h', 'e', 'l', 'l', 'o'});
   CHECK(read_error(folder).starts_with((folder.path() / test_labels).string() + ", byte 0: bad magic"));
 }
 
-TEST_CASE("read_image_data checks the ranks", "[image_set]") {
+TEST_CASE("read_image_data checks the ranks", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   SECTION("of images") {
@@ -182,7 +285,7 @@ TEST_CASE("read_image_data checks the ranks", "[image_set]") {
   }
 }
 
-TEST_CASE("read_image_data checks that there are as many labels as images", "[image_set]") {
+TEST_CASE("read_image_data checks that there are as many labels as images", "[data_set]") {
   const TemporaryFolder folder;
   for (const std::uint8_t count : {1, 3}) {
     write_image_data(folder);
@@ -193,7 +296,7 @@ TEST_CASE("read_image_data checks that there are as many labels as images", "[im
   }
 }
 
-TEST_CASE("read_image_data checks that training and test images are of one size", "[image_set]") {
+TEST_CASE("read_image_data checks that training and test images are of one size", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   for (const Bytes& sizes : {Bytes{2, 2, 1}, Bytes{2, 2, 2}, Bytes{2, 1, 3}}) {
@@ -204,7 +307,7 @@ TEST_CASE("read_image_data checks that training and test images are of one size"
   }
 }
 
-TEST_CASE("read_image_data refuses an empty set", "[image_set]") {
+TEST_CASE("read_image_data refuses an empty set", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder);
   folder.write(test_images, idx({0, 1, 2}, {}));
@@ -213,7 +316,7 @@ TEST_CASE("read_image_data refuses an empty set", "[image_set]") {
         (folder.path() / test_images).string() + ", byte 4: size 1 is zero, expected at least 1");
 }
 
-TEST_CASE("find_data_set looks at the explicit path alone when there is one", "[image_set]") {
+TEST_CASE("find_data_set looks at the explicit path alone when there is one", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder, "environment/set");
   write_image_data(folder, "chosen");
@@ -225,56 +328,13 @@ TEST_CASE("find_data_set looks at the explicit path alone when there is one", "[
   const fs::path other = folder.path() / "other";
   CHECK(
       error_of([&other] { find_data_set("set", other); }) ==
-      fmt::format("data set 'set': none of the folders {0}, {0}/set holds its files train-images-idx3-ubyte, "
-                  "train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each plain or "
-                  "with .gz: put the four IDX files in one of these folders or set data.path",
-                  other.string()));
+      fmt::format(
+          "data set 'set': none of the folders {0}, {0}/set holds {1}, each plain or with .gz: put the files into "
+          "one of these folders or set data.path",
+          other.string(), files));
 }
 
-TEST_CASE("held-back samples are of each class in proportion to its share", "[image_set]") {
-  std::vector<std::uint8_t> labels(600, 0);  // sorted by class: 600, 300, none, 97 and 3
-  labels.insert(labels.end(), 300, 1);
-  labels.insert(labels.end(), 97, 3);
-  labels.insert(labels.end(), 3, 200);
-  const auto chosen = [&](std::size_t count, std::uint64_t seed) {
-    return stratified_samples(labels, count, {seed, RandomPurpose::held_back});
-  };
-  const auto of_class = [&](const std::vector<std::uint32_t>& samples, std::uint8_t label) {
-    return std::ranges::count_if(samples, [&](std::uint32_t sample) { return labels[sample] == label; });
-  };
-  for (const std::uint64_t seed : {1U, 2U}) {
-    const std::vector<std::uint32_t> samples = chosen(100, seed);
-    CHECK(std::set(samples.begin(), samples.end()).size() == 100);
-    CHECK(of_class(samples, 0) == 60);
-    CHECK(of_class(samples, 1) == 30);
-    CHECK(of_class(samples, 3) == 10);  // 9.7, and 0.3 of class 200
-    CHECK(std::ranges::max(samples) < 1000);
-    CHECK_FALSE(std::ranges::is_sorted(samples));
-  }
-  CHECK(chosen(100, 1) == chosen(100, 1));
-  CHECK(chosen(100, 1) != chosen(100, 2));
-  CHECK(of_class(chosen(1, 1), 0) == 1);
-  CHECK(chosen(0, 1).empty());
-  CHECK(of_class(chosen(1000, 1), 200) == 3);
-  CHECK(stratified_samples({}, 0, {}).empty());
-}
-
-TEST_CASE("held-back images change sides, the others keep their order", "[image_set]") {
-  const TemporaryFolder folder;
-  write_image_data(folder);
-  const ImageData data = with_held_back(read_image_data(folder.path()), std::vector<std::uint32_t>{2, 0});
-  CHECK(data.train.count == 1);
-  CHECK(data.train.pixels == Bytes{3, 4});
-  CHECK(data.train.labels == Bytes{2});
-  CHECK(data.test.count == 2);
-  CHECK(data.test.pixels == Bytes{5, 6, 1, 2});
-  CHECK(data.test.labels == Bytes{1, 0});
-  CHECK(data.test.width == 2);
-  CHECK(data.train.classes == 5);
-  CHECK(data.test.classes == 5);
-}
-
-TEST_CASE("~ in an explicit path is the home folder", "[image_set]") {
+TEST_CASE("~ in an explicit path is the home folder", "[data_set]") {
   const TemporaryFolder folder;
   write_image_data(folder, "data/set");
   const ScopedVariable home("HOME", folder.path().string());
@@ -286,7 +346,7 @@ TEST_CASE("~ in an explicit path is the home folder", "[image_set]") {
   CHECK_THROWS_AS(find_data_set("set", "~/data"), EnvironmentError);
 }
 
-TEST_CASE("find_data_set searches ORTHOSPIKE_DATA, then HOME", "[image_set]") {
+TEST_CASE("find_data_set searches ORTHOSPIKE_DATA, then HOME", "[data_set]") {
   const TemporaryFolder folder;
   const std::string root = folder.path().string();
   const ScopedVariable data("ORTHOSPIKE_DATA", fmt::format(":{0}/none::{0}/first:{0}/second:", root));
@@ -308,11 +368,9 @@ TEST_CASE("find_data_set searches ORTHOSPIKE_DATA, then HOME", "[image_set]") {
   CHECK(found() == root + "/second/no-such-set");
 }
 
-TEST_CASE("find_data_set says every place it looked in and how to get the data", "[image_set]") {
+TEST_CASE("find_data_set says every place it looked in and how to get the data", "[data_set]") {
   const TemporaryFolder folder;
   const std::string root = folder.path().string();
-  const std::string files =
-      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte";
   const auto message = [](const std::string& name, const fs::path& explicit_path) {
     return error_of([&name, &explicit_path] { find_data_set(name, explicit_path); });
   };
@@ -320,12 +378,10 @@ TEST_CASE("find_data_set says every place it looked in and how to get the data",
     const ScopedVariable data("ORTHOSPIKE_DATA", ":" + root + "/a::" + root + "/b:");
     const ScopedVariable home("HOME", root);
     CHECK(message("no-such-set", "") ==
-          fmt::format(
-              "data set 'no-such-set': none of the folders {0}/a/no-such-set, {0}/b/no-such-set, "
-              "{0}/.local/share/orthospike/no-such-set, /usr/share/datasets/no-such-set holds its "
-              "files {1}, each plain or with .gz: put the four IDX files in one of these folders or set "
-              "data.path",
-              root, files));
+          fmt::format("data set 'no-such-set': none of the folders {0}/a/no-such-set, {0}/b/no-such-set, "
+                      "{0}/.local/share/orthospike/no-such-set, /usr/share/datasets/no-such-set holds {1}, "
+                      "each plain or with .gz: put the files into one of these folders or set data.path",
+                      root, files));
   }
   SECTION("with neither") {
     const ScopedVariable data("ORTHOSPIKE_DATA", std::nullopt);
