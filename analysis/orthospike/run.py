@@ -47,6 +47,8 @@ class Run:
     settings: dict[str, str]  #: the config by "section.key"
     definitions: dict[str, str]  #: what each object is, by its name in the file: "/metrics/accuracy", …
     units: dict[str, str]  #: of the objects that have one
+    task_names: list[str]  #: empty, as the next, where files of earlier versions lack them
+    task_told: list[bool]  #: whether the network is told at test time that a sample is of the task
 
     accuracy: pd.DataFrame  #: rows: after task 0 (before any training) … T, columns: task 1 … T
     loss: pd.DataFrame  #: like accuracy
@@ -202,6 +204,8 @@ def _read(file: h5py.File, path: Path) -> Run:
         settings=_settings(config),
         definitions=definitions,
         units=units,
+        task_names=[_plain(name) for name in file["tasks/told"].attrs["names"]] if "tasks" in file else [],
+        task_told=file["tasks/told"][()].astype(bool).tolist() if "tasks" in file else [],
         accuracy=matrix("accuracy", from_untrained),
         loss=matrix("loss", from_untrained),
         average_accuracy=series("average_accuracy"),

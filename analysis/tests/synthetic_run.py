@@ -33,6 +33,8 @@ LEARNING_ACCURACY = [0.90, 0.85, 2.65 / 3]
 FORGETTING = [[NAN, NAN, NAN], [-0.02, NAN, NAN], [0.07, 0.10, NAN]]
 RANK = [[24, 40], [34, 50], [44, 60]]
 DETECTED_BOUNDARIES = [3, 5]
+TASK_NAMES = ["classes 0, 1", "classes 2, 3", "class 4"]
+TASK_TOLD = [1, 1, 0]
 LEAK = [[NAN, NAN], [0.03, 0.01], [0.04, 0.02]]
 
 
@@ -50,6 +52,9 @@ def write(path, *, tasks_done=3, killed=False):
     for name, number in {"format_version": 1, "seed": 2022, "threads": 2}.items():
         file.attrs[name] = np.uint64(number)
     file.create_dataset("config", data=CONFIG.encode(), dtype=_text_type(CONFIG))
+    told = file.create_dataset("tasks/told", data=np.array(TASK_TOLD, np.uint32), chunks=True)
+    _described(told, "1 where told")
+    told.attrs.create("names", [name.encode() for name in TASK_NAMES], dtype="S12")
     file.create_dataset("progress/tasks_done", data=np.array([tasks_done], np.uint32), chunks=True)
 
     _measure(file, "metrics/accuracy", ACCURACY, tasks_done + 1, "R[i][j]")

@@ -32,6 +32,11 @@ def test_measures_are_those_of_the_file_by_task(run, name):
     assert np.array_equal(measure, getattr(written, name.upper()), equal_nan=True)
 
 
+def test_tasks_have_names_and_are_told_at_test_time_or_not(run):
+    assert run.task_names == written.TASK_NAMES
+    assert run.task_told == [True, True, False]
+
+
 def test_summary_is_that_of_the_last_task(run):
     assert run.summary().to_dict() == pytest.approx(
         {"ACC": 2.5 / 3, "BWT": -0.075, "FWT": 0.05, "forgetting": 0.085, "learning accuracy": 2.65 / 3}
