@@ -44,11 +44,29 @@ struct VectorOps {
   V where(Mask condition, V a) const { return hn::IfThenElseZero(condition, a); }
 };
 
+/// What the neurons of a run have in common.
+template <class Model>
+struct Shared {
+  explicit Shared(const RunNeurons<Model>& run) : neuron(loaded(run.neuron, run.trained.address())) {
+    const auto height = neuron.template height<float>();
+    mean_scale = height / static_cast<float>(run.steps);
+    if constexpr (HasAverages<Model>) {
+      current_scale = static_cast<float>(1.0 / run.weight_sum());
+      output_scale = height * current_scale;
+    }
+  }
+
+  Model neuron;
+  float mean_scale;                           ///< of a number of spikes
+  float current_scale = 0, output_scale = 0;  ///< of weighted sums of currents and of spikes
+};
+
 /// All steps of one vector of neurons, from neuron i of sample b on, whose state stays in registers; the event lists of
-/// all steps grow side by side. `neuron` is run.neuron with what is trained.
+/// all steps grow side by side.
 template <class Tag, class Model, std::size_t... field, class... V>
-HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Model& neuron, std::size_t b,
+HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Shared<Model>& shared, std::size_t b,
                            std::size_t i, std::index_sequence<field...>, V... state) {
+  const Model& neuron = shared.neuron;
   const hn::RebindToUnsigned<Tag> index_tag;
   const VectorOps<Tag> ops;
   const std::size_t batch = run.batch(), neurons = run.neurons(), step_stride = run.step_stride();
@@ -57,7 +75,7 @@ HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Model& n
   std::uint32_t* const indices = run.outputs.spikes.indices.address();
   float* const margins = run.outputs.margin.empty() ? nullptr : run.outputs.margin.address();
   const auto zero = hn::Zero(tag), one = hn::Set(tag, 1.0F);
-  const auto index = hn::Iota(index_tag, static_cast<std::uint32_t>(i));
+  const auto index = hn::Add(hn::Iota(index_tag, 0), hn::Set(index_tag, static_cast<std::uint32_t>(i)));
 
   auto spike_count = zero, current_sum = zero, spike_sum = zero;
   const float* current_at = run.currents.address() + at;
@@ -83,23 +101,21 @@ HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Model& n
   }
 
   (hn::StoreU(state, tag, run.state[field].address() + at), ...);
-  const auto height = neuron.template height<float>();
   const auto store_scaled = [&](hn::Vec<Tag> values, float scale, const Matrix& to) {
     hn::StoreU(hn::Mul(values, hn::Set(tag, scale)), tag, to.address() + at);
   };
-  store_scaled(spike_count, height / static_cast<float>(run.steps), run.outputs.mean_output);
+  store_scaled(spike_count, shared.mean_scale, run.outputs.mean_output);
   if constexpr (HasAverages<Model>) {
-    const auto inverse_weights = static_cast<float>(1.0 / run.weight_sum());
-    store_scaled(current_sum, inverse_weights, run.outputs.average_current);
-    store_scaled(spike_sum, height * inverse_weights, run.outputs.average_output);
+    store_scaled(current_sum, shared.current_scale, run.outputs.average_current);
+    store_scaled(spike_sum, shared.output_scale, run.outputs.average_output);
   }
 }
 
 template <class Tag, class Model, std::size_t... field>
-HWY_INLINE void run_from_state(Tag tag, const RunNeurons<Model>& run, const Model& neuron, std::size_t b,
-                               std::size_t i, std::index_sequence<field...> fields) {
+HWY_INLINE void run_from_state(Tag tag, const RunNeurons<Model>& run, const Shared<Model>& shared,
+                               std::size_t b, std::size_t i, std::index_sequence<field...> fields) {
   const std::size_t at = b * run.neurons() + i;
-  run_vector(tag, run, neuron, b, i, fields,
+  run_vector(tag, run, shared, b, i, fields,
              (run.from_rest ? hn::Zero(tag) : hn::LoadU(tag, run.state[field].address() + at))...);
 }
 
@@ -111,13 +127,13 @@ float range(const RunNeurons<Model>& run, std::size_t first, std::size_t last) {
   const hn::ScalableTag<float> tag;
   const std::size_t lanes = hn::Lanes(tag);
   const auto fields = std::make_index_sequence<state_size<Model>>();
-  const Model neuron = loaded(run.neuron, run.trained.address());
+  const Shared<Model> shared(run);
   std::uint32_t* const counts = run.outputs.spikes.counts.address();
   for (std::size_t b = first; b < last; ++b) {
     for (std::size_t t = 0; t < run.steps; ++t) counts[t * run.batch() + b] = 0;
     std::size_t i = 0;
-    for (; i + lanes <= run.neurons(); i += lanes) run_from_state(tag, run, neuron, b, i, fields);
-    for (; i < run.neurons(); ++i) run_from_state(hn::CappedTag<float, 1>(), run, neuron, b, i, fields);
+    for (; i + lanes <= run.neurons(); i += lanes) run_from_state(tag, run, shared, b, i, fields);
+    for (; i < run.neurons(); ++i) run_from_state(hn::CappedTag<float, 1>(), run, shared, b, i, fields);
   }
   return 0;
 }
@@ -127,11 +143,12 @@ template <class Tag, class Model, std::size_t... field, class... V>
 HWY_INLINE void backward_vector(Tag tag, const NeuronsBackward<Model>& run, const Model& neuron,
                                 std::size_t at, std::index_sequence<field...>, V... later) {
   const VectorOps<Tag> ops;
+  const SurrogateDerivative derivative = run.derivative;  // a copy, which stores of errors cannot change
   const std::size_t size = run.step_size(), error_stride = run.step_stride();
   for (std::size_t t = run.steps; t-- > 0;) {
     const auto margin = hn::LoadU(tag, run.margin.address() + t * size + at);
     const auto error = hn::LoadU(tag, run.output_error.address() + t * error_stride + at);
-    const auto by_current = neuron.backward(ops, run.derivative, margin, error, later...);
+    const auto by_current = neuron.backward(ops, derivative, margin, error, later...);
     hn::StoreU(by_current, tag, run.current_error.address() + t * size + at);
   }
   if (run.has_later()) (hn::StoreU(later, tag, run.later[field].address() + at), ...);

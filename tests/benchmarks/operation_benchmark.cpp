@@ -183,7 +183,7 @@ void benchmark(Backend& backend) {
   run.time("lif_dsr_backward, 64x800", 3 * batch * hidden, 0, [&] {
     backend.neurons().run(AveragesBackward<LifDsr>{.neuron = neuron,
                                                    .trained = threshold.view(),
-                                                   .average_current = lif.average_current,
+                                                   .average_current = done.average_current,
                                                    .gradient = y_matrix,
                                                    .trained_gradient = gradient.view()});
   });
