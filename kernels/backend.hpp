@@ -17,8 +17,7 @@ struct DenseProducts;
 struct Elementwise;
 struct Encoding;
 struct SpikeDelivery;
-struct LifNeurons;
-struct LifDsrNeurons;
+struct NeuronSteps;
 struct Traces;
 struct Loss;
 struct SubspaceSteps;
@@ -103,8 +102,7 @@ class Backend {
   Elementwise& elementwise() { return *elementwise_; }
   Encoding& encoding() { return *encoding_; }
   SpikeDelivery& delivery() { return *delivery_; }
-  LifNeurons& lif() { return *lif_; }
-  LifDsrNeurons& lif_dsr() { return *lif_dsr_; }
+  NeuronSteps& neurons() { return *neurons_; }
   Traces& traces() { return *traces_; }
   Loss& loss() { return *loss_; }
   SubspaceSteps& subspaces() { return *subspaces_; }
@@ -126,8 +124,7 @@ class Backend {
     elementwise_ = make_family<Elementwise>(device, multiply_adds_);
     encoding_ = make_family<Encoding>(device, multiply_adds_);
     delivery_ = make_family<SpikeDelivery>(device, multiply_adds_);
-    lif_ = make_family<LifNeurons>(device, multiply_adds_);
-    lif_dsr_ = make_family<LifDsrNeurons>(device, multiply_adds_);
+    neurons_ = make_family<NeuronSteps>(device, multiply_adds_);
     traces_ = make_family<Traces>(device, multiply_adds_);
     loss_ = make_family<Loss>(device, multiply_adds_);
     subspaces_ = make_family<SubspaceSteps>(device, multiply_adds_);
@@ -154,8 +151,7 @@ class Backend {
   std::shared_ptr<Elementwise> elementwise_;
   std::shared_ptr<Encoding> encoding_;
   std::shared_ptr<SpikeDelivery> delivery_;
-  std::shared_ptr<LifNeurons> lif_;
-  std::shared_ptr<LifDsrNeurons> lif_dsr_;
+  std::shared_ptr<NeuronSteps> neurons_;
   std::shared_ptr<Traces> traces_;
   std::shared_ptr<Loss> loss_;
   std::shared_ptr<SubspaceSteps> subspaces_;

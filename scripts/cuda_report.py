@@ -52,7 +52,7 @@ def readable(symbols):
     names = []
     for name in text.splitlines():
         name = name.replace("(anonymous namespace)::", "")
-        own = re.match(r"(?:void )?orthospike::(\w+(?:<[\w: ]+>)?)", name)
+        own = re.match(r"(?:void )?orthospike::(\w+(?:<[\w:<> ]+>)?)", name)
         element = re.search(r"orthospike::(\w+)", name)
         names.append(own[1].replace("orthospike::", "") if own else f"thrust: {element[1]}")
     return names

@@ -1,5 +1,7 @@
 #include "sim/clock_engine.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 #include <utility>
@@ -57,14 +59,12 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     storage.index = backend.make_spike_index();
     storage.mean_output = backend.allocate<float>(size);
     if (most_at_once_ < steps_) storage.mean_of_all = backend.allocate<float>(size);
-    storage.membrane = backend.allocate<float>(size);
+    for (std::size_t k = 0; k < population.neuron->state_fields().size(); ++k)
+      storage.state.push_back(backend.allocate<float>(size));
     storage.spike_total = backend.allocate<std::uint64_t>(1);
     if (population.neuron->has_weighted_averages()) {
       storage.average_current = backend.allocate<float>(size);
       storage.average_output = backend.allocate<float>(size);
-    } else {
-      storage.synapse = backend.allocate<float>(size);
-      storage.adaptation = backend.allocate<float>(size);
     }
     widest = std::max(widest, population.size);
     if (network.recurrent_projection(i) != nullptr)
@@ -239,10 +239,9 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
                     .average_current = matrix(storage.average_current),
                     .average_output = matrix(storage.average_output),
                     .mean_output = matrix(storage.mean_output),
-                    .membrane = matrix(storage.membrane),
-                    .synapse = matrix(storage.synapse),
-                    .adaptation = matrix(storage.adaptation),
-                    .margin = {}};
+                    .margin = {},
+                    .state = {}};
+  for (Array<float>& field : storage.state) activity.state.push_back(matrix(field));
   if (storage.average_output.size() == 0) activity.average_output = activity.mean_output;
   if (storage.counts.size() > 0) {
     const Spikes all{storage.counts.view(), storage.indices.view(), most_at_once_ * max_batch_, size};
@@ -258,6 +257,17 @@ ConstActivity ClockEngine::activity(std::size_t population) const {
   Activity all = buffers(population);
   all.spikes.index = storage_[population]->index.key();
   return all;
+}
+
+ConstMatrix ClockEngine::state(std::size_t population, std::string_view field) const {
+  if (const auto& neuron = network_.populations()[population].neuron) {
+    const auto names = neuron->state_fields();
+    const auto found = std::ranges::find(names, field);
+    if (found != names.end())
+      return buffers(population).state[static_cast<std::size_t>(found - names.begin())];
+  }
+  throw std::invalid_argument(
+      fmt::format("population '{}' has no state '{}'", network_.populations()[population].name, field));
 }
 
 ClockEngine::Work ClockEngine::work() const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -51,6 +52,9 @@ class ClockEngine {
   /// What a population did in the steps of the last call of run_steps, or see run. Of an input population, the
   /// average and mean outputs are the input.
   ConstActivity activity(std::size_t population) const;
+  /// [batch × neurons] the field of that name of a spiking population's state, after the last step run. Throws
+  /// std::invalid_argument where its neuron model declares no such field.
+  ConstMatrix state(std::size_t population, std::string_view field) const;
   /// [batch × classes] mean over all steps so far.
   ConstMatrix logits() const { return logits_.matrix(batch_, classes()); }
   /// [count·batch × classes] the read-out after each step of the last run, if it recorded them or leaks.
@@ -89,8 +93,9 @@ class ClockEngine {
 
   struct Storage {
     Array<std::uint32_t> counts, indices;
-    Array<float> average_current, average_output, mean_output, membrane, synapse, adaptation, margin;
-    Array<float> mean_of_all;  ///< of the mean outputs, where not all steps are held
+    Array<float> average_current, average_output, mean_output, margin;
+    std::vector<Array<float>> state;  ///< one a field that the neuron model declares
+    Array<float> mean_of_all;         ///< of the mean outputs, where not all steps are held
     Array<std::uint64_t> spike_total;
     SpikeIndex index;  ///< of the spikes of the last run
   };

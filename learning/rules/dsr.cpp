@@ -1,31 +1,24 @@
 #include "learning/rules/dsr.hpp"
 
+#include <fmt/format.h>
+
 #include "kernels/error.hpp"
-#include "kernels/lif_dsr.hpp"
 
 namespace orthospike {
 
 namespace {
 
-const LifDsrModel& lif_dsr(const Population& population) {
-  const auto* model = dynamic_cast<const LifDsrModel*>(population.neuron.get());
-  if (model == nullptr) {
-    throw ConfigError("rule.name: the rule dsr differentiates lif_dsr neurons; set neuron.model to lif_dsr");
-  }
-  return *model;
-}
-
 /// T · Σ_t (w_t / Σw)² with w_t = decay^(T-t): how much of the read-out's error one spike carries back.
-float readout_feedback_scale(const LifDsrModel& model) {
+float readout_feedback_scale(float decay, std::size_t steps) {
   double sum = 0;
   double sum_of_squares = 0;
   double weight = 1;
-  for (std::size_t t = 0; t < model.steps(); ++t) {
+  for (std::size_t t = 0; t < steps; ++t) {
     sum += weight;
     sum_of_squares += weight * weight;
-    weight *= model.constants().decay;
+    weight *= decay;
   }
-  return static_cast<float>(static_cast<double>(model.steps()) * sum_of_squares / (sum * sum));
+  return static_cast<float>(static_cast<double>(steps) * sum_of_squares / (sum * sum));
 }
 
 }  // namespace
@@ -39,7 +32,11 @@ Dsr::Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& con
   require_chain();
   for (const Population& population : network.populations()) {
     const bool spiking = population.kind == Population::Kind::spiking;
-    if (spiking) lif_dsr(population);
+    if (spiking && !population.neuron->has_weighted_averages()) {
+      throw ConfigError(
+          fmt::format("rule.name: the rule dsr differentiates {0} neurons; set neuron.model to {0}",
+                      neuron_models_with(&NeuronModel::Traits::has_weighted_averages)));
+    }
     errors_.push_back(network.backend().allocate<float>(spiking ? max_batch_ * population.size : 0));
     threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));
   }
@@ -74,16 +71,17 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, View<co
                      .activity = from.average_output};
 
     if (source.kind != Population::Kind::spiking) continue;
-    const LifDsrModel& model = lif_dsr(source);
+    const NeuronModel& neuron = *source.neuron;
     const Matrix error = errors_[projection.source].matrix(engine.batch(), source.size);
     feedback_.propagate(p, post, readout_error, error.values);
-    backend.lif_dsr().run(
-        LifDsrBackward{.neuron = model.constants(),
-                       .threshold = model.threshold(),
-                       .scale = to_readout || feedback_.is_direct() ? readout_feedback_scale(model) : 1.0F,
-                       .average_current = from.average_current,
-                       .gradient = error,
-                       .threshold_gradient = threshold_gradients_[projection.source].view()});
+    const bool from_readout = to_readout || feedback_.is_direct();
+    neuron.backward(
+        backend,
+        NeuronModel::AveragesBackward{
+            .scale = from_readout ? readout_feedback_scale(*neuron.averaging_decay(), engine.steps()) : 1.0F,
+            .average_current = from.average_current,
+            .gradient = error,
+            .threshold_gradient = threshold_gradients_[projection.source].view()});
   }
 }
 

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "learning/rules/rule.hpp"
-#include "sim/neurons/lif_dsr_model.hpp"
 
 namespace orthospike {
 
@@ -14,8 +13,8 @@ namespace orthospike {
 ///   the gradient by its incoming weights is (g/tau, masked) · (mean over t of x[t])ᵀ: B rows instead of T·B;
 ///   g of the population below is the feedback of (g/tau, masked).
 /// The read-out is the weighted average of its current, so its traces are avg(x), and the population below
-/// has g = T · Σ_t (w_t/Σw)² · feedback of ∂L/∂logits. The subspace learns from avg(x). Works with lif_dsr
-/// neurons only; throws ConfigError for others.
+/// has g = T · Σ_t (w_t/Σw)² · feedback of ∂L/∂logits. The subspace learns from avg(x). Works with
+/// neurons whose averages are weighted, lif_dsr, only; throws ConfigError for others.
 class Dsr final : public Rule {
  public:
   struct Settings {

@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "kernels/surrogate.hpp"
 #include "kernels/target.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/presynaptic.hpp"

@@ -7,7 +7,6 @@
 #include "kernels/delivery.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/error.hpp"
-#include "kernels/lif.hpp"
 #include "kernels/traces.hpp"
 
 namespace orthospike {
@@ -44,12 +43,12 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     const Population& population = network.populations()[i];
     if (population.kind == Population::Kind::readout) readout_leak_ = population.leak;
     if (population.kind != Population::Kind::spiking) continue;
-    if (dynamic_cast<const LifModel*>(population.neuron.get()) == nullptr) {
-      throw ConfigError(fmt::format(
-          "rule.name: the rule {} needs surrogate derivatives; set neuron.model to lif, if or alif",
-          form_.name));
+    if (!population.neuron->surrogate_traits()) {
+      throw ConfigError(
+          fmt::format("rule.name: the rule {} needs surrogate derivatives; set neuron.model to {}",
+                      form_.name, neuron_models_with(&NeuronModel::Traits::has_surrogate_derivative)));
     }
-    if (!form_.detached_reset && lif(i).hard_reset && lif(i).adaptation != 0.0F)
+    if (!form_.detached_reset && !neurons(i).differentiates_reset)
       throw ConfigError("rule.detached_reset: errors through a hard reset of alif neurons are not defined");
   }
   const std::size_t steps = most_steps(context.clock.steps);
@@ -66,8 +65,10 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     ProjectionRows& own = rows_.emplace_back();
     if (form_.through_time && projection.is_recurrent()) {
       PopulationErrors& errors = errors_[projection.source];
-      for (auto* array : {&errors.synapse, &errors.potential, &errors.adaptation, &errors.recurrent})
-        *array = backend.allocate<float>(context.max_batch * projection.fan_in);
+      errors.recurrent = backend.allocate<float>(context.max_batch * projection.fan_in);
+      const NeuronModel& neuron = *network.populations()[projection.source].neuron;
+      for (std::size_t k = 0; k < neuron.state_fields().size(); ++k)
+        errors.later.push_back(backend.allocate<float>(context.max_batch * projection.fan_in));
     }
     own.post = backend.allocate<float>(rows * projection.fan_out);
     if (network.populations()[projection.source].kind == Population::Kind::input) {
@@ -83,14 +84,14 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
   }
 }
 
-const Lif& SpikeGradient::lif(std::size_t population) const {
-  return static_cast<const LifModel&>(*network_.populations()[population].neuron).constants();
+SurrogateTraits SpikeGradient::neurons(std::size_t population) const {
+  return *network_.populations()[population].neuron->surrogate_traits();
 }
 
 bool SpikeGradient::is_online() const {
   for (std::size_t i = 0; i < network_.populations().size(); ++i) {
     const bool spiking = network_.populations()[i].kind == Population::Kind::spiking;
-    if (spiking && !form_.within_step && lif(i).adaptation != 0.0F) return false;
+    if (spiking && !form_.within_step && neurons(i).adapts) return false;
   }
   return !form_.through_time && (readout_leak_ == 0.0F || form_.readout_trace != Trace::spikes);
 }
@@ -123,41 +124,41 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     }
 
     if (projection.is_recurrent()) continue;
-    lif_backward(
+    through_neurons(
         engine, projection.source,
         error_by_spike(engine, p, error, readout, targets, errors_[projection.source].by_spike.view()));
   }
 }
 
-void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
+void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
   Backend& backend = network_.backend();
   const std::size_t batch = engine.batch();
   const std::size_t steps = engine.step_count();
   const std::size_t size = network_.populations()[population].size;
   PopulationErrors& errors = errors_[population];
-  Lif neuron = lif(population);
-  if (form_.within_step) neuron.adaptation = 0;
-  const LifDerivative derivative{.surrogate = settings_.surrogate,
-                                 .slope = settings_.slope,
-                                 .through_time = form_.through_time,
-                                 .detached_reset = form_.detached_reset};
+  const NeuronModel& neuron = *network_.populations()[population].neuron;
+  const SurrogateDerivative derivative{.surrogate = settings_.surrogate,
+                                       .slope = settings_.slope,
+                                       .through_time = form_.through_time,
+                                       .detached_reset = form_.detached_reset,
+                                       .through_adaptation = !form_.within_step};
   const ConstMatrix margin = engine.activity(population).margin;
   const Matrix by_current = errors.by_current.matrix(steps * batch, size);
   if (errors.recurrent.size() == 0 || feedback_.is_direct()) {
-    backend.lif().run(LifBackward{.neuron = neuron,
-                                  .derivative = derivative,
-                                  .steps = steps,
-                                  .margin = margin,
-                                  .output_error = by_spike,
-                                  .current_error = by_current});
+    neuron.backward(backend, NeuronModel::Backward{.derivative = derivative,
+                                                   .steps = steps,
+                                                   .margin = margin,
+                                                   .output_error = by_spike,
+                                                   .current_error = by_current});
     return;
   }
   const auto recurrent =
       static_cast<std::size_t>(network_.recurrent_projection(population) - network_.projections().data());
-  const LifState later{.synapse = errors.synapse.matrix(batch, size),
-                       .potential = errors.potential.matrix(batch, size),
-                       .adaptation = errors.adaptation.matrix(batch, size)};
-  for (const Matrix& state : {later.synapse, later.potential, later.adaptation}) backend.clear(state.values);
+  std::vector<Matrix> later;
+  for (Array<float>& field : errors.later) {
+    later.push_back(field.matrix(batch, size));
+    backend.clear(later.back().values);
+  }
   for (std::size_t t = steps; t-- > 0;) {
     ConstMatrix error = by_spike.row_range(by_spike.rows == batch ? 0 : t * batch, batch);
     if (t + 1 < steps) {
@@ -166,13 +167,12 @@ void SpikeGradient::lif_backward(const ClockEngine& engine, std::size_t populati
       backend.elementwise().run(Add{.x = error.values, .y = sum.values});
       error = sum;
     }
-    backend.lif().run(LifBackward{.neuron = neuron,
-                                  .derivative = derivative,
-                                  .steps = 1,
-                                  .margin = margin.row_range(t * batch, batch),
-                                  .output_error = error,
-                                  .later = later,
-                                  .current_error = by_current.row_range(t * batch, batch)});
+    neuron.backward(backend, NeuronModel::Backward{.derivative = derivative,
+                                                   .steps = 1,
+                                                   .margin = margin.row_range(t * batch, batch),
+                                                   .output_error = error,
+                                                   .later = later,
+                                                   .current_error = by_current.row_range(t * batch, batch)});
   }
 }
 
@@ -210,11 +210,11 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
     return {.post = post, .trace = image, .activity = image};
   }
   // The trace of a constant 1 since the first step of all, then times the errors of these steps.
-  const Lif& neuron = lif(projection.target);
+  const PotentialResponse its = neurons(projection.target).response;
   double synapse = 0, response = 0;
   for (std::size_t t = 0; t < engine.first_step() + steps; ++t) {
-    synapse = neuron.synapse_decay * synapse + 1;
-    response = neuron.decay * response + synapse;
+    synapse = its.synapse_decay * synapse + 1;
+    response = its.decay * response + synapse;
     if (t < engine.first_step()) continue;
     const std::size_t row = (t - engine.first_step()) * batch;
     backend.elementwise().run(Add{.alpha = static_cast<float>(response),
@@ -235,14 +235,16 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   const Presynaptic spikes(rows, events);
 
   const Trace trace = to_readout ? form_.readout_trace : form_.trace;
-  const Lif neuron = to_readout && (readout_leak_ != 0.0F || trace == Trace::leaky_spikes)
-                         ? Lif{.decay = readout_leak_}
-                         : lif(to_readout ? projection.source : projection.target);
+  const PotentialResponse response =
+      to_readout && (readout_leak_ != 0.0F || trace == Trace::leaky_spikes)
+          ? PotentialResponse{.decay = readout_leak_}
+          : neurons(to_readout ? projection.source : projection.target).response;
   const bool filtered = trace != Trace::spikes;
   if (past_in_traces() && (filtered || projection.is_recurrent()))
-    return {
-        .post = error, .trace = filtered_spikes(engine, p, filtered ? neuron : Lif{}), .activity = spikes};
-  const ConstMatrix post = filtered ? filtered_back(engine, p, neuron, error) : error;
+    return {.post = error,
+            .trace = filtered_spikes(engine, p, filtered ? response : PotentialResponse{}),
+            .activity = spikes};
+  const ConstMatrix post = filtered ? filtered_back(engine, p, response, error) : error;
   if (!projection.is_recurrent()) return {.post = post, .trace = spikes, .activity = spikes};
   // Spikes arrive one step later: those of the last step do not.
   const std::size_t arriving = events.rows - batch;
@@ -251,7 +253,8 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
           .activity = spikes};
 }
 
-ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_t p, const Lif& neuron) {
+ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_t p,
+                                           const PotentialResponse& response) {
   Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
   const std::size_t batch = engine.batch();
@@ -267,21 +270,22 @@ ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_
   }
   backend.copy(View<const float>(last.values), all.first_rows(batch).values);
   backend.copy(ConstMatrix(own.spikes.matrix(now.rows, now.cols)).values, now.values);
-  if (neuron.synapse_decay != 0.0F)
+  if (response.synapse_decay != 0.0F)
     backend.traces().run(
-        Filter{.decay = neuron.synapse_decay, .steps = steps, .x = now, .last = last_synapse});
-  backend.traces().run(Filter{.decay = neuron.decay, .steps = steps, .x = now, .last = last});
+        Filter{.decay = response.synapse_decay, .steps = steps, .x = now, .last = last_synapse});
+  backend.traces().run(Filter{.decay = response.decay, .steps = steps, .x = now, .last = last});
   return ConstMatrix(all).row_range(projection.is_recurrent() ? 0 : batch, steps * batch);
 }
 
-ConstMatrix SpikeGradient::filtered_back(const ClockEngine& engine, std::size_t p, const Lif& neuron,
-                                         ConstMatrix error) {
+ConstMatrix SpikeGradient::filtered_back(const ClockEngine& engine, std::size_t p,
+                                         const PotentialResponse& response, ConstMatrix error) {
   Backend& backend = network_.backend();
   const Matrix post = rows_[p].post.matrix(error.rows, error.cols);
   backend.copy(error.values, post.values);
-  backend.traces().run(FilterBack{.decay = neuron.decay, .steps = engine.step_count(), .x = post});
-  if (neuron.synapse_decay != 0.0F)
-    backend.traces().run(FilterBack{.decay = neuron.synapse_decay, .steps = engine.step_count(), .x = post});
+  backend.traces().run(FilterBack{.decay = response.decay, .steps = engine.step_count(), .x = post});
+  if (response.synapse_decay != 0.0F)
+    backend.traces().run(
+        FilterBack{.decay = response.synapse_decay, .steps = engine.step_count(), .x = post});
   return post;
 }
 

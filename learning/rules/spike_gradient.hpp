@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "learning/rules/rule.hpp"
-#include "sim/neurons/lif_model.hpp"
 
 namespace orthospike {
 
@@ -19,7 +18,7 @@ struct SurrogateSettings {
 /// with δ and what is carried forward in x.
 ///
 /// Populations are visited from the read-out down: their errors by spikes come from the error feedback, those
-/// by currents from LifBackward of kernels/lif.hpp. Through time those by spikes have another part, from the currents
+/// by currents from NeuronModel::backward. Through time those by spikes have another part, from the currents
 /// that spikes bring their own population one step later: W_rec δ[t + 1], W_rec as the error feedback has it; a
 /// direct one has no such part. The static input is the same in all steps, so that the gradient of its
 /// projection needs B rows: (Σ_t c_t δ[t]) xᵀ, c_t the response of the trace to a constant.
@@ -66,7 +65,7 @@ class SpikeGradient : public Rule {
     return feedback_.propagate(projection, target_error, readout_error, room);
   }
 
-  /// Throws ConfigError for neurons other than lif, if and alif, and for networks that the rule cannot train.
+  /// Throws ConfigError for neurons without surrogate derivatives, and for networks that the rule cannot train.
   SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
                 const SurrogateSettings& settings, Form form);
 
@@ -76,7 +75,8 @@ class SpikeGradient : public Rule {
     Array<float> by_current;  ///< [steps·batch × neurons]
     /// Of a population with a recurrent projection, through time, each [batch × neurons]: what one step hands
     /// to the one before.
-    Array<float> synapse, potential, adaptation, recurrent;
+    std::vector<Array<float>> later;  ///< by each field of the neurons' state
+    Array<float> recurrent;
   };
   struct ProjectionRows {
     Array<float> spikes;        ///< [steps·batch × source neurons] 0 or 1
@@ -88,18 +88,20 @@ class SpikeGradient : public Rule {
   };
 
   /// Errors by a population's currents from those by its spikes, [batch or steps·batch × neurons].
-  void lif_backward(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
+  void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
   WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
   /// error: of the projection's targets, [batch or steps·batch × targets].
   WeightGradient from_spikes(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
-  /// Traces as the potentials of `neuron`; of a recurrent projection one step late.
-  ConstMatrix filtered_spikes(const ClockEngine& engine, std::size_t projection, const Lif& neuron);
-  /// Errors [steps·batch × targets], filtered back in time as potentials of `neuron` are forward.
-  ConstMatrix filtered_back(const ClockEngine& engine, std::size_t projection, const Lif& neuron,
-                            ConstMatrix error);
-  const Lif& lif(std::size_t population) const;
+  /// Traces as potentials respond; of a recurrent projection one step late.
+  ConstMatrix filtered_spikes(const ClockEngine& engine, std::size_t projection,
+                              const PotentialResponse& response);
+  /// Errors [steps·batch × targets], filtered back in time as potentials respond forward.
+  ConstMatrix filtered_back(const ClockEngine& engine, std::size_t projection,
+                            const PotentialResponse& response, ConstMatrix error);
+  /// Of a spiking population.
+  SurrogateTraits neurons(std::size_t population) const;
   bool past_in_traces() const {
     return context_.past_in_traces || most_steps(context_.clock.steps) < context_.clock.steps;
   }

@@ -31,11 +31,11 @@ void LifModel::Settings::describe(SettingsVisitor& visit) {
 }
 
 LifModel::LifModel(Backend& backend, const Clock& clock, const Settings& settings)
-    : constants_{.decay = settings.kind == Kind::integrate_and_fire
-                              ? 1.0F
-                              : decay("neuron.tau", clock.dt, settings.tau),
-                 .threshold = settings.threshold,
-                 .hard_reset = settings.reset == Reset::hard},
+    : KernelNeurons(clock, {.decay = settings.kind == Kind::integrate_and_fire
+                                         ? 1.0F
+                                         : decay("neuron.tau", clock.dt, settings.tau),
+                            .threshold = settings.threshold,
+                            .hard_reset = settings.reset == Reset::hard}),
       height_(backend.allocate<float>(1)) {
   if (settings.synapse_tau > 0.0F)
     constants_.synapse_decay = decay("neuron.synapse_tau", clock.dt, settings.synapse_tau);
@@ -45,20 +45,6 @@ LifModel::LifModel(Backend& backend, const Clock& clock, const Settings& setting
   }
   const float one = 1.0F;
   backend.upload(std::span(&one, 1), height_.view());
-}
-
-void LifModel::run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix currents,
-                   const Activity& activity) const {
-  backend.lif().run(
-      RunLif{.neuron = constants_,
-             .steps = count,
-             .from_rest = first == 0,
-             .currents = currents,
-             .state = {.synapse = activity.synapse,
-                       .potential = activity.membrane,
-                       .adaptation = activity.adaptation},
-             .outputs = {
-                 .spikes = activity.spikes, .mean_output = activity.mean_output, .margin = activity.margin}});
 }
 
 }  // namespace orthospike

@@ -1,9 +1,19 @@
 #include "sim/neurons/neuron_model.hpp"
 
+#include <stdexcept>
+
 #include "sim/neurons/lif_dsr_model.hpp"
 #include "sim/neurons/lif_model.hpp"
 
 namespace orthospike {
+
+void NeuronModel::backward(Backend& /*backend*/, const Backward& /*errors*/) const {
+  throw std::invalid_argument("the spikes of these neurons have no surrogate derivative");
+}
+
+void NeuronModel::backward(Backend& /*backend*/, const AveragesBackward& /*errors*/) const {
+  throw std::invalid_argument("the averages of these neurons have no derivative");
+}
 
 NeuronModels& neuron_models() {
   static auto registry = [] {
@@ -17,6 +27,17 @@ NeuronModels& neuron_models() {
     return models;
   }();
   return registry;
+}
+
+std::string neuron_models_with(bool NeuronModel::Traits::*trait) {
+  std::vector<std::string> names;
+  for (const auto& entry : neuron_models().entries()) {
+    if (entry.traits(entry.defaults).*trait) names.push_back(entry.name);
+  }
+  std::string sentence;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    sentence += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  return sentence;
 }
 
 }  // namespace orthospike

@@ -23,7 +23,7 @@
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/lateral.hpp"
-#include "kernels/lif_dsr.hpp"
+#include "kernels/neurons.hpp"
 #include "kernels/optimisers.hpp"
 #include "kernels/random_numbers.hpp"
 #include "kernels/subspaces.hpp"
@@ -122,17 +122,44 @@ void benchmark(Backend& backend) {
   Array<float> outputs[4];
   for (auto& output : outputs) output = backend.allocate<float>(batch * hidden);
   const Spikes spikes{counts.view(), indices.view(), rows, hidden};
-  const LifDsrOutputs lif{.spikes = spikes,
-                          .average_current = outputs[0].matrix(batch, hidden),
-                          .average_output = outputs[1].matrix(batch, hidden),
-                          .mean_output = outputs[2].matrix(batch, hidden),
-                          .membrane = outputs[3].matrix(batch, hidden)};
+  const NeuronOutputs done{.spikes = spikes,
+                           .mean_output = outputs[2].matrix(batch, hidden),
+                           .margin = {},
+                           .average_current = outputs[0].matrix(batch, hidden),
+                           .average_output = outputs[1].matrix(batch, hidden)};
+  const Lif spiking{.decay = 0.8F, .threshold = 0.7F, .synapse_decay = 0.3F};
+  Array<float> margin = backend.allocate<float>(rows * hidden),
+               errors = backend.allocate<float>(rows * hidden);
+  Array<float> states[3];
+  for (auto& state : states) state = backend.allocate<float>(batch * hidden);
+  run.time("lif, 20x64x800, margins kept", 2 * rows * hidden + 4 * batch * hidden, 0, [&] {
+    backend.neurons().run(
+        RunNeurons<Lif>{.neuron = spiking,
+                        .steps = steps,
+                        .currents = currents.matrix(rows, hidden),
+                        .state = {states[0].matrix(batch, hidden), states[1].matrix(batch, hidden),
+                                  states[2].matrix(batch, hidden)},
+                        .outputs = {.spikes = spikes,
+                                    .mean_output = outputs[2].matrix(batch, hidden),
+                                    .margin = margin.matrix(rows, hidden),
+                                    .average_current = {},
+                                    .average_output = {}}});
+  });
+  run.time("neurons_backward of lif, 20x64x800", 3 * rows * hidden, 0, [&] {
+    backend.neurons().run(NeuronsBackward<Lif>{.neuron = spiking,
+                                               .derivative = {.slope = 4.0F},
+                                               .steps = steps,
+                                               .margin = margin.matrix(rows, hidden),
+                                               .output_error = currents.matrix(rows, hidden),
+                                               .current_error = errors.matrix(rows, hidden)});
+  });
   run.time("lif_dsr, 20x64x800", rows * hidden + 4 * batch * hidden, 0, [&] {
-    backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                    .threshold = threshold.view(),
-                                    .steps = steps,
-                                    .currents = currents.matrix(rows, hidden),
-                                    .outputs = lif});
+    backend.neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
+                                             .trained = threshold.view(),
+                                             .steps = steps,
+                                             .currents = currents.matrix(rows, hidden),
+                                             .state = {outputs[3].matrix(batch, hidden)},
+                                             .outputs = done});
   });
   const std::vector<std::uint32_t> of_rows = backend.download(std::as_const(counts).view());
   const double events = std::accumulate(of_rows.begin(), of_rows.end(), 0.0);
@@ -154,11 +181,11 @@ void benchmark(Backend& backend) {
   }
   Array<float> gradient = uniform(backend, 1, 0, 0);
   run.time("lif_dsr_backward, 64x800", 3 * batch * hidden, 0, [&] {
-    backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
-                                         .threshold = threshold.view(),
-                                         .average_current = lif.average_current,
-                                         .gradient = y_matrix,
-                                         .threshold_gradient = gradient.view()});
+    backend.neurons().run(AveragesBackward<LifDsr>{.neuron = neuron,
+                                                   .trained = threshold.view(),
+                                                   .average_current = done.average_current,
+                                                   .gradient = y_matrix,
+                                                   .trained_gradient = gradient.view()});
   });
 
   Array<float> h = uniform(backend, 200 * hidden, -0.05F, 0.05F);

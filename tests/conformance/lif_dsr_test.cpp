@@ -3,7 +3,7 @@
 #include <iterator>
 #include <vector>
 
-#include "kernels/lif_dsr.hpp"
+#include "kernels/neurons.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -39,15 +39,16 @@ Outcome run(Backend& backend, const LifDsr& neuron, float threshold, const Shape
   Array<float> average_current = output(), average_output = output(), mean_output = output(),
                membrane = output();
   const auto matrix = [&](Array<float>& array) { return array.matrix(s.batch, s.neurons); };
-  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                  .threshold = height.view(),
-                                  .steps = s.steps,
-                                  .currents = currents.matrix(current_rows, s.neurons),
-                                  .outputs = {.spikes = spikes.view(),
-                                              .average_current = matrix(average_current),
-                                              .average_output = matrix(average_output),
-                                              .mean_output = matrix(mean_output),
-                                              .membrane = matrix(membrane)}});
+  backend.neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
+                                           .trained = height.view(),
+                                           .steps = s.steps,
+                                           .currents = currents.matrix(current_rows, s.neurons),
+                                           .state = {matrix(membrane)},
+                                           .outputs = {.spikes = spikes.view(),
+                                                       .mean_output = matrix(mean_output),
+                                                       .margin = {},
+                                                       .average_current = matrix(average_current),
+                                                       .average_output = matrix(average_output)}});
   const double rounding = has_fused_multiply_add() ? 0.0 : 1e-5;
   return {{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
           {"membrane", about(downloaded(backend, membrane), rounding)},
@@ -133,13 +134,13 @@ TEST_CASE("lif_dsr_backward agrees with the reference", "[conformance][lif_dsr]"
       const auto threshold = uploaded(backend, std::vector<float>{0.25F});
       auto gradient = uploaded(backend, random_values(elements, 2));
       auto threshold_gradient = uploaded(backend, std::vector<float>{not_a_number});
-      backend.lif_dsr().run(
-          LifDsrBackward{.neuron = neuron,
-                         .threshold = threshold.view(),
-                         .scale = 1.7F,
-                         .average_current = average_current.matrix(size.batch, size.neurons),
-                         .gradient = gradient.matrix(size.batch, size.neurons),
-                         .threshold_gradient = threshold_gradient.view()});
+      backend.neurons().run(
+          AveragesBackward<LifDsr>{.neuron = neuron,
+                                   .trained = threshold.view(),
+                                   .scale = 1.7F,
+                                   .average_current = average_current.matrix(size.batch, size.neurons),
+                                   .gradient = gradient.matrix(size.batch, size.neurons),
+                                   .trained_gradient = threshold_gradient.view()});
       return Outcome{{"gradient", about(downloaded(backend, gradient), 1e-6)},
                      {"threshold gradient", about(downloaded(backend, threshold_gradient), 1e-4)}};
     });
@@ -159,11 +160,11 @@ TEST_CASE("the threshold's gradient has the same bits with any number of threads
     auto gradient = uploaded(*backend, values);
     Array<float> sum = backend->allocate<float>(1);
     const LifDsr neuron{.decay = 0.5F, .dt = 1.0F, .tau = 1.0F, .firing_fraction = 1.0F};
-    backend->lif_dsr().run(LifDsrBackward{.neuron = neuron,
-                                          .threshold = threshold.view(),
-                                          .average_current = current.matrix(1, size),
-                                          .gradient = gradient.matrix(1, size),
-                                          .threshold_gradient = sum.view()});
+    backend->neurons().run(AveragesBackward<LifDsr>{.neuron = neuron,
+                                                    .trained = threshold.view(),
+                                                    .average_current = current.matrix(1, size),
+                                                    .gradient = gradient.matrix(1, size),
+                                                    .trained_gradient = sum.view()});
     return downloaded(*backend, sum);
   };
   for (const std::string& name : backend_names()) {

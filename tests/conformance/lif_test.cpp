@@ -1,7 +1,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/lif.hpp"
+#include "kernels/neurons.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -37,15 +37,16 @@ struct Population {
       *array = uploaded(backend, std::vector<float>(s.batch * s.neurons, not_a_number));
   }
 
-  LifState state() {
-    return {.synapse = synapse.matrix(shape.batch, shape.neurons),
-            .potential = potential.matrix(shape.batch, shape.neurons),
-            .adaptation = adaptation.matrix(shape.batch, shape.neurons)};
+  NeuronState<Lif> state() {
+    return {synapse.matrix(shape.batch, shape.neurons), potential.matrix(shape.batch, shape.neurons),
+            adaptation.matrix(shape.batch, shape.neurons)};
   }
-  LifOutputs outputs(bool with_margin = true) {
+  NeuronOutputs outputs(bool with_margin = true) {
     return {.spikes = spikes.view(),
             .mean_output = mean_output.matrix(shape.batch, shape.neurons),
-            .margin = with_margin ? margin.matrix(shape.steps * shape.batch, shape.neurons) : Matrix()};
+            .margin = with_margin ? margin.matrix(shape.steps * shape.batch, shape.neurons) : Matrix(),
+            .average_current = {},
+            .average_output = {}};
   }
   Outcome outcome(Backend& backend) {
     return {{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
@@ -74,11 +75,11 @@ TEST_CASE("lif agrees with the reference, spike by spike", "[conformance][lif]")
         check_conformance([&](Backend& backend) {
           Population population(backend, s);
           const auto currents = uploaded(backend, random_values(rows * s.neurons, 1, -0.5F, 1.5F));
-          backend.lif().run(RunLif{.neuron = neuron,
-                                   .steps = s.steps,
-                                   .currents = currents.matrix(rows, s.neurons),
-                                   .state = population.state(),
-                                   .outputs = population.outputs()});
+          backend.neurons().run(RunNeurons<Lif>{.neuron = neuron,
+                                                .steps = s.steps,
+                                                .currents = currents.matrix(rows, s.neurons),
+                                                .state = population.state(),
+                                                .outputs = population.outputs()});
           return population.outcome(backend);
         });
       }
@@ -96,22 +97,22 @@ TEST_CASE("lif goes on from the state it left", "[conformance][lif]") {
     on_each_backend([&](Backend& backend) {
       const auto currents = uploaded(backend, random_values(s.steps * element, 2, -0.5F, 1.5F));
       Population whole(backend, s);
-      backend.lif().run(RunLif{.neuron = neuron,
-                               .steps = s.steps,
-                               .currents = currents.matrix(s.steps * s.batch, s.neurons),
-                               .state = whole.state(),
-                               .outputs = whole.outputs()});
+      backend.neurons().run(RunNeurons<Lif>{.neuron = neuron,
+                                            .steps = s.steps,
+                                            .currents = currents.matrix(s.steps * s.batch, s.neurons),
+                                            .state = whole.state(),
+                                            .outputs = whole.outputs()});
       const auto all = downloaded_spikes(backend, whole.spikes.view());
 
       Population piece(backend, {s.batch, s.neurons, 3});
       for (std::size_t first = 0; first < s.steps; first += 3) {
         const ConstMatrix part{currents.view().subview(first * element, 3 * element), 3 * s.batch, s.neurons};
-        backend.lif().run(RunLif{.neuron = neuron,
-                                 .steps = 3,
-                                 .from_rest = first == 0,
-                                 .currents = part,
-                                 .state = piece.state(),
-                                 .outputs = piece.outputs(false)});
+        backend.neurons().run(RunNeurons<Lif>{.neuron = neuron,
+                                              .steps = 3,
+                                              .from_rest = first == 0,
+                                              .currents = part,
+                                              .state = piece.state(),
+                                              .outputs = piece.outputs(false)});
         const auto spikes = downloaded_spikes(backend, piece.spikes.view());
         for (std::size_t row = 0; row < spikes.size(); ++row)
           CHECK(spikes[row] == all[first * s.batch + row]);
@@ -127,12 +128,12 @@ TEST_CASE("lif follows its equation", "[conformance][lif]") {
   on_each_backend([](Backend& backend) {
     Population one(backend, {1, 1, 4});
     const auto currents = uploaded(backend, std::vector<float>{1.0F, 0.5F, 0.25F, 2.0F});
-    backend.lif().run(
-        RunLif{.neuron = {.decay = 0.5F, .threshold = 1.0F, .adaptation = 0.25F, .adaptation_decay = 0.5F},
-               .steps = 4,
-               .currents = currents.matrix(4, 1),
-               .state = one.state(),
-               .outputs = one.outputs()});
+    backend.neurons().run(RunNeurons<Lif>{
+        .neuron = {.decay = 0.5F, .threshold = 1.0F, .adaptation = 0.25F, .adaptation_decay = 0.5F},
+        .steps = 4,
+        .currents = currents.matrix(4, 1),
+        .state = one.state(),
+        .outputs = one.outputs()});
     // v: 1 (spike), 0 + 0.5, 0.25 + 0.25, 0.25 + 2 (spike); a before the step: 0, 1, 0.5, 0.25.
     CHECK(downloaded(backend, one.margin) == std::vector<float>{0.0F, -0.75F, -0.625F, 1.1875F});
     CHECK(downloaded(backend, one.potential) == std::vector<float>{1.25F});
@@ -160,15 +161,16 @@ TEST_CASE("lif_backward agrees with the reference", "[conformance][lif]") {
               const std::size_t rows = (constant ? 1 : s.steps) * s.batch;
               const auto error = uploaded(backend, random_values(rows * s.neurons, 2));
               auto result = uploaded(backend, std::vector<float>(size, not_a_number));
-              backend.lif().run(LifBackward{.neuron = neuron,
-                                            .derivative = {.surrogate = surrogate,
-                                                           .slope = 2.0F,
-                                                           .through_time = through_time,
-                                                           .detached_reset = detached},
-                                            .steps = s.steps,
-                                            .margin = margin.matrix(s.steps * s.batch, s.neurons),
-                                            .output_error = error.matrix(rows, s.neurons),
-                                            .current_error = result.matrix(s.steps * s.batch, s.neurons)});
+              backend.neurons().run(
+                  NeuronsBackward<Lif>{.neuron = neuron,
+                                       .derivative = {.surrogate = surrogate,
+                                                      .slope = 2.0F,
+                                                      .through_time = through_time,
+                                                      .detached_reset = detached},
+                                       .steps = s.steps,
+                                       .margin = margin.matrix(s.steps * s.batch, s.neurons),
+                                       .output_error = error.matrix(rows, s.neurons),
+                                       .current_error = result.matrix(s.steps * s.batch, s.neurons)});
               return Outcome{{"error", about(downloaded(backend, result), 1e-5)}};
             });
           }
@@ -186,37 +188,36 @@ TEST_CASE("lif_backward goes back from the errors of a later step", "[conformanc
     const Lif& neuron = kind.second;
     for (const bool through_time : {true, false}) {
       INFO(name << ", through time " << through_time);
-      const LifDerivative derivative{
+      const SurrogateDerivative derivative{
           .slope = 2.0F, .through_time = through_time, .detached_reset = neuron.hard_reset};
       on_each_backend([&](Backend& backend) {
         const auto margin = uploaded(backend, random_values(rows * s.neurons, 1, -1.5F, 1.0F));
         const auto error = uploaded(backend, random_values(rows * s.neurons, 2));
         auto whole = backend.allocate<float>(rows * s.neurons);
         auto parts = backend.allocate<float>(rows * s.neurons);
-        backend.lif().run(LifBackward{.neuron = neuron,
-                                      .derivative = derivative,
-                                      .steps = s.steps,
-                                      .margin = margin.matrix(rows, s.neurons),
-                                      .output_error = error.matrix(rows, s.neurons),
-                                      .current_error = whole.matrix(rows, s.neurons)});
+        backend.neurons().run(NeuronsBackward<Lif>{.neuron = neuron,
+                                                   .derivative = derivative,
+                                                   .steps = s.steps,
+                                                   .margin = margin.matrix(rows, s.neurons),
+                                                   .output_error = error.matrix(rows, s.neurons),
+                                                   .current_error = whole.matrix(rows, s.neurons)});
         Array<float> synapse = backend.allocate<float>(s.batch * s.neurons),
                      potential = backend.allocate<float>(s.batch * s.neurons),
                      adaptation = backend.allocate<float>(s.batch * s.neurons);
-        const LifState later{.synapse = synapse.matrix(s.batch, s.neurons),
-                             .potential = potential.matrix(s.batch, s.neurons),
-                             .adaptation = adaptation.matrix(s.batch, s.neurons)};
+        const NeuronState<Lif> later{synapse.matrix(s.batch, s.neurons), potential.matrix(s.batch, s.neurons),
+                                     adaptation.matrix(s.batch, s.neurons)};
         std::size_t end = rows;
         for (const std::size_t steps : {1U, 5U, 3U}) {
           const std::size_t count = steps * s.batch;
           end -= count;
-          backend.lif().run(
-              LifBackward{.neuron = neuron,
-                          .derivative = derivative,
-                          .steps = steps,
-                          .margin = margin.matrix(rows, s.neurons).row_range(end, count),
-                          .output_error = error.matrix(rows, s.neurons).row_range(end, count),
-                          .later = later,
-                          .current_error = parts.matrix(rows, s.neurons).row_range(end, count)});
+          backend.neurons().run(
+              NeuronsBackward<Lif>{.neuron = neuron,
+                                   .derivative = derivative,
+                                   .steps = steps,
+                                   .margin = margin.matrix(rows, s.neurons).row_range(end, count),
+                                   .output_error = error.matrix(rows, s.neurons).row_range(end, count),
+                                   .later = later,
+                                   .current_error = parts.matrix(rows, s.neurons).row_range(end, count)});
         }
         const auto numbers = [&](const Array<float>& array) {
           const std::vector<float> values = downloaded(backend, array);
@@ -237,12 +238,12 @@ TEST_CASE("lif_backward may write over the errors it reads", "[conformance][lif]
     auto error = uploaded(backend, random_values(rows * s.neurons, 2));
     auto apart = backend.allocate<float>(rows * s.neurons);
     const auto run = [&](Array<float>& to) {
-      backend.lif().run(LifBackward{.neuron = neuron,
-                                    .derivative = {.slope = 4.0F},
-                                    .steps = s.steps,
-                                    .margin = margin.matrix(rows, s.neurons),
-                                    .output_error = error.matrix(rows, s.neurons),
-                                    .current_error = to.matrix(rows, s.neurons)});
+      backend.neurons().run(NeuronsBackward<Lif>{.neuron = neuron,
+                                                 .derivative = {.slope = 4.0F},
+                                                 .steps = s.steps,
+                                                 .margin = margin.matrix(rows, s.neurons),
+                                                 .output_error = error.matrix(rows, s.neurons),
+                                                 .current_error = to.matrix(rows, s.neurons)});
     };
     run(apart);
     run(error);

@@ -9,8 +9,8 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/encoding.hpp"
 #include "kernels/lateral.hpp"
-#include "kernels/lif_dsr.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/neurons.hpp"
 #include "kernels/optimisers.hpp"
 #include "kernels/subspaces.hpp"
 #include "tests/conformance/backends.hpp"
@@ -113,36 +113,44 @@ TEST_CASE("spikes that do not fit are refused", "[backend]") {
 TEST_CASE("a population whose outputs do not fit is refused", "[backend]") {
   Shapes s;
   const Matrix good = s.matrix(2, 3), bad = s.matrix(3, 2);
-  const auto run = [&](std::size_t thresholds, std::size_t steps, ConstMatrix currents,
-                       const LifDsrOutputs& outputs) {
+  const auto run = [&](std::size_t thresholds, std::size_t steps, ConstMatrix currents, Matrix state,
+                       const NeuronOutputs& outputs) {
     const LifDsr neuron{.decay = 0.5F, .dt = 1.0F, .tau = 1.0F, .firing_fraction = 1.0F};
-    s.backend->lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                       .threshold = s.floats(thresholds),
-                                       .steps = steps,
-                                       .currents = currents,
-                                       .outputs = outputs});
+    s.backend->neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
+                                                .trained = s.floats(thresholds),
+                                                .steps = steps,
+                                                .currents = currents,
+                                                .state = {state},
+                                                .outputs = outputs});
   };
-  const LifDsrOutputs fitting{s.spikes(8, 3), good, good, good, good};
-  CHECK_NOTHROW(run(1, 4, s.matrix(2, 3), fitting));
-  CHECK_NOTHROW(run(1, 4, s.matrix(8, 3), fitting));
-  CHECK_THROWS_AS(run(2, 4, s.matrix(2, 3), fitting), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 0, s.matrix(2, 3), {s.spikes(0, 3), good, good, good, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(4, 3), fitting), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 2), fitting), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(2, 3), good, good, good, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(8, 4), good, good, good, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(8, 3), bad, good, good, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(8, 3), good, bad, good, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(8, 3), good, good, bad, good}), std::invalid_argument);
-  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), {s.spikes(8, 3), good, good, good, bad}), std::invalid_argument);
+  const NeuronOutputs fitting{s.spikes(8, 3), good, {}, good, good};
+  CHECK_NOTHROW(run(1, 4, s.matrix(2, 3), good, fitting));
+  CHECK_NOTHROW(run(1, 4, s.matrix(8, 3), good, fitting));
+  CHECK_THROWS_AS(run(2, 4, s.matrix(2, 3), good, fitting), std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 0, s.matrix(2, 3), good, {s.spikes(0, 3), good, {}, good, good}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(4, 3), good, fitting), std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 2), good, fitting), std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), good, {s.spikes(2, 3), good, {}, good, good}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), good, {s.spikes(8, 4), good, {}, good, good}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), good, {s.spikes(8, 3), good, {}, bad, good}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), good, {s.spikes(8, 3), good, {}, good, bad}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), good, {s.spikes(8, 3), bad, {}, good, good}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(run(1, 4, s.matrix(8, 3), bad, {s.spikes(8, 3), good, {}, good, good}),
+                  std::invalid_argument);
 
   const auto backward = [&](std::size_t thresholds, std::size_t gradients, ConstMatrix current,
                             Matrix gradient) {
-    s.backend->lif_dsr().run(LifDsrBackward{.neuron = {},
-                                            .threshold = s.floats(thresholds),
-                                            .average_current = current,
-                                            .gradient = gradient,
-                                            .threshold_gradient = s.floats(gradients)});
+    s.backend->neurons().run(AveragesBackward<LifDsr>{.neuron = {},
+                                                      .trained = s.floats(thresholds),
+                                                      .average_current = current,
+                                                      .gradient = gradient,
+                                                      .trained_gradient = s.floats(gradients)});
   };
   CHECK_THROWS_AS(backward(1, 1, bad, good), std::invalid_argument);
   CHECK_THROWS_AS(backward(2, 1, good, good), std::invalid_argument);

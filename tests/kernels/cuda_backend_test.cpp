@@ -6,7 +6,7 @@
 
 #include "kernels/delivery.hpp"
 #include "kernels/elementwise.hpp"
-#include "kernels/lif_dsr.hpp"
+#include "kernels/neurons.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {
@@ -112,11 +112,11 @@ TEST_CASE("a sum over the whole grid can follow another", "[cuda]") {
       const auto currents = uploaded(backend, random_values(size, 1, -2.0F, 6.0F));
       auto gradient = uploaded(backend, random_values(size, 2, -0.5F, 1.0F));
       auto sum = uploaded(backend, std::vector<float>{not_a_number});
-      backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
-                                           .threshold = threshold.view(),
-                                           .average_current = currents.matrix(1, size),
-                                           .gradient = gradient.matrix(1, size),
-                                           .threshold_gradient = sum.view()});
+      backend.neurons().run(AveragesBackward<LifDsr>{.neuron = neuron,
+                                                     .trained = threshold.view(),
+                                                     .average_current = currents.matrix(1, size),
+                                                     .gradient = gradient.matrix(1, size),
+                                                     .trained_gradient = sum.view()});
       outcome["sum over " + std::to_string(size)] = about(downloaded(backend, sum), 1e-5);
     }
     return outcome;
@@ -136,15 +136,17 @@ TEST_CASE("populations larger than a block agree with the reference", "[cuda]") 
                          backend.allocate<std::uint32_t>(steps * batch * neurons), steps * batch, neurons};
       Array<float> outputs[4];
       for (auto& output : outputs) output = backend.allocate<float>(batch * neurons);
-      backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                      .threshold = threshold.view(),
-                                      .steps = steps,
-                                      .currents = currents.matrix(steps * batch, neurons),
-                                      .outputs = {.spikes = spikes.view(),
-                                                  .average_current = outputs[0].matrix(batch, neurons),
-                                                  .average_output = outputs[1].matrix(batch, neurons),
-                                                  .mean_output = outputs[2].matrix(batch, neurons),
-                                                  .membrane = outputs[3].matrix(batch, neurons)}});
+      backend.neurons().run(
+          RunNeurons<LifDsr>{.neuron = neuron,
+                             .trained = threshold.view(),
+                             .steps = steps,
+                             .currents = currents.matrix(steps * batch, neurons),
+                             .state = {outputs[3].matrix(batch, neurons)},
+                             .outputs = {.spikes = spikes.view(),
+                                         .mean_output = outputs[2].matrix(batch, neurons),
+                                         .margin = {},
+                                         .average_current = outputs[0].matrix(batch, neurons),
+                                         .average_output = outputs[1].matrix(batch, neurons)}});
       return Outcome{{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
                      {"average output", about(downloaded(backend, outputs[1]), 2e-6)}};
     });

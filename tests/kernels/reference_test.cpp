@@ -4,8 +4,8 @@
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/encoding.hpp"
-#include "kernels/lif_dsr.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/neurons.hpp"
 #include "kernels/random_numbers.hpp"
 #include "kernels/reference/reference_backend.hpp"
 #include "kernels/subspaces.hpp"
@@ -125,15 +125,16 @@ TEST_CASE("reference lif_dsr", "[reference]") {
   SpikeArrays spikes{backend.allocate<std::uint32_t>(6), backend.allocate<std::uint32_t>(6), 6, 1};
   Array<float> average_current = backend.allocate<float>(2), average_output = backend.allocate<float>(2),
                mean_output = backend.allocate<float>(2), membrane = backend.allocate<float>(2);
-  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                  .threshold = threshold.view(),
-                                  .steps = 3,
-                                  .currents = currents.matrix(6, 1),
-                                  .outputs = {.spikes = spikes.view(),
-                                              .average_current = average_current.matrix(2, 1),
-                                              .average_output = average_output.matrix(2, 1),
-                                              .mean_output = mean_output.matrix(2, 1),
-                                              .membrane = membrane.matrix(2, 1)}});
+  backend.neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
+                                           .trained = threshold.view(),
+                                           .steps = 3,
+                                           .currents = currents.matrix(6, 1),
+                                           .state = {membrane.matrix(2, 1)},
+                                           .outputs = {.spikes = spikes.view(),
+                                                       .mean_output = mean_output.matrix(2, 1),
+                                                       .margin = {},
+                                                       .average_current = average_current.matrix(2, 1),
+                                                       .average_output = average_output.matrix(2, 1)}});
   CHECK(downloaded_spikes(backend, spikes.view()) == EventLists{{0}, {}, {}, {}, {0}, {}});
   CHECK(downloaded(backend, membrane) == Floats{1.5F, 0.875F});
   check_close(downloaded(backend, average_current), {(4 * 0.25F + 7) / 1.75F, 1});
@@ -143,15 +144,16 @@ TEST_CASE("reference lif_dsr", "[reference]") {
 
   // The same current in every step: u = 1.5 → fires → -0.5, 1.25 → fires → -0.75, 1.125 → fires → -0.875.
   const auto constant = uploaded(backend, Floats{3, 1});
-  backend.lif_dsr().run(RunLifDsr{.neuron = neuron,
-                                  .threshold = threshold.view(),
-                                  .steps = 3,
-                                  .currents = constant.matrix(2, 1),
-                                  .outputs = {.spikes = spikes.view(),
-                                              .average_current = average_current.matrix(2, 1),
-                                              .average_output = average_output.matrix(2, 1),
-                                              .mean_output = mean_output.matrix(2, 1),
-                                              .membrane = membrane.matrix(2, 1)}});
+  backend.neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
+                                           .trained = threshold.view(),
+                                           .steps = 3,
+                                           .currents = constant.matrix(2, 1),
+                                           .state = {membrane.matrix(2, 1)},
+                                           .outputs = {.spikes = spikes.view(),
+                                                       .mean_output = mean_output.matrix(2, 1),
+                                                       .margin = {},
+                                                       .average_current = average_current.matrix(2, 1),
+                                                       .average_output = average_output.matrix(2, 1)}});
   CHECK(downloaded_spikes(backend, spikes.view()) == EventLists{{0}, {}, {0}, {}, {0}, {}});
   CHECK(downloaded(backend, membrane) == Floats{-0.875F, 0.875F});
 }
@@ -163,12 +165,12 @@ TEST_CASE("reference lif_dsr_backward", "[reference]") {
   const auto average_current = uploaded(backend, Floats{-1, 0, 1, 4, 5, 6});
   auto gradient = uploaded(backend, Floats{1, 2, 3, 4, 5, 6});
   Array<float> threshold_gradient = backend.allocate<float>(1);
-  backend.lif_dsr().run(LifDsrBackward{.neuron = neuron,
-                                       .threshold = threshold.view(),
-                                       .scale = 10.0F,
-                                       .average_current = average_current.matrix(2, 3),
-                                       .gradient = gradient.matrix(2, 3),
-                                       .threshold_gradient = threshold_gradient.view()});
+  backend.neurons().run(AveragesBackward<LifDsr>{.neuron = neuron,
+                                                 .trained = threshold.view(),
+                                                 .scale = 10.0F,
+                                                 .average_current = average_current.matrix(2, 3),
+                                                 .gradient = gradient.matrix(2, 3),
+                                                 .trained_gradient = threshold_gradient.view()});
   CHECK(downloaded(backend, gradient) == Floats{0, 0, 15, 0, 0, 0});
   CHECK(downloaded(backend, threshold_gradient) == Floats{0.5F * (50 + 60)});
 }

@@ -164,6 +164,7 @@ TEST_CASE("the subspace learns from averages over time", "[dsr]") {
 
 TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
   struct OtherModel final : NeuronModel {
+    std::span<const char* const> state_fields() const override { return {}; }
     void run(Backend&, std::size_t, std::size_t, ConstMatrix, const Activity&) const override {}
     SpikeHeight spike_height() const override { return {{}, 1.0F}; }
   };

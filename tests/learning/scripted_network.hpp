@@ -18,6 +18,7 @@ class ScriptedNeurons final : public NeuronModel {
       : spikes_(uploaded_spikes(backend, events, neurons)),
         height_(uploaded(backend, std::vector<float>{1})) {}
 
+  std::span<const char* const> state_fields() const override { return {}; }
   void run(Backend& backend, std::size_t first, std::size_t count, ConstMatrix /*currents*/,
            const Activity& activity) const override {
     const Spikes to = activity.spikes;

@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/lif.hpp"
 #include "kernels/loss.hpp"
+#include "kernels/neurons.hpp"
 #include "learning/rules/bptt.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/rule_network.hpp"
@@ -252,12 +252,12 @@ TEST_CASE("with direct feedback nothing comes back through recurrent projections
       }
       const auto stored = uploaded(backend, by_spike);
       auto alone = backend.allocate<float>(rows * 8);
-      backend.lif().run(LifBackward{.neuron = {.decay = 0.75F, .threshold = 0.75F},
-                                    .derivative = {.slope = 4.0F},
-                                    .steps = plain.neuron.steps,
-                                    .margin = network.engine->activity(2).margin,
-                                    .output_error = stored.matrix(batch, 8),
-                                    .current_error = alone.matrix(rows, 8)});
+      backend.neurons().run(NeuronsBackward<Lif>{.neuron = {.decay = 0.75F, .threshold = 0.75F},
+                                                 .derivative = {.slope = 4.0F},
+                                                 .steps = plain.neuron.steps,
+                                                 .margin = network.engine->activity(2).margin,
+                                                 .output_error = stored.matrix(batch, 8),
+                                                 .current_error = alone.matrix(rows, 8)});
       const std::vector<float> expected = downloaded(backend, alone);
       const std::vector<float> post =
           backend.download(network.rule->weight_gradient(plain.backward(2)).post.values);

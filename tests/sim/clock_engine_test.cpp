@@ -150,7 +150,8 @@ void check_batch(Simulation& simulation, const std::vector<float>& values) {
       CHECK(difference(trace.average_current, row_of(backend, activity.average_current, sample)) < 1e-5);
       CHECK(difference(trace.average_output, row_of(backend, activity.average_output, sample)) < 1e-5);
       CHECK(difference(trace.mean_output, row_of(backend, activity.mean_output, sample)) < 1e-5);
-      CHECK(difference(trace.membrane, row_of(backend, activity.membrane, sample)) < 1e-5);
+      CHECK(difference(trace.membrane,
+                       row_of(backend, simulation.engine->state(layer, "potential"), sample)) < 1e-5);
     }
     CHECK(difference(plain.logits, row_of(backend, simulation.engine->logits(), sample)) < 1e-5);
   }
@@ -203,7 +204,9 @@ TEST_CASE("of an input population the activity is the input", "[clock_engine]") 
   CHECK(backend->download(input.mean_output.values) == values);
   CHECK(input.mean_output.rows == 3);
   CHECK(input.average_current.empty());
-  CHECK(input.membrane.empty());
+  CHECK(input.state.empty());
+  CHECK_THROWS_WITH(simulation.engine->state(0, "potential"), "population '0' has no state 'potential'");
+  CHECK_THROWS_WITH(simulation.engine->state(1, "abacus"), "population '1' has no state 'abacus'");
   CHECK(input.spikes.counts.empty());
   CHECK(simulation.engine->activity(3).spikes.counts.empty());
 }

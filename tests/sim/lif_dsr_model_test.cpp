@@ -33,10 +33,8 @@ Result run(Backend& backend, const PlainNeurons& settings, std::size_t neurons,
              .average_current = average_current.matrix(1, neurons),
              .average_output = average_output.matrix(1, neurons),
              .mean_output = mean_output.matrix(1, neurons),
-             .membrane = membrane.matrix(1, neurons),
-             .synapse = {},
-             .adaptation = {},
-             .margin = {}});
+             .margin = {},
+             .state = {membrane.matrix(1, neurons)}});
   return {downloaded_spikes(backend, spikes.view()), downloaded(backend, average_current),
           downloaded(backend, average_output), downloaded(backend, mean_output),
           downloaded(backend, membrane)};
@@ -199,7 +197,6 @@ TEST_CASE("the model holds its settings", "[lif_dsr]") {
       .steps = 7, .dt = 0.5F, .tau = 2.0F, .threshold = 0.25F, .firing_fraction = 0.75F};
   const auto model = settings.make("lif_dsr", *backend);
   const auto& lif_dsr = dynamic_cast<const LifDsrModel&>(*model);
-  CHECK(lif_dsr.steps() == 7);
   CHECK(lif_dsr.constants().decay == Approx(std::exp(-0.25)));
   CHECK(lif_dsr.constants().dt == 0.5F);
   CHECK(lif_dsr.constants().tau == 2.0F);
