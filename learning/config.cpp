@@ -251,9 +251,7 @@ void TrainingSettings::describe(SettingsVisitor& visit) {
         "Samples of one weight update.");
   visit("rule.update", update,
         {{"sequence", Update::sequence, "after the whole sequence of steps"},
-         {"step", Update::step,
-          "after every step, with rules whose gradients need nothing of later steps: ottt; decolle without "
-          "adaptation; eprop without adaptation and without a leak of the read-out"}},
+         {"step", Update::step, "after every step, with rules whose gradients need nothing of later steps"}},
         "When weights change");
 }
 
