@@ -215,6 +215,7 @@ void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& 
   TaskCosts with_memory = costs;
   with_memory.peak_memory = peak_memory_bytes();
   write_measures<TaskCosts>(file_, "/costs", cost_measures(), task - 1, std::span(&with_memory, 1));
+  file_.flush();  // before the task counts as done: who reads meanwhile sees all of it
   const auto done = static_cast<std::uint32_t>(task);
   file_.write_rows<std::uint32_t>("/progress/tasks_done", 0, std::span(&done, 1));
   file_.flush();
