@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/error.hpp"
+#include "learning/experiment.hpp"
 #include "learning/subspaces/extractor.hpp"
 #include "learning/trainer.hpp"
 #include "tests/conformance/backends.hpp"
@@ -150,6 +151,7 @@ TEST_CASE("settings of every part take other values and refuse what is none", "[
   check_settings(extractors());
   check_settings(lateral_neurons());
   check_settings(task_sequences());
+  check_settings(task_sequences());
 }
 
 TEST_CASE("every part that is chosen reads back from a config's text", "[parts]") {
@@ -170,6 +172,7 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
   check(error_feedbacks().key(), error_feedbacks().names());
   check(protections().key(), protections().names());
   check(optimisers().key(), optimisers().names());
+  check(task_sequences().key(), task_sequences().names());
   check(task_sequences().key(), task_sequences().names());
 }
 
@@ -204,6 +207,34 @@ TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]"
     for (const std::string& name : names) {
       INFO(name << " is in no pairing that trains");
       CHECK(trained.contains(name));
+    }
+  }
+}
+
+TEST_CASE("every sequence of tasks is trained", "[parts]") {
+  struct Silent final : ExperimentObserver {
+    void begins(const std::vector<TaskDescription>&) override {}
+    void warn(const std::string&) override {}
+    void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
+    void evaluated(const AccuracyMatrix&, std::size_t) override {}
+  } silent;
+  for (const std::string& sequence : task_sequences().names()) {
+    INFO(sequence);
+    Config config;
+    config.set("tasks.sequence", sequence);
+    config.set("protection.name", "leaky");
+    config.network.hidden = {40};
+    config.metrics.quality_samples = 0;
+    config.run.device = "cpu";
+    config.run.threads = 1;
+    const TemporaryFolder folder;
+    const RunRecord record = run_experiment(config, {digit_images()}, folder.path(), silent);
+    CHECK(record.finished);
+    REQUIRE(record.tasks_done == record.accuracy.tasks());
+    for (std::size_t task = 1; task <= record.accuracy.tasks(); ++task) {
+      INFO("task " << task);
+      CHECK(record.costs[task - 1].training_batches > 0);
+      CHECK(record.accuracy.at(task, task) > record.accuracy.at(0, task));
     }
   }
 }
