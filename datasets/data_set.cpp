@@ -104,7 +104,8 @@ void DataSettings::describe(SettingsVisitor& visit) {
         "What to do where labels are left out");
   visit(
       "data.mean", mean, "auto", any_number, "-",
-      "Mean pixel that is subtracted, of pixels scaled to 0 … 1; auto: that of the training samples of all tasks, as they are in their data sets, before they are padded or turned.");
+      "Mean pixel that is subtracted, of pixels scaled to 0 … 1; auto: that of the training samples of all tasks, as "
+      "they are in their data sets, before they are padded or turned.");
   visit("data.deviation", deviation, "auto", positive, "-",
         "Standard deviation that pixels are divided by; auto: as the mean.");
 }

@@ -39,7 +39,8 @@ std::filesystem::path find_data_set(const std::string& name, const std::filesyst
 
 /// Reads the data set in `folder`. No set is empty. Throws EnvironmentError for a missing or damaged file, when ranks,
 /// counts or image shapes do not fit, when a label of the test images is none of the training images, or when labels
-/// leave gaps that are refused; remapped labels count the classes that are there from 0, in their order. ConfigError as read_cifar does.
+/// leave gaps that are refused; remapped labels count the classes that are there from 0, in their order.
+/// ConfigError as read_cifar does.
 ImageData read_image_data(const std::filesystem::path& folder, const DataSettings& settings);
 
 /// The data sets that the settings name. Where they are several, each is in a subfolder of data.path, if given.

@@ -35,7 +35,7 @@ class Reader final : public SettingsVisitor {
  public:
   explicit Reader(std::map<std::string, std::string> given) : given_(std::move(given)) {}
 
-  /// Of keys that were not visited.
+  /// Of keys that were not read.
   const std::map<std::string, std::string>& left() const { return given_; }
 
  private:
@@ -220,7 +220,7 @@ void read_settings(const std::map<std::string, std::string>& values, const std::
 }
 
 /// As it is, in the order of config_text.
-std::vector<Value> values_of(Config config) {
+std::vector<Value> current_values(Config config) {
   Writer writer;
   config.describe(writer);
   sort_by_section(writer.values);
@@ -325,7 +325,7 @@ std::string with_place(const Config& config, const std::string& sentence) {
 
 std::string config_text(const Config& config) {
   std::string text, section;
-  for (const Value& value : values_of(config)) {
+  for (const Value& value : current_values(config)) {
     if (section_of(value.name) != section) {
       text += section.empty() ? "" : "\n";
       section = section_of(value.name);
@@ -345,7 +345,7 @@ std::map<std::string, std::string> values_by_key(const std::string& text, const 
 
 std::string first_difference(const Config& config, const std::map<std::string, std::string>& values) {
   const auto is_of_run = [](const std::string& key) { return section_of(key) == "run"; };
-  const std::vector<Value> own = values_of(config);
+  const std::vector<Value> own = current_values(config);
   for (const auto& [key, text] : own) {
     const auto other = values.find(key);
     if (is_of_run(key) || (other != values.end() && other->second == text)) continue;

@@ -26,8 +26,8 @@ class ExperimentObserver {
   virtual void evaluated(const AccuracyMatrix& accuracy, std::size_t after) = 0;
 };
 
-/// Trains the config's task sequence on the data sets that it names and writes `folder`/run.h5, whose content it returns. The same
-/// config, seed and device give the same numbers whatever the number of threads. Throws ConfigError,
+/// Trains the config's task sequence on the data sets that it names and writes `folder`/run.h5, whose content it
+/// returns. The same config, seed and device give the same numbers whatever the number of threads. Throws ConfigError,
 /// EnvironmentError.
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
                          const std::filesystem::path& folder, ExperimentObserver& observer);

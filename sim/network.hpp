@@ -39,7 +39,8 @@ struct Projection {
   ConstMatrix matrix() const { return weights.matrix(fan_in, fan_out); }
 };
 
-/// Populations joined by feed-forward projections, and spiking ones perhaps with themselves. Weights live in the back end's memory and start at zero.
+/// Populations joined by feed-forward projections, and spiking ones perhaps with themselves. Weights live in the back
+/// end's memory and start at zero.
 class Network {
  public:
   explicit Network(Backend& backend) : backend_(backend) {}

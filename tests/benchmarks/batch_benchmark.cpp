@@ -3,9 +3,9 @@
 //   build/tests/batch_benchmark configs/pmnist-dsr-hlop.ini [--section.key=value ...]
 //
 // Trains tasks.train_samples of each task (default here: 100 batches), prints the median batch of each task and the
-// mean one (beside other programs a few batches take most of the time), the means of both over the tasks, and how far that is from the arithmetic floor: the counted dense multiply-adds
-// and the weights that spikes added, at the rate of a large matrix product measured between the tasks of the
-// same run. What rules and subspaces do along events (correlations and responses of spikes) is not counted and
+// mean one (beside other programs a few batches take most of the time), the means of both over the tasks, and how far
+// that is from the arithmetic floor: the counted dense multiply-adds and the weights that spikes added, at the rate of a
+// large matrix product measured between the tasks of the same run. What rules and subspaces do along events (correlations and responses of spikes) is not counted and
 // so not in the floor: rules other than dsr are farther from it.
 
 #include <fmt/format.h>

@@ -103,7 +103,8 @@ TEST_CASE("files that are no whole number of records are refused, with what was 
     CHECK(
         error_of([&] { read_cifar_records(path, 1); }) ==
         fmt::format(
-            "{}: the file has {} bytes, expected whole records of 3073 bytes, at least one: labels and 32 x 32 red, green and blue bytes",
+            "{}: the file has {} bytes, expected whole records of 3073 bytes, at least one: labels and 32 x 32 "
+            "red, green and blue bytes",
             path.string(), size));
   }
   CHECK(error_of([&] { read_cifar_records(folder.path() / "none.bin", 1); }) ==
