@@ -250,6 +250,9 @@ RunRecord read_run_file(const std::filesystem::path& path) {
     return values;
   };
 
+  // First: beside a writer, HDF5 goes on to see an object as it was when it first looked, and what it looks at after
+  // this has all that these tasks wrote.
+  const std::size_t tasks_done = read("/progress/tasks_done", 1, std::uint32_t{})[0];
   RunRecord record{.finished = false,
                    .config = file.read_text("/config"),
                    .origin = {.version = file.text_attribute("/", "version"),
@@ -260,7 +263,7 @@ RunRecord read_run_file(const std::filesystem::path& path) {
                    .started = file.text_attribute("/", "started"),
                    .projections = file.texts_attribute("/subspace/rank", "projections"),
                    .tasks = {},
-                   .tasks_done = read("/progress/tasks_done", 1, std::uint32_t{})[0],
+                   .tasks_done = tasks_done,
                    .detected_boundaries = {},
                    .reports = {},
                    .costs = {}};

@@ -168,6 +168,9 @@ def _run_file(path: Path) -> Path:
 
 
 def _read(file: h5py.File, path: Path) -> Run:
+    # First: beside a writer, HDF5 goes on to see an object as it was when it first looked, and what it looks at after
+    # this has all that these tasks wrote.
+    done = int(file["progress/tasks_done"][0])
     definitions, units = {}, {}
 
     def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -178,7 +181,6 @@ def _read(file: h5py.File, path: Path) -> Run:
     file.visititems(describe)
 
     tasks = file["metrics/accuracy"].shape[1]
-    done = int(file["progress/tasks_done"][0])
     if done > tasks:
         raise ValueError(f"{done} of {tasks} tasks done")
     of_task = pd.RangeIndex(1, tasks + 1, name="task")
