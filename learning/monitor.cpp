@@ -159,7 +159,7 @@ double Monitor::energy_taken(std::size_t p) {
   if (protect == nullptr) return undefined;
   const ConstMatrix c = moment(p);
   double left = 0;
-  if (LinearPresynapticOperator* const linear = protect->linear(); linear != nullptr) {
+  if (LinearOperator* const linear = protect->linear(); linear != nullptr) {
     Array<float> weakened = backend_.allocate<float>(c.values.size());
     backend_.copy(c.values, weakened.view());
     linear->apply_to_gradient(weakened.matrix(c.rows, c.cols));

@@ -144,13 +144,14 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
         update_weights(parameter);
       } else {
         // Only traces can be protected now where the operator is not linear.
-        PresynapticOperator* const projector = protection_->presynaptic_operator(p);
+        ChangeOperator* const projector = operator_on(parameter);
         add_gradient(parameter, first > 0,
                      projector != nullptr && projector->linear() == nullptr ? projector : nullptr);
       }
       if (learned_[parameter].feedback) continue;
       const PhaseTimer timer(seconds_, Phase::extract);
-      protection_->observe(p, rule_->weight_gradient(p).activity);
+      const WeightGradient gradient = rule_->weight_gradient(p);
+      protection_->observe(p, gradient.activity, gradient.post);
     }
   }
   for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter)
@@ -242,26 +243,35 @@ void Trainer::compute_gradients(View<const Target> targets, std::size_t first, s
   readout_error_ = sum;
 }
 
-WeightGradient Trainer::gradient_of(std::size_t parameter) const {
+bool Trainer::is_of_rule(std::size_t parameter) const {
   const auto& [p, feedback, weights] = learned_[parameter];
   const Projection& projection = network_.projections()[p];
-  if (!feedback || network_.populations()[projection.target].kind == Population::Kind::readout)
-    return rule_->weight_gradient(p);
-  const ConstMatrix output = engine_->activity(projection.source).average_output;
-  return {.post = readout_error_, .trace = output, .activity = output};
+  return !feedback || network_.populations()[projection.target].kind == Population::Kind::readout;
 }
 
-/// The operator on N traces costs as much as on N columns of the summed gradient or the direction, which has
+Pairs Trainer::pairs_of(std::size_t parameter) const {
+  const std::size_t p = learned_[parameter].projection;
+  if (!is_of_rule(parameter))
+    return {engine_->activity(network_.projections()[p].source).average_output, readout_error_};
+  return rule_->weight_gradient(p).pairs();
+}
+
+ChangeOperator* Trainer::operator_on(std::size_t parameter) const {
+  const std::size_t p = learned_[parameter].projection;
+  return is_of_rule(parameter) ? protection_->change_operator(p) : protection_->presynaptic_operator(p);
+}
+
+/// The operator on N pairs costs about as much as on N columns of the summed gradient or the direction, which has
 /// `targets`: 2·M·n each with M subspace rows, n² with a whole matrix. The fewer are taken where the optimiser
 /// allows both.
 void Trainer::update_weights(std::size_t parameter) {
   const Matrix weights = learned_[parameter].weights;
-  const WeightGradient gradient = gradient_of(parameter);
-  PresynapticOperator* const projector = protection_->presynaptic_operator(learned_[parameter].projection);
-  LinearPresynapticOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
+  const Pairs pairs = pairs_of(parameter);
+  ChangeOperator* const projector = operator_on(parameter);
+  LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  if (linear != nullptr && (of_sums == nullptr || gradient.trace.rows <= weights.cols)) {
-    update_by_traces(*linear, parameter);
+  if (linear != nullptr && (of_sums == nullptr || pairs.trace.rows <= weights.cols)) {
+    update_by_pairs(*linear, parameter);
     return;
   }
   const std::size_t size = weights.values.size();
@@ -269,21 +279,23 @@ void Trainer::update_weights(std::size_t parameter) {
   const Matrix direction = direction_.matrix(weights.rows, weights.cols);
   {
     const PhaseTimer timer(seconds_, Phase::update);
-    add_outer_products(backend_, 1.0F, gradient.trace, gradient.post, 0.0F, direction);
+    add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, 0.0F, direction);
   }
   update_by_gradient(parameter, direction);
 }
 
-void Trainer::add_gradient(std::size_t parameter, bool to_others, PresynapticOperator* projector) {
-  const WeightGradient gradient = gradient_of(parameter);
-  Presynaptic trace = gradient.trace;
-  if (projector != nullptr) {
-    const PhaseTimer timer(seconds_, Phase::protect);
-    trace = projector->apply_to_traces(trace);
-  }
+void Trainer::add_gradient(std::size_t parameter, bool to_others, ChangeOperator* projector) {
+  const Pairs pairs = protected_pairs(parameter, projector);
   const PhaseTimer timer(seconds_, Phase::update);
-  add_outer_products(backend_, 1.0F, trace, gradient.post, to_others ? 1.0F : 0.0F,
+  add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, to_others ? 1.0F : 0.0F,
                      summed_gradient(parameter));
+}
+
+Pairs Trainer::protected_pairs(std::size_t parameter, ChangeOperator* projector) {
+  const Pairs pairs = pairs_of(parameter);
+  if (projector == nullptr) return pairs;
+  const PhaseTimer timer(seconds_, Phase::protect);
+  return projector->apply_to_pairs(pairs);
 }
 
 Matrix Trainer::summed_gradient(std::size_t parameter) {
@@ -293,8 +305,8 @@ Matrix Trainer::summed_gradient(std::size_t parameter) {
 
 void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient) {
   const View<float> weights = learned_[parameter].weights.values;
-  PresynapticOperator* const projector = protection_->presynaptic_operator(learned_[parameter].projection);
-  LinearPresynapticOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
+  ChangeOperator* const projector = operator_on(parameter);
+  LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   const bool linear = optimiser_->linear_steps() != nullptr;
   const auto project = [&] {
     const PhaseTimer timer(seconds_, Phase::protect);
@@ -311,16 +323,10 @@ void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient) {
   backend_.elementwise().run(Add{.alpha = -rate_, .x = gradient.values, .y = weights});
 }
 
-void Trainer::update_by_traces(LinearSteps& steps, std::size_t parameter) {
-  const auto& [p, feedback, weights] = learned_[parameter];
-  const WeightGradient gradient = gradient_of(parameter);
-  Presynaptic trace = gradient.trace;
-  if (PresynapticOperator* const projector = protection_->presynaptic_operator(p); projector != nullptr) {
-    const PhaseTimer timer(seconds_, Phase::protect);
-    trace = projector->apply_to_traces(trace);
-  }
+void Trainer::update_by_pairs(LinearSteps& steps, std::size_t parameter) {
+  const Pairs pairs = protected_pairs(parameter, operator_on(parameter));
   const PhaseTimer timer(seconds_, Phase::update);
-  steps.step(parameter, rate_, trace, gradient.post, weights);
+  steps.step(parameter, rate_, pairs.trace, pairs.post, learned_[parameter].weights);
 }
 
 void Trainer::update_thresholds() {

@@ -107,14 +107,20 @@ class Trainer {
   /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
   void compute_gradients(View<const Target> targets, std::size_t first, std::size_t count, View<double> loss,
                          View<std::uint32_t> correct);
-  WeightGradient gradient_of(std::size_t parameter) const;
+  /// Whether the rule says how the parameter changes; else it is weights that an error feedback learns by itself.
+  bool is_of_rule(std::size_t parameter) const;
+  Pairs pairs_of(std::size_t parameter) const;
+  /// Of the protection, on changes of the parameter; null where it has none.
+  ChangeOperator* operator_on(std::size_t parameter) const;
+  /// The pairs, under the operator if there is one.
+  Pairs protected_pairs(std::size_t parameter, ChangeOperator* projector);
   void update_weights(std::size_t parameter);
-  /// Adds the gradient of the last run to that of runs before, its traces through the operator if there is one.
-  void add_gradient(std::size_t parameter, bool to_others, PresynapticOperator* projector);
+  /// Adds the gradient of the last run to that of runs before, its pairs under the operator if there is one.
+  void add_gradient(std::size_t parameter, bool to_others, ChangeOperator* projector);
   Matrix summed_gradient(std::size_t parameter);
-  /// From a gradient whose traces were not projected, if they can be projected later; overwrites it.
+  /// From a gradient whose pairs were not projected, if they can be projected later; overwrites it.
   void update_by_gradient(std::size_t parameter, Matrix gradient);
-  void update_by_traces(LinearSteps& steps, std::size_t parameter);
+  void update_by_pairs(LinearSteps& steps, std::size_t parameter);
   void update_thresholds();
 
   /// Weights that learn: those of a projection, or those that the feedback has to its source.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/presynaptic.hpp"
+#include "learning/pairs.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {

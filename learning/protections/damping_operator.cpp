@@ -1,5 +1,8 @@
 #include "learning/protections/damping_operator.hpp"
 
+#include <cmath>
+#include <utility>
+
 #include "kernels/delivery.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
@@ -23,13 +26,28 @@ void DampingOperator::set(const std::vector<double>& moments, double lambda) {
   effective_rank_ = static_cast<double>(size_) - trace(inverse, size_);
 }
 
+void DampingOperator::set(ConstMatrix axes, const std::vector<double>& gains) {
+  std::vector<float> roots(size_);
+  effective_rank_ = 0;
+  for (std::size_t i = 0; i < size_; ++i) {
+    roots[i] = static_cast<float>(std::sqrt(gains[i]));
+    effective_rank_ += 1 - gains[i];
+  }
+  Array<float> factor = backend_.allocate<float>(size_);
+  backend_.upload(std::span<const float>(roots), factor.view());
+  const Matrix scaled = product(size_, size_);
+  backend_.copy(axes.values, scaled.values);
+  backend_.elementwise().run(Modulate{.factor = std::as_const(factor).matrix(size_, 1), .x = scaled});
+  backend_.dense().run(
+      Multiply{.a = scaled, .transpose_a = true, .b = scaled, .c = matrix_.matrix(size_, size_)});
+}
+
 Matrix DampingOperator::product(std::size_t rows, std::size_t cols) {
   if (product_.size() < rows * cols) product_ = backend_.allocate<float>(rows * cols);
   return product_.matrix(rows, cols);
 }
 
-ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
-  const Matrix result = product(traces.rows, traces.cols);
+void DampingOperator::apply(const Presynaptic& traces, Matrix result) {
   if (traces.has_events()) {
     backend_.delivery().run(Deliver{.spikes = traces.spikes,
                                     .weights = matrix(),
@@ -39,6 +57,11 @@ ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
   } else {
     backend_.dense().run(Multiply{.a = traces, .b = matrix(), .c = result});
   }
+}
+
+ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
+  const Matrix result = product(traces.rows, traces.cols);
+  apply(traces, result);
   return result;
 }
 

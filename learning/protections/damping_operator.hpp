@@ -4,19 +4,23 @@
 
 namespace orthospike {
 
-/// (I + C / lambda)^-1 on the presynaptic space, [n × n], computed on the host when C changes.
-class DampingOperator final : public PresynapticOperator, public LinearPresynapticOperator {
+/// A symmetric matrix between 0 and I, [n × n], on the presynaptic space of a projection.
+class DampingOperator final : public PresynapticOperator, public LinearOperator {
  public:
   DampingOperator(Backend& backend, const Projection& projection);
 
-  /// moments: C [n × n], symmetric and positive semi-definite. Throws EnvironmentError, which names the
-  /// projection, when it is not finite.
+  /// (I + C / lambda)^-1, computed on the host. moments: C [n × n], symmetric and positive semi-definite. Throws
+  /// EnvironmentError, which names the projection, when it is not finite.
   void set(const std::vector<double>& moments, double lambda);
+  /// Uᵀ diag(gains) U of rows U [n × n] that are orthonormal.
+  void set(ConstMatrix axes, const std::vector<double>& gains);
   /// Directions it takes, each by the part it takes: the trace of I minus it.
   double effective_rank() const { return effective_rank_; }
 
+  /// result [N × n] ← the operator on each row of traces
+  void apply(const Presynaptic& traces, Matrix result);
   ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-  LinearPresynapticOperator* linear() override { return this; }
+  LinearOperator* linear() override { return this; }
   void apply_to_gradient(Matrix gradient) override;
 
  private:

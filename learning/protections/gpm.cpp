@@ -29,7 +29,7 @@ PresynapticOperator* Gpm::presynaptic_operator(std::size_t projection) {
   return part.subspace.old_rank() == 0 ? nullptr : &part.remove;
 }
 
-void Gpm::observe(std::size_t projection, const Presynaptic& activity) {
+void Gpm::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   add_outer_products(backend_, 1.0F, activity, activity, 1.0F,
                      part.moment.matrix(activity.cols, activity.cols));

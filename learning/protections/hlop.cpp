@@ -77,7 +77,7 @@ PresynapticOperator* Hlop::presynaptic_operator(std::size_t projection) {
   return parts_[projection]->subspace.old_rank() == 0 ? nullptr : &parts_[projection]->remove;
 }
 
-void Hlop::observe(std::size_t projection, const Presynaptic& activity) {
+void Hlop::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   if (part.subspace.new_rank() > 0)
     part.extractor->learn(activity, part.remove.residual_of(activity), part.subspace);

@@ -69,7 +69,7 @@ PresynapticOperator* Leaky::presynaptic_operator(std::size_t projection) {
   return effective_rank(projection) == 0 ? nullptr : &parts_[projection]->damp;
 }
 
-void Leaky::observe(std::size_t projection, const Presynaptic& activity) {
+void Leaky::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   add_outer_products(backend_, 1.0F, activity, activity, 1.0F, part.moment.matrix(part.n, part.n));
 }

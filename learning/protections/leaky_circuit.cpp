@@ -92,7 +92,7 @@ PresynapticOperator* LeakyCircuit::presynaptic_operator(std::size_t projection) 
   return effective_rank(projection) == 0 ? nullptr : parts_[projection].get();
 }
 
-void LeakyCircuit::observe(std::size_t projection, const Presynaptic& activity) {
+void LeakyCircuit::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   const float rate = std::max(settings_.learning_rate, 1.0F / static_cast<float>(++part.batches));
   add_outer_products(backend_, rate / (settings_.lambda * static_cast<float>(activity.rows)), activity,

@@ -31,7 +31,7 @@ class LeakyCircuit final : public Protection {
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
-  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
   double effective_rank(std::size_t projection) const override { return parts_[projection]->effective_rank; }
   std::size_t memory(std::size_t projection) const override {
@@ -41,11 +41,11 @@ class LeakyCircuit final : public Protection {
   std::size_t steps(std::size_t projection) const { return parts_[projection]->steps; }
 
  private:
-  struct Part final : PresynapticOperator, LinearPresynapticOperator {
+  struct Part final : PresynapticOperator, LinearOperator {
     Part(Backend& backend, const LeakySettings& settings, const Projection& projection);
 
     ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-    LinearPresynapticOperator* linear() override { return settings.is_spiking() ? nullptr : this; }
+    LinearOperator* linear() override { return settings.is_spiking() ? nullptr : this; }
     void apply_to_gradient(Matrix gradient) override;
     /// Where activity with input x settles; neurons are its columns, [N × n], or its rows, [n × targets].
     Matrix settle(ConstMatrix x, bool neurons_are_rows);

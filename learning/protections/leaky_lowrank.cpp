@@ -66,7 +66,7 @@ PresynapticOperator* LeakyLowrank::presynaptic_operator(std::size_t projection) 
   return part.damping.old_rank() == 0 ? nullptr : &part.damp;
 }
 
-void LeakyLowrank::observe(std::size_t projection, const Presynaptic& activity) {
+void LeakyLowrank::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   measure(part, activity);  // first, for learning fits rows to this batch
   if (part.subspace.new_rank() > 0)

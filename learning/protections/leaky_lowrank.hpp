@@ -36,7 +36,7 @@ class LeakyLowrank final : public Protection {
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
-  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
   double effective_rank(std::size_t projection) const override;

@@ -20,7 +20,7 @@ PresynapticOperator* LeakySlow::presynaptic_operator(std::size_t projection) {
   return part.batches < settings_.refresh ? nullptr : &part.damp;
 }
 
-void LeakySlow::observe(std::size_t projection, const Presynaptic& activity) {
+void LeakySlow::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   const float rate = 1.0F / static_cast<float>(std::min(++part.batches, settings_.fast_updates));
   add_outer_products(backend_, rate / static_cast<float>(activity.rows), activity, activity, 1.0F - rate,

@@ -11,7 +11,7 @@ class NoProtection final : public Protection {
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
-  void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/) override {}
+  void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/, ConstMatrix /*post*/) override {}
   void end_task() override {}
   double effective_rank(std::size_t /*projection*/) const override { return 0; }
   std::size_t memory(std::size_t /*projection*/) const override { return 0; }

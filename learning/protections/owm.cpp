@@ -27,7 +27,7 @@ PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {
   return effective_rank(projection) == 0 ? nullptr : &parts_[projection]->remove;
 }
 
-void Owm::observe(std::size_t projection, const Presynaptic& activity) {
+void Owm::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   const Matrix mean = part.mean.matrix(1, part.n);
   backend_.dense().run(Multiply{.alpha = 1.0F / static_cast<float>(activity.rows),

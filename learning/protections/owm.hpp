@@ -23,7 +23,7 @@ class Owm final : public Protection {
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
-  void observe(std::size_t projection, const Presynaptic& activity) override;
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->remove.effective_rank();

@@ -4,6 +4,7 @@
 
 #include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
+#include "learning/protections/kfac.hpp"
 #include "learning/protections/leaky.hpp"
 #include "learning/protections/leaky_circuit.hpp"
 #include "learning/protections/leaky_lowrank.hpp"
@@ -27,6 +28,7 @@ Protections& protections() {
                 return std::make_unique<Leaky>(network, settings);
               });
     known.add<LeakyLowrank>("leaky_lowrank", "the same with few lateral neurons");
+    known.add<Kfac>("kfac", "each pair of directions is weakened by its use and by how much it matters");
     known.add<Gpm>("gpm", "exact components are removed");
     known.add<Owm>("owm", "recursive least squares");
     return known;

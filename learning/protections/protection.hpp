@@ -9,26 +9,35 @@
 
 namespace orthospike {
 
-/// A symmetric linear operator P on the presynaptic space of a projection.
-class LinearPresynapticOperator {
+/// A symmetric linear operator on changes of a projection's weights.
+class LinearOperator {
  public:
-  virtual ~LinearPresynapticOperator() = default;
+  virtual ~LinearOperator() = default;
 
-  /// gradient ← P · gradient, [n × targets], in place: the same change of weights as through the traces.
+  /// gradient [n × targets] under the operator, in place: what becomes of the sum of pairs.
   virtual void apply_to_gradient(Matrix gradient) = 0;
 };
 
-/// An operator on the presynaptic space of a projection, applied to what would change its weights.
-class PresynapticOperator {
+/// What stands between the pairs of a rule and the weights of a projection.
+class ChangeOperator {
  public:
-  virtual ~PresynapticOperator() = default;
+  virtual ~ChangeOperator() = default;
 
+  /// Pairs, as many or not, whose sum is that of the given ones under the operator. They are valid until the next call
+  /// for the same projection.
+  virtual Pairs apply_to_pairs(const Pairs& pairs) = 0;
+  /// The same operator where it is linear and so can act on sums of pairs; else null, and only pairs can be
+  /// protected.
+  virtual LinearOperator* linear() = 0;
+};
+
+/// An operator on the presynaptic side alone, the same for every postsynaptic factor.
+class PresynapticOperator : public ChangeOperator {
+ public:
+  Pairs apply_to_pairs(const Pairs& pairs) final { return {apply_to_traces(pairs.trace), pairs.post}; }
   /// The operator on each row of traces [N × n]. The result is valid until the next call for the same
   /// projection.
   virtual ConstMatrix apply_to_traces(const Presynaptic& traces) = 0;
-  /// The same operator where it is linear and so can act on gradients; else null, and only traces can be
-  /// protected.
-  virtual LinearPresynapticOperator* linear() = 0;
 };
 
 /// Keeps what earlier tasks learned. Within a task, for each batch and projection: the operator is asked for
@@ -45,16 +54,19 @@ class Protection {
 
   /// task counts from 0.
   virtual void begin_task(std::size_t task) = 0;
-  /// Null where nothing is to be changed. Once a task has ended it is that of the next.
+  /// On the weights of a projection; null where nothing is to be changed. Once a task has ended it is that of the next.
+  virtual ChangeOperator* change_operator(std::size_t projection) { return presynaptic_operator(projection); }
+  /// On other weights from the same source, which an error feedback may have: where the first one looks at both sides,
+  /// its mean over the postsynaptic ones.
   virtual PresynapticOperator* presynaptic_operator(std::size_t projection) = 0;
-  /// activity [N × n]: see WeightGradient.
-  virtual void observe(std::size_t projection, const Presynaptic& activity) = 0;
+  /// activity [N × n] and post [N' × targets]: see WeightGradient.
+  virtual void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) = 0;
   virtual void end_task() = 0;
 
   /// The subspace of a projection's presynaptic activity, for reports; null where there is none.
   virtual const Subspace* subspace(std::size_t /*projection*/) const { return nullptr; }
   /// Directions that the finished tasks take from changes of a projection, each counted by the part of it that
-  /// is taken: the trace of I - P for operator P.
+  /// is taken: the trace of I - P for operator P on the presynaptic space, the mean over its targets.
   virtual double effective_rank(std::size_t projection) const = 0;
   /// What a user should know before `tasks` tasks begin, sentences.
   virtual std::vector<std::string> warnings(std::size_t /*tasks*/) const { return {}; }

@@ -6,12 +6,12 @@ namespace orthospike {
 
 /// scale · (x - q(x h_oldᵀ) h_old) of the old rows of a subspace, with the responses q of lateral neurons. The
 /// subspace and the neurons outlive it.
-class SubspaceOperator final : public PresynapticOperator, public LinearPresynapticOperator {
+class SubspaceOperator final : public PresynapticOperator, public LinearOperator {
  public:
   SubspaceOperator(Backend& backend, LateralNeurons& neurons, const Subspace& subspace, std::size_t max_rows);
 
   ConstMatrix apply_to_traces(const Presynaptic& traces) override;
-  LinearPresynapticOperator* linear() override { return neurons_.linear() ? this : nullptr; }
+  LinearOperator* linear() override { return neurons_.linear() ? this : nullptr; }
   void apply_to_gradient(Matrix gradient) override;
   /// 1 until it is set.
   void set_scale(float scale) { scale_ = scale; }

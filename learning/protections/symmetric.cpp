@@ -18,11 +18,11 @@ void require_success(bool success, const std::string& reader) {
       fmt::format("the activity that {} sees cannot be factorised: its energy is not finite", reader));
 }
 
+}  // namespace
+
 void require_finite(const std::vector<double>& matrix, const std::string& reader) {
   require_success(std::ranges::all_of(matrix, [](double value) { return std::isfinite(value); }), reader);
 }
-
-}  // namespace
 
 std::vector<double> damped_inverse(const std::string& reader, std::vector<double> moment, double lambda,
                                    std::size_t n) {
@@ -50,6 +50,26 @@ Eigensystem eigensystem(const std::string& reader, std::vector<double> matrix, s
   for (std::size_t i = 0; i < n; ++i)
     std::copy_n(matrix.begin() + static_cast<std::ptrdiff_t>(i * n), n,
                 vectors.begin() + static_cast<std::ptrdiff_t>((n - 1 - i) * n));
+  std::ranges::reverse(values);
+  return {std::move(values), std::move(vectors)};
+}
+
+Eigensystem leading_eigensystem(const std::string& reader, std::vector<double> matrix, std::size_t n,
+                                std::size_t count) {
+  require_finite(matrix, reader);
+  const auto size = static_cast<lapack_int>(n);
+  std::vector<double> values(n), ascending(count * n);
+  std::vector<lapack_int> support(2 * count);
+  lapack_int found = 0;
+  require_success(LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', size, matrix.data(), size, 0, 0,
+                                 size - static_cast<lapack_int>(count) + 1, size, 0, &found, values.data(),
+                                 ascending.data(), size, support.data()) == 0,
+                  reader);
+  values.resize(count);
+  std::vector<double> vectors(ascending.size());
+  for (std::size_t i = 0; i < count; ++i)
+    std::copy_n(ascending.begin() + static_cast<std::ptrdiff_t>(i * n), n,
+                vectors.begin() + static_cast<std::ptrdiff_t>((count - 1 - i) * n));
   std::ranges::reverse(values);
   return {std::move(values), std::move(vectors)};
 }

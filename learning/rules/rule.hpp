@@ -4,7 +4,7 @@
 
 #include "kernels/target.hpp"
 #include "learning/feedback/error_feedback.hpp"
-#include "learning/presynaptic.hpp"
+#include "learning/pairs.hpp"
 #include "sim/clock_engine.hpp"
 #include "sim/registry.hpp"
 
@@ -16,6 +16,8 @@ struct WeightGradient {
   ConstMatrix post;      ///< [N × target neurons] postsynaptic factors
   Presynaptic trace;     ///< [N × source neurons] presynaptic traces
   Presynaptic activity;  ///< [N' × source neurons] what trains the subspace; may be `trace`
+
+  Pairs pairs() const { return {trace, post}; }
 };
 
 /// What every rule is made for.

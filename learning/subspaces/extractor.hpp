@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "learning/presynaptic.hpp"
+#include "learning/pairs.hpp"
 #include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
 #include "sim/registry.hpp"

@@ -44,7 +44,7 @@ TEST_CASE("the rows of gpm hold the threshold's part of each task, and no row is
         CHECK((protection->presynaptic_operator(0) == nullptr) == (task == 0));
         const auto rows = uploaded(backend, x);
         for (std::size_t row = 0; row < x.size() / n; row += batch)
-          protection->observe(0, rows.matrix(x.size() / n, n).row_range(row, batch));
+          protection->observe(0, rows.matrix(x.size() / n, n).row_range(row, batch), {});
         protection->end_task();
         const std::size_t rank = protection->subspace(0)->old_rank();
         const std::vector<float> h = backend.download(protection->subspace(0)->old_rows().values);

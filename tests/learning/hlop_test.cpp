@@ -92,7 +92,7 @@ Change update_in_second_task(Backend& backend, std::size_t projection, Update up
   const auto old_activity = uploaded(backend, activity_of_first_task(n));
   hlop->begin_task(0);
   CHECK(hlop->presynaptic_operator(projection) == nullptr);
-  for (int i = 0; i < 300; ++i) hlop->observe(projection, old_activity.matrix(batch, n));
+  for (int i = 0; i < 300; ++i) hlop->observe(projection, old_activity.matrix(batch, n), {});
   hlop->end_task();
   hlop->begin_task(1);
   PresynapticOperator* const protect = hlop->presynaptic_operator(projection);
@@ -161,7 +161,7 @@ TEST_CASE("rows are kept for as many directions as the activity has, as they are
         Fixture fixture(backend);
         const auto hlop = fixture.hlop({{rank, rank}}, false);
         hlop->begin_task(0);
-        for (int i = 0; i < 50; ++i) hlop->observe(projection, shown.matrix(batch, n));
+        for (int i = 0; i < 50; ++i) hlop->observe(projection, shown.matrix(batch, n), {});
         const std::vector<float> before = fixture.rows(*hlop, projection);
         hlop->end_task();
         return std::pair(before, fixture.rows(*hlop, projection));
@@ -223,7 +223,7 @@ concept acts_on_gradients = requires(Operator& on, Matrix gradient) {
 
 TEST_CASE("only linear responses can act on gradients", "[hlop][lateral_neurons]") {
   STATIC_REQUIRE_FALSE(acts_on_gradients<PresynapticOperator>);
-  STATIC_REQUIRE(acts_on_gradients<LinearPresynapticOperator>);
+  STATIC_REQUIRE(acts_on_gradients<LinearOperator>);
   const auto backend = make_backend("cpu", 1);
   Fixture fixture(*backend);
   for (const std::string neurons : {"linear", "quantised", "spiking"}) {
@@ -283,7 +283,7 @@ TEST_CASE("old rows are taken out of traces", "[hlop]") {
     const std::size_t n = sizes[0];
     const auto x = uploaded(backend, random_values(batch * n, 1));
     hlop->begin_task(0);
-    for (int i = 0; i < 20; ++i) hlop->observe(0, x.matrix(batch, n));
+    for (int i = 0; i < 20; ++i) hlop->observe(0, x.matrix(batch, n), {});
     hlop->end_task();
     hlop->begin_task(1);
     const std::vector<float> h = fixture.rows(*hlop, 0);
@@ -320,7 +320,7 @@ TEST_CASE("old rows are taken out of spikes along their events", "[hlop]") {
     const std::size_t n = sizes[0];
     const auto activity = uploaded(backend, random_values(batch * n, 1));
     hlop->begin_task(0);
-    for (int i = 0; i < 20; ++i) hlop->observe(0, activity.matrix(batch, n));
+    for (int i = 0; i < 20; ++i) hlop->observe(0, activity.matrix(batch, n), {});
     hlop->end_task();
     hlop->begin_task(1);
     SpikeArrays spikes = uploaded_spikes(backend, random_events(batch, n, 0.3, 2), n);
@@ -352,7 +352,7 @@ TEST_CASE("at the end of a task its rows freeze", "[hlop]") {
       CHECK(subspace.old_rank() == 0);
       CHECK(hlop->subspace(1)->rank() == 3);
       const std::vector<float> initial = fixture.rows(*hlop, 0);
-      for (int i = 0; i < 20; ++i) hlop->observe(0, first.matrix(batch, n));
+      for (int i = 0; i < 20; ++i) hlop->observe(0, first.matrix(batch, n), {});
       const std::vector<float> learned = fixture.rows(*hlop, 0);
       CHECK(learned != initial);
       hlop->end_task();
@@ -367,7 +367,7 @@ TEST_CASE("at the end of a task its rows freeze", "[hlop]") {
       const std::vector<float> appended = fixture.rows(*hlop, 0);
       for (int i = 0; i < 20; ++i) {
         hlop->presynaptic_operator(0)->apply_to_traces(second.matrix(batch, n));
-        hlop->observe(0, second.matrix(batch, n));
+        hlop->observe(0, second.matrix(batch, n), {});
       }
       const std::vector<float> after = fixture.rows(*hlop, 0);
       CHECK(same_bits(frozen, appended, frozen.size()));
@@ -400,7 +400,7 @@ TEST_CASE("a residual is computed once where traces are the activity", "[hlop]")
     fill(1);
     for (Hlop* hlop : {reusing.get(), apart.get(), by_gradient.get()}) {
       hlop->begin_task(0);
-      hlop->observe(0, std::as_const(x).matrix(batch, n));
+      hlop->observe(0, std::as_const(x).matrix(batch, n), {});
       hlop->end_task();
       hlop->begin_task(1);
     }
@@ -411,14 +411,14 @@ TEST_CASE("a residual is computed once where traces are the activity", "[hlop]")
       const double start = backend.multiply_adds();
       const auto projected =
           backend.download(reusing->presynaptic_operator(0)->apply_to_traces(activity).values);
-      reusing->observe(0, activity);
+      reusing->observe(0, activity, {});
       const double reused = backend.multiply_adds();
       CHECK(projected == backend.download(apart->presynaptic_operator(0)->apply_to_traces(traces).values));
-      apart->observe(0, activity);
+      apart->observe(0, activity, {});
       saved = backend.multiply_adds() - reused - (reused - start);
       CHECK(saved == 2.0 * batch * old * n);
       by_gradient->presynaptic_operator(0)->linear()->apply_to_gradient(gradient.matrix(n, 2));
-      by_gradient->observe(0, activity);
+      by_gradient->observe(0, activity, {});
     }
     const std::vector<float> expected = fixture.rows(*apart, 0);
     CHECK(same_bits(fixture.rows(*reusing, 0), expected, expected.size()));
@@ -440,7 +440,7 @@ TEST_CASE("the rank ends at the number of presynaptic neurons", "[hlop]") {
       CHECK(hlop->subspace(1)->rank() == task + 1);
       if (task > 0) hlop->presynaptic_operator(0)->apply_to_traces(x.matrix(batch, n));
       for (std::size_t row = 0; row < 2 * n; row += batch)
-        hlop->observe(0, more.matrix(2 * n, n).row_range(row, batch));
+        hlop->observe(0, more.matrix(2 * n, n).row_range(row, batch), {});
       hlop->end_task();
     }
     // All directions are old: nothing is left to learn.
@@ -457,7 +457,7 @@ TEST_CASE("without old rows nothing is projected", "[hlop]") {
   hlop->begin_task(0);
   CHECK(hlop->presynaptic_operator(0) == nullptr);
   CHECK(hlop->presynaptic_operator(1) == nullptr);
-  hlop->observe(0, x.matrix(batch, sizes[0]));
+  hlop->observe(0, x.matrix(batch, sizes[0]), {});
   hlop->end_task();
   hlop->begin_task(1);
   CHECK(hlop->presynaptic_operator(0) == nullptr);
@@ -503,7 +503,7 @@ TEST_CASE("no protection has no subspace and no operator", "[hlop]") {
   Fixture fixture(*backend);
   const auto none = protections().make("none", fixture.network, {});
   none->begin_task(0);
-  none->observe(0, {});
+  none->observe(0, {}, {});
   none->end_task();
   none->begin_task(1);
   CHECK(none->presynaptic_operator(0) == nullptr);

@@ -25,8 +25,8 @@ void show(Backend& backend, Protection& protection, std::size_t task, const std:
   const std::size_t rows = first.size() / n;
   const auto x = uploaded(backend, first), y = uploaded(backend, second);
   for (std::size_t row = 0; row < rows; row += batch) {
-    protection.observe(0, x.matrix(rows, n).row_range(row, batch));
-    protection.observe(1, y.matrix(rows, TwoProjections::sizes[1]).row_range(row, batch));
+    protection.observe(0, x.matrix(rows, n).row_range(row, batch), {});
+    protection.observe(1, y.matrix(rows, TwoProjections::sizes[1]).row_range(row, batch), {});
   }
   protection.end_task();
 }

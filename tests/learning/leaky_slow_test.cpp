@@ -21,7 +21,7 @@ std::unique_ptr<LeakySlow> leaky_slow(const TwoProjections& at, const LeakySetti
 }
 
 void observe(Backend& backend, LeakySlow& protection, const std::vector<float>& x) {
-  protection.observe(0, uploaded(backend, x).matrix(batch, n));
+  protection.observe(0, uploaded(backend, x).matrix(batch, n), {});
 }
 
 double scale_of(const Doubles& moment) {
@@ -70,7 +70,7 @@ TEST_CASE("over `slow` batches of a task slow consolidation comes to protect as 
   boundaries.begin_task(0);
   for (std::size_t t = 0; t < usual.slow_updates; ++t) {
     observe(*backend, *slow, x);
-    boundaries.observe(0, uploaded(*backend, x).matrix(batch, n));
+    boundaries.observe(0, uploaded(*backend, x).matrix(batch, n), {});
   }
   boundaries.end_task();
   boundaries.begin_task(1);

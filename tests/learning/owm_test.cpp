@@ -45,7 +45,7 @@ TEST_CASE("owm's operator is that of the recursion over all batches of earlier t
       CHECK(owm.effective_rank(0) == Approx(n - left));
       // The task that goes on changes nothing.
       const auto x = uploaded(backend, uneven_activity(batch, n, 9));
-      owm.observe(0, x.matrix(batch, n));
+      owm.observe(0, x.matrix(batch, n), {});
       CHECK(difference(expected, at.matrix_of(*owm.presynaptic_operator(0), n)) < 1e-5);
     }
   });

@@ -43,7 +43,7 @@ struct RuleNetwork {
   }
   void learn(const std::vector<float>& errors) { learn(0, engine->steps(), errors); }
   Doubles gradient(std::size_t projection) const {
-    return summed(backend, rule->weight_gradient(projection));
+    return summed(backend, rule->weight_gradient(projection).pairs());
   }
 
   /// The weights [source × target] through which errors come back: what is returned for errors of one target,

@@ -96,7 +96,7 @@ struct ScriptedNetwork {
   std::vector<double> gradient(std::size_t projection) const {
     const WeightGradient gradient = rule->weight_gradient(projection);
     REQUIRE(gradient.trace.rows <= rule->max_rows());
-    return summed(backend, gradient);
+    return summed(backend, gradient.pairs());
   }
 
   Backend& backend;

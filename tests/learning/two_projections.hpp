@@ -97,7 +97,7 @@ inline void learn(Backend& backend, Protection& protection, const std::vector<st
     protection.begin_task(task);
     const auto x = uploaded(backend, tasks[task]);
     for (std::size_t row = 0; row < tasks[task].size() / n; row += batch)
-      protection.observe(0, x.matrix(tasks[task].size() / n, n).row_range(row, batch));
+      protection.observe(0, x.matrix(tasks[task].size() / n, n).row_range(row, batch), {});
     protection.end_task();
   }
   protection.begin_task(tasks.size());

@@ -1,4 +1,4 @@
-#include "learning/presynaptic.hpp"
+#include "learning/pairs.hpp"
 
 #include "kernels/delivery.hpp"
 #include "kernels/dense.hpp"

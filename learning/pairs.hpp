@@ -16,6 +16,13 @@ struct Presynaptic : ConstMatrix {
   ConstSpikes spikes;  ///< the same rows; empty where they are no spikes
 };
 
+/// Pairs of a presynaptic trace and a postsynaptic factor, whose outer products sum to a change of weights, stored
+/// [source × target]: traceᵀ · post.
+struct Pairs {
+  Presynaptic trace;  ///< [N × source neurons]
+  ConstMatrix post;   ///< [N × target neurons]
+};
+
 /// sum ← alpha · traceᵀ · post + beta · sum
 void add_outer_products(Backend& backend, float alpha, const Presynaptic& trace, ConstMatrix post, float beta,
                         Matrix sum);

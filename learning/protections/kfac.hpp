@@ -1,0 +1,88 @@
+#pragma once
+
+#include "learning/protections/damping_operator.hpp"
+
+namespace orthospike {
+
+/// A Kronecker-factored penalty on what changes do to finished tasks (Martens & Grosse, 2015; Kao et al., 2021), as an
+/// operator on changes (kfac.md).
+///
+/// C [n × n] sums over finished tasks the second moment of the presynaptic activity, D [m × m] is the mean over them
+/// of that of the postsynaptic factors, each scaled to mean eigenvalue 1. With C = Uᵀ diag(a) U, D = Vᵀ diag(b) V,
+/// eigenvectors being rows, a change G [n × m] becomes
+///
+///   Uᵀ (F ∘ (U G Vᵀ)) V,   F_ij = 1 / (1 + (a_i b_j / lambda)^power),
+///
+/// with power 1 the minimiser of ½‖Δ - G‖² + 1/(2 lambda) tr(Δᵀ C Δ D). With fewer than m postsynaptic directions, the
+/// V of the largest b, all others have the mean of their b, b_0.
+class Kfac final : public Protection {
+ public:
+  enum class Factors { both, presynaptic, postsynaptic };
+
+  struct Settings {
+    std::vector<float> lambda = {5};  ///< one a projection; the last holds for the rest
+    std::size_t directions = 32;
+    float power = 1;
+    Factors factors = Factors::both;
+
+    void describe(SettingsVisitor& visit);
+  };
+
+  Kfac(const Network& network, const ProtectionContext& context, const Settings& settings);
+
+  void begin_task(std::size_t /*task*/) override {}
+  ChangeOperator* change_operator(std::size_t projection) override;
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override;
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) override;
+  void end_task() override;
+  double effective_rank(std::size_t projection) const override {
+    return parts_[projection]->mean.effective_rank();
+  }
+  std::size_t memory(std::size_t projection) const override;
+
+ private:
+  /// A side of a projection.
+  struct Side {
+    Side(Backend& backend, std::size_t size)
+        : size(size), moment(backend.allocate<float>(size * size)), moments(size * size) {}
+
+    /// Adds the task's moment to those of finished tasks. Throws EnvironmentError where it is not finite.
+    void end_task(Backend& backend, const std::string& projection);
+
+    std::size_t size;
+    Array<float> moment;          ///< [size × size] of this task, a sum over rows
+    std::vector<double> moments;  ///< [size × size] of finished tasks, a sum
+  };
+
+  struct Part final : ChangeOperator, LinearOperator {
+    Part(Backend& backend, const Settings& settings, const Projection& projection, std::size_t number);
+
+    Pairs apply_to_pairs(const Pairs& pairs) override;
+    LinearOperator* linear() override { return this; }
+    void apply_to_gradient(Matrix gradient) override;
+    void end_task();
+    /// rows ← F ∘ (U gᵀ) with U from both sides, [directions × n]: what becomes of a gradient's columns g [n × directions]
+    /// along V.
+    void damp(ConstMatrix g, Matrix rows);
+    bool is_exact() const { return directions == post.size; }
+
+    Backend& backend;
+    const Settings& settings;
+    std::string projection;
+    double lambda;
+    std::size_t directions;
+    Side pre, post;
+    Array<float> axes;                          ///< [n × n] U
+    Array<float> leading;                       ///< [directions × m] V
+    Array<float> factor;                        ///< [directions × n] F
+    DampingOperator rest;                       ///< on the other directions
+    DampingOperator mean;                       ///< over all postsynaptic directions
+    Array<float> traces, posts, along, damped;  ///< grow as needed
+  };
+
+  Backend& backend_;
+  Settings settings_;
+  std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
+};
+
+}  // namespace orthospike
