@@ -41,13 +41,15 @@ std::vector<float> principal_cosines(const std::string& projection, std::span<co
   const auto size = static_cast<lapack_int>(n);
   const auto directions = static_cast<lapack_int>(leading);
 
-  std::vector<float> eigenvectors(second_moment.begin(), second_moment.end());
-  std::vector<float> eigenvalues(n);
+  // Not ssyevd, whose workspace for more than 2,894 neurons is more than a float can say.
+  std::vector<float> moment(second_moment.begin(), second_moment.end());
+  std::vector<float> eigenvalues(n), last(n * leading);  // column-major [n × leading]
+  std::vector<lapack_int> support(2 * leading);
+  lapack_int found = 0;
   require_success(
-      LAPACKE_ssyevd(LAPACK_COL_MAJOR, 'V', 'U', size, eigenvectors.data(), size, eigenvalues.data()),
+      LAPACKE_ssyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', size, moment.data(), size, 0, 0, size - directions + 1,
+                     size, 0, &found, eigenvalues.data(), last.data(), size, support.data()),
       projection);
-  const float* last =
-      eigenvectors.data() + (n - leading) * n;  // eigenvalues ascend; column-major [n × leading]
 
   std::vector<float> basis(h.begin(), h.end());  // row-major [rank × n] is column-major [n × rank]
   std::vector<float> tau(rank);
@@ -55,8 +57,8 @@ std::vector<float> principal_cosines(const std::string& projection, std::span<co
   require_success(LAPACKE_sorgqr(LAPACK_COL_MAJOR, size, m, m, basis.data(), size, tau.data()), projection);
 
   std::vector<float> overlap(rank * leading);
-  cblas_sgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, directions, size, 1.0F, basis.data(), size, last,
-              size, 0.0F, overlap.data(), m);
+  cblas_sgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, directions, size, 1.0F, basis.data(), size,
+              last.data(), size, 0.0F, overlap.data(), m);
   std::vector<float> cosines(std::min(rank, leading));
   require_success(LAPACKE_sgesdd(LAPACK_COL_MAJOR, 'N', m, directions, overlap.data(), m, cosines.data(),
                                  nullptr, 1, nullptr, 1),
