@@ -53,9 +53,19 @@ void print_subspaces(const RunRecord& record) {
     if (record.costs[task - 1].training_batches == 0) continue;
     for (std::size_t p = 0; p < record.projections.size(); ++p) {
       fmt::print("{:<5} {:<20}{}\n", task, record.projections[p],
-                 columns(projection_measures(), &record.reports[task - 1][p]));
+                 columns(projection_measures(), &record.reports[task - 1].projections[p]));
     }
   }
+}
+
+/// Where it was measured.
+void print_logit_change(const RunRecord& record) {
+  std::string text;
+  for (std::size_t k = 0; k < record.reports.size(); ++k) {
+    const double change = record.reports[k].logit_change;
+    if (!std::isnan(change)) text += fmt::format(" {}: {:.1f}", k + 1, 100 * change);
+  }
+  if (!text.empty()) fmt::print("\nchange of earlier tasks' logits in % by task{}\n", text);
 }
 
 void print_boundaries(const RunRecord& record) {
@@ -112,6 +122,7 @@ int inspect_command(const std::vector<std::string>& arguments) {
   if (compared) print_intransigence(record, arguments.back());
   print_tasks(record);
   print_subspaces(record);
+  print_logit_change(record);
   print_boundaries(record);
   print_costs(record);
   fmt::print("\n{}", record.config);

@@ -258,7 +258,8 @@ void TrainingSettings::describe(SettingsVisitor& visit) {
 void MetricSettings::describe(SettingsVisitor& visit) {
   visit(
       "metrics.quality_samples", quality_samples, {.lowest = 0, .highest = 100000}, "samples",
-      "Training samples of each task whose activity is kept to measure subspaces and leaks; 0 measures none.");
+      "Training samples of each task whose activity is kept to measure subspaces and leaks, and test samples of all earlier "
+      "tasks together whose logits are compared; 0 measures none.");
   visit("metrics.tested_tasks", tested_tasks,
         {{"all", Tested::all, ""},
          {"learned", Tested::learned, "those so far, and the next for FWT"},

@@ -12,6 +12,7 @@
 
 #include "datasets/sample_order.hpp"
 #include "kernels/error.hpp"
+#include "learning/logit_change.hpp"
 #include "learning/monitor.hpp"
 #include "learning/replay.hpp"
 #include "learning/stored_tasks.hpp"
@@ -54,6 +55,7 @@ class Experiment {
         trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits()),
         monitor_(trainer_, std::min(config.metrics.quality_samples, most_training_samples(tasks_)),
                  plan_.is_joint() ? 1 : tasks_.count()),
+        logit_change_(trainer_, config.metrics.quality_samples),
         amplifies_(trainer_.network().projections().size()),
         accuracy_(tasks_.count()),
         file_(folder, config_text(config),
@@ -127,11 +129,14 @@ class Experiment {
                           {.epochs = epochs, .updates_per_epoch = updates_per_epoch(task)});
     }
     monitor_.begin_task();
+    std::vector<StoredTasks::TestSamples> earlier;
+    for (std::size_t k = 0; k + 1 < task && !plan_.is_joint(); ++k) earlier.push_back(tasks_.test_samples(k));
+    logit_change_.begin_task(std::move(earlier));
     for (std::size_t epoch = 1; epoch <= epochs; ++epoch)
       train(task, epoch, training_pass(task, epoch), costs);
     if (told_) trainer_.end_task();
-    const auto reports = measure(task);
-    if (task < tasks_.count()) warn_of_amplification(task, reports);
+    const TaskReport report{.projections = measure(task), .logit_change = logit_change_.end_task()};
+    if (task < tasks_.count()) warn_of_amplification(task, report.projections);
     if (plan_.has_replay()) replay(task, costs);
     evaluate(task);
     file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
@@ -141,7 +146,7 @@ class Experiment {
     costs.spikes /= samples;
     costs.synaptic_operations /= samples;
     costs.seconds = std::exchange(trainer_.seconds(), {});
-    file_.write_task(task, reports, costs);
+    file_.write_task(task, report, costs);
   }
 
   std::vector<ProjectionReport> measure(std::size_t task) {
@@ -408,6 +413,7 @@ class Experiment {
   StoredTasks tasks_;
   Trainer trainer_;
   Monitor monitor_;
+  LogitChange logit_change_;
   ClockEngine::Work before_ = trainer_.engine().work();  ///< when warn_of_idle_populations looked last
   std::set<std::size_t> silent_, saturated_;             ///< populations it said so of
   std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "kernels/error.hpp"
+#include "learning/logit_change.hpp"
 
 namespace orthospike {
 
@@ -150,6 +151,7 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
       file_, "/metrics/forgetting", {T, T},
       "after k tasks, of task j < k: max over j <= i < k of R[i][j] - R[k][j] (Chaudhry, Mammoth); NaN where "
       "one of these was not evaluated");
+  add_measure(file_, "/metrics/logit_change", {T}, LogitChange::definition);
 
   for (const char* column : {"/curves/task", "/curves/epoch", "/curves/batch"}) {
     file_.add<std::uint32_t>(column, {0}, 0);
@@ -208,9 +210,9 @@ void RunFile::append_boundaries(std::span<const std::uint32_t> updates) {
   file_.append<std::uint32_t>("/boundaries/detected", updates);
 }
 
-void RunFile::write_task(std::size_t task, const std::vector<ProjectionReport>& projections,
-                         const TaskCosts& costs) {
-  write_measures<ProjectionReport>(file_, "/subspace", projection_measures(), task - 1, projections);
+void RunFile::write_task(std::size_t task, const TaskReport& report, const TaskCosts& costs) {
+  write_measures<ProjectionReport>(file_, "/subspace", projection_measures(), task - 1, report.projections);
+  file_.write_rows<double>("/metrics/logit_change", task - 1, std::span(&report.logit_change, 1));
   file_.write_rows<double>("/costs/seconds", task - 1, costs.seconds);
   TaskCosts with_memory = costs;
   with_memory.peak_memory = peak_memory_bytes();
@@ -291,10 +293,14 @@ RunRecord read_run_file(const std::filesystem::path& path) {
     record.detected_boundaries = file.read<std::uint32_t>("/boundaries/detected");
   std::vector<TaskCosts> costs(T);
   read_measures(file, "/costs", cost_measures(), costs, damaged);
+  std::vector<double> logit_change(T, not_measured);
+  if (file.exists("/metrics/logit_change"))  // files of earlier versions lack it
+    logit_change = read("/metrics/logit_change", T, double{});
   const auto seconds = read("/costs/seconds", T * phase_names.size(), double{});
   for (std::size_t k = 0; k < record.tasks_done; ++k) {
     const auto row = reports.begin() + static_cast<std::ptrdiff_t>(k * P);
-    record.reports.emplace_back(row, row + static_cast<std::ptrdiff_t>(P));
+    record.reports.push_back(
+        {.projections = {row, row + static_cast<std::ptrdiff_t>(P)}, .logit_change = logit_change[k]});
     record.costs.push_back(costs[k]);
     if (costs[k].training_batches == 0) continue;
     std::copy_n(seconds.begin() + static_cast<std::ptrdiff_t>(k * phase_names.size()), phase_names.size(),

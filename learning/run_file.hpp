@@ -43,6 +43,12 @@ struct TaskCosts {
 /// All costs but the seconds of the phases.
 const std::vector<Measure<TaskCosts>>& cost_measures();
 
+/// What is measured of the network at the end of a task.
+struct TaskReport {
+  std::vector<ProjectionReport> projections;
+  double logit_change = 0;  ///< see LogitChange
+};
+
 /// Writes run.h5 (layout: run_file.md). Until `finish` the file is run.partial.h5 in the same folder, which
 /// others may read. Throws EnvironmentError when it cannot be written.
 class RunFile {
@@ -61,7 +67,7 @@ class RunFile {
   /// Updates with which a task seemed to begin, after those so far.
   void append_boundaries(std::span<const std::uint32_t> updates);
   /// Everything measured at the end of a task (counted from 1), then a flush: readers see the task.
-  void write_task(std::size_t task, const std::vector<ProjectionReport>& projections, const TaskCosts& costs);
+  void write_task(std::size_t task, const TaskReport& report, const TaskCosts& costs);
   /// Gives the file its final name.
   void finish();
 
@@ -83,9 +89,9 @@ struct RunRecord {
   std::vector<TaskDescription> tasks;  ///< empty in files of earlier versions
   std::size_t tasks_done = 0;
   AccuracyMatrix accuracy{1};
-  std::vector<std::uint32_t> detected_boundaries;      ///< updates, see Trainer
-  std::vector<std::vector<ProjectionReport>> reports;  ///< [tasks_done][projection]
-  std::vector<TaskCosts> costs;                        ///< [tasks_done]
+  std::vector<std::uint32_t> detected_boundaries;  ///< updates, see Trainer
+  std::vector<TaskReport> reports;                 ///< [tasks_done]
+  std::vector<TaskCosts> costs;                    ///< [tasks_done]
 };
 
 /// Reads `path`. Throws EnvironmentError when it is not a whole run file.

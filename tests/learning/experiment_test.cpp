@@ -75,10 +75,12 @@ bool same_results(const RunRecord& a, const RunRecord& b) {
   const auto same_bits = [](double x, double y) { return std::memcmp(&x, &y, sizeof(double)) == 0; };
   bool same = std::memcmp(left.data(), right.data(), left.size() * sizeof(double)) == 0;
   for (std::size_t k = 0; k < a.reports.size(); ++k) {
+    same = same && same_bits(a.reports[k].logit_change, b.reports[k].logit_change);
     for (std::size_t p = 0; p < a.projections.size(); ++p) {
       // The leak is computed from the final weights: a single different bit in them changes it.
-      same = same && same_bits(a.reports[k][p].leak, b.reports[k][p].leak);
-      same = same && same_bits(a.reports[k][p].explained_energy, b.reports[k][p].explained_energy);
+      same = same && same_bits(a.reports[k].projections[p].leak, b.reports[k].projections[p].leak);
+      same = same && same_bits(a.reports[k].projections[p].explained_energy,
+                               b.reports[k].projections[p].explained_energy);
     }
   }
   return same;
@@ -98,10 +100,12 @@ TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten")
   CHECK(lost.accuracy.learning_accuracy(4) > 0.87);
   CHECK(lost.accuracy.backward_transfer(4) < -0.20);
 
+  CHECK(std::isnan(kept.reports[0].logit_change));
   for (std::size_t k = 1; k < 4; ++k) {
+    CHECK(kept.reports[k].logit_change < 0.7 * lost.reports[k].logit_change);
     for (std::size_t p = 0; p < 3; ++p) {
-      CHECK(kept.reports[k][p].leak < 0.5 * lost.reports[k][p].leak);
-      CHECK(kept.reports[k][p].explained_energy > 0.8);
+      CHECK(kept.reports[k].projections[p].leak < 0.5 * lost.reports[k].projections[p].leak);
+      CHECK(kept.reports[k].projections[p].explained_energy > 0.8);
     }
   }
 }
@@ -127,30 +131,33 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") 
     CHECK(kept.accuracy.learning_accuracy(4) > 0.85);
     for (std::size_t p = 0; p < 3; ++p) {
       for (std::size_t k = 1; k < 4; ++k) {
-        CHECK(kept.reports[k][p].leak < 0.6 * none.reports[k][p].leak);
+        CHECK(kept.reports[k].projections[p].leak < 0.6 * none.reports[k].projections[p].leak);
         // New lateral neurons may find the energy outside less even than it was taken for, which counts less.
         const std::size_t before = kept.config.find("name = leaky_lowrank") == std::string::npos ? k - 1 : 0;
-        CHECK(kept.reports[k][p].effective_rank > kept.reports[before][p].effective_rank);
-        CHECK(kept.reports[k][p].explained_energy > 0.85);
-        CHECK(kept.reports[k][p].explained_energy <= 1 + 1e-6);
-        CHECK(kept.reports[k][p].memory > 0);
+        CHECK(kept.reports[k].projections[p].effective_rank >
+              kept.reports[before].projections[p].effective_rank);
+        CHECK(kept.reports[k].projections[p].explained_energy > 0.85);
+        CHECK(kept.reports[k].projections[p].explained_energy <= 1 + 1e-6);
+        CHECK(kept.reports[k].projections[p].memory > 0);
       }
     }
   }
-  CHECK(none.reports[3][0].effective_rank == 0);
-  CHECK(std::isnan(none.reports[3][0].explained_energy));
-  CHECK(none.reports[3][0].memory == 0);
+  CHECK(none.reports[3].projections[0].effective_rank == 0);
+  CHECK(std::isnan(none.reports[3].projections[0].explained_energy));
+  CHECK(none.reports[3].projections[0].memory == 0);
   // Memory does not grow with the tasks.
-  CHECK(exact.reports[3][1].memory == exact.reports[0][1].memory);
+  CHECK(exact.reports[3].projections[1].memory == exact.reports[0].projections[1].memory);
 
   const RunRecord circuit =
       learned("leaky", {{"leaky.lambda", "0.3"}, {"leaky.form", "circuit"}, {"leaky.tolerance", "0.001"}});
   CHECK(circuit.accuracy.backward_transfer(4) == Approx(exact.accuracy.backward_transfer(4)).margin(0.01));
-  CHECK(circuit.reports[3][1].effective_rank == Approx(exact.reports[3][1].effective_rank).epsilon(0.01));
+  CHECK(circuit.reports[3].projections[1].effective_rank ==
+        Approx(exact.reports[3].projections[1].effective_rank).epsilon(0.01));
   const RunRecord spiking = learned(
       "leaky", {{"leaky.lambda", "0.3"}, {"leaky.form", "circuit"}, {"leaky.lateral_neurons", "spiking"}});
   CHECK(spiking.accuracy.backward_transfer(4) > exact.accuracy.backward_transfer(4) - 0.02);
-  CHECK(spiking.reports[3][1].explained_energy == Approx(exact.reports[3][1].explained_energy).margin(0.01));
+  CHECK(spiking.reports[3].projections[1].explained_energy ==
+        Approx(exact.reports[3].projections[1].explained_energy).margin(0.01));
   CHECK(spiking.accuracy.average_accuracy(4) > exact.accuracy.average_accuracy(4) - 0.02);
 }
 
@@ -548,15 +555,16 @@ TEST_CASE("ranks above the presynaptic size are capped with a warning") {
   const RunRecord record = run_experiment(config, {digit_images()}, folder.path(), observer);
   REQUIRE(observer.warnings.size() == 1);
   CHECK(observer.warnings[0].find("input_to_hidden1") != std::string::npos);
-  CHECK(record.reports[0][0].rank == 60);
-  CHECK(record.reports[1][0].rank == 64);
+  CHECK(record.reports[0].projections[0].rank == 60);
+  CHECK(record.reports[1].projections[0].rank == 64);
   CHECK(observer.evaluations == 3);
 }
 
 TEST_CASE("rows that make the projection amplify are warned of, once a projection, while tasks remain") {
   const auto amplifying = [](const RunRecord& record, std::size_t p, std::size_t tasks) {
-    return std::ranges::any_of(std::span(record.reports).first(tasks),
-                               [p](const auto& reports) { return reports[p].largest_eigenvalue > 2; });
+    return std::ranges::any_of(std::span(record.reports).first(tasks), [p](const TaskReport& report) {
+      return report.projections[p].largest_eigenvalue > 2;
+    });
   };
   Config config = digits();
   std::size_t warned = 0;
@@ -654,7 +662,8 @@ TEST_CASE("populations that never fire, or always, are warned of once each, and 
   REQUIRE(of_silent.size() == 2);
   CHECK(of_silent[0].find("in task 1 no neuron of hidden1 fires") != std::string::npos);
   CHECK(of_silent[1].find("in task 1 no neuron of hidden2 fires") != std::string::npos);
-  for (const auto& reports : record.reports) {
+  for (const TaskReport& report : record.reports) {
+    const auto& reports = report.projections;
     CHECK(reports[0].rank > 0);
     CHECK(reports[0].largest_angle < 90);
     for (const std::size_t p : {1U, 2U}) {
