@@ -10,10 +10,10 @@
 
 namespace orthospike {
 
-DampingOperator::DampingOperator(Backend& backend, const Projection& projection)
+DampingOperator::DampingOperator(Backend& backend, std::string projection, std::size_t size)
     : backend_(backend),
-      projection_(projection.name),
-      size_(projection.fan_in),
+      projection_(std::move(projection)),
+      size_(size),
       matrix_(backend.allocate<float>(size_ * size_)),
       one_(backend.allocate<float>(1)) {
   backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});

@@ -4,10 +4,11 @@
 
 namespace orthospike {
 
-/// A symmetric matrix between 0 and I, [n × n], on the presynaptic space of a projection.
+/// A symmetric matrix between 0 and I, [n × n], on one side of a projection.
 class DampingOperator final : public PresynapticOperator, public LinearOperator {
  public:
-  DampingOperator(Backend& backend, const Projection& projection);
+  /// projection: who it says has moments that are not finite.
+  DampingOperator(Backend& backend, std::string projection, std::size_t size);
 
   /// (I + C / lambda)^-1, computed on the host. moments: C [n × n], symmetric and positive semi-definite. Throws
   /// EnvironmentError, which names the projection, when it is not finite.

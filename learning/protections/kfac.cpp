@@ -24,64 +24,65 @@ void store(Backend& backend, const std::vector<double>& values, Array<float>& ar
 
 }  // namespace
 
-void Kfac::Settings::describe(SettingsVisitor& visit) {
+void KfacSettings::describe(SettingsVisitor& visit) {
+  visit("kfac.form", form,
+        {{"product", Form::product, "by the product of energies"},
+         {"separable", Form::separable, "each side by its own energy"},
+         {"circuit", Form::circuit, "the same by lateral inhibition among sources and among targets"}},
+        "How changes are weakened");
   visit(
       "kfac.lambda", lambda, positive, "-",
-      "Product of a presynaptic and a postsynaptic energy at which changes along both directions are halved; a task has "
-      "energy 1 in its mean direction. One a projection; the last holds for the rest.");
-  visit(
-      "kfac.directions", directions, at_least(1), "-",
-      "Postsynaptic directions of a projection that have an energy of their own; the others share their mean. As many as "
-      "there are neurons or more: the exact form.");
-  visit(
-      "kfac.power", power, positive, "-",
-      "1 / (1 + energy^power) of a change is left: above 1 the step from free to protected directions is steeper.");
-  visit("kfac.factors", factors,
-        {{"both", Factors::both, ""},
-         {"presynaptic", Factors::presynaptic, "as if earlier tasks cared about all targets alike"},
-         {"postsynaptic", Factors::postsynaptic, "as if they used all sources alike"}},
-        "Sides that count");
+      "Energy at which changes are halved, of a presynaptic direction or, in the form product, times that of the "
+      "postsynaptic one; a task has energy 1 in its mean direction. One a projection; the last holds for the rest.");
+  visit.only(form == Form::product, "kfac.form product", [&] {
+    visit(
+        "kfac.directions", directions, at_least(1), "-",
+        "Postsynaptic directions of a projection that have an energy of their own; the others share their mean. As "
+        "many as there are neurons or more: the exact form.");
+    visit(
+        "kfac.power", power, positive, "-",
+        "1 / (1 + (energy / lambda)^power) of a change is left: the step from free to protected directions is the "
+        "steeper the higher.");
+    visit("kfac.factors", factors,
+          {{"both", Factors::both, ""},
+           {"presynaptic", Factors::presynaptic, "as if earlier tasks cared about all targets alike"},
+           {"postsynaptic", Factors::postsynaptic, "as if they used all sources alike"}},
+          "Sides that count");
+  });
+  visit.only(form != Form::product, "kfac.form separable, circuit", [&] {
+    visit("kfac.mu", mu, positive, "-", "Energy of a postsynaptic direction at which changes are halved.");
+  });
+  visit.only(form == Form::circuit, "kfac.form circuit", [&] { circuit.describe(visit, "kfac"); });
 }
 
-void Kfac::Side::end_task(Backend& backend, const std::string& projection) {
-  const std::vector<float> sum = backend.download(View<const float>(moment.view()));
-  backend.clear(moment.view());
-  const std::vector<double> latest(sum.begin(), sum.end());
-  const double energy = trace(latest, size);
-  if (energy == 0) return;  // nothing to protect
-  require_finite(latest, projection);
-  for (std::size_t i = 0; i < latest.size(); ++i)
-    moments[i] += latest[i] * static_cast<double>(size) / energy;
-}
-
-Kfac::Part::Part(Backend& backend_, const Settings& settings_, const Projection& its, std::size_t number)
+Kfac::Part::Part(Backend& backend_, const KfacSettings& settings_, const Projection& its, std::size_t number)
     : backend(backend_),
       settings(settings_),
       projection(its.name),
-      lambda(settings_.lambda[std::min(number, settings_.lambda.size() - 1)]),
+      lambda(settings_.lambda_of(number)),
       directions(std::min(settings_.directions, its.fan_out)),
-      pre(backend_, its.fan_in),
-      post(backend_, its.fan_out),
+      pre(backend_, its.name, its.fan_in),
+      post(backend_, its.name, its.fan_out),
       axes(backend_.allocate<float>(its.fan_in * its.fan_in)),
       leading(backend_.allocate<float>(directions * its.fan_out)),
       factor(backend_.allocate<float>(directions * its.fan_in)),
-      rest(backend_, its),
-      mean(backend_, its) {}
+      rest(backend_, its.name, its.fan_in),
+      mean(backend_, its.name, its.fan_in) {}
 
 void Kfac::Part::end_task() {
-  pre.end_task(backend, projection);
-  post.end_task(backend, projection);
-  const std::size_t n = pre.size, m = post.size;
-  const double tasks = trace(post.moments, m) / static_cast<double>(m);
-  if (tasks == 0 || trace(pre.moments, n) == 0) return;
+  pre.end_task();
+  post.end_task();
+  if (pre.tasks() == 0 || post.tasks() == 0) return;
+  const std::size_t n = pre.size(), m = post.size();
 
-  Eigensystem sources = eigensystem(projection, pre.moments, n);
-  Eigensystem targets = leading_eigensystem(projection, post.moments, m, directions);
+  Eigensystem sources = eigensystem(projection, pre.sum(), n);
+  Eigensystem targets = leading_eigensystem(projection, post.sum(), m, directions);
   double others = static_cast<double>(m);
-  for (double& energy : targets.values) others -= energy /= tasks;
+  for (double& energy : targets.values) others -= energy /= static_cast<double>(post.tasks());
   double other = is_exact() ? 0 : std::max(others, 0.0) / static_cast<double>(m - directions);
-  if (settings.factors == Factors::postsynaptic) std::ranges::fill(sources.values, tasks);
-  if (settings.factors == Factors::presynaptic) {
+  if (settings.factors == KfacSettings::Factors::postsynaptic)
+    std::ranges::fill(sources.values, static_cast<double>(pre.tasks()));
+  if (settings.factors == KfacSettings::Factors::presynaptic) {
     std::ranges::fill(targets.values, 1.0);
     other = 1;
   }
@@ -108,7 +109,7 @@ void Kfac::Part::end_task() {
 }
 
 void Kfac::Part::damp(ConstMatrix g, Matrix rows) {
-  const std::size_t n = pre.size;
+  const std::size_t n = pre.size();
   const ConstMatrix u = std::as_const(axes).matrix(n, n);
   const Matrix turned = grown(backend, damped, directions, n);
   backend.dense().run(Multiply{.a = g, .transpose_a = true, .b = u, .transpose_b = true, .c = turned});
@@ -119,7 +120,7 @@ void Kfac::Part::damp(ConstMatrix g, Matrix rows) {
 /// G = xᵀ δ has the part xᵀ (δ - δ Vᵀ V) in the other directions, where the operator acts on x alone, and xᵀ δ Vᵀ along
 /// V, whose damped columns are paired with the rows of V.
 Pairs Kfac::Part::apply_to_pairs(const Pairs& pairs) {
-  const std::size_t rows = pairs.trace.rows, n = pre.size, m = post.size;
+  const std::size_t rows = pairs.trace.rows, n = pre.size(), m = post.size();
   const ConstMatrix v = std::as_const(leading).matrix(directions, m);
   const std::size_t kept = is_exact() ? 0 : rows;
   const Matrix x = grown(backend, traces, kept + directions, n);
@@ -141,7 +142,7 @@ Pairs Kfac::Part::apply_to_pairs(const Pairs& pairs) {
 }
 
 void Kfac::Part::apply_to_gradient(Matrix gradient) {
-  const std::size_t n = pre.size, m = post.size;
+  const std::size_t n = pre.size(), m = post.size();
   const ConstMatrix v = std::as_const(leading).matrix(directions, m);
   const Matrix g = grown(backend, along, n, directions);
   backend.dense().run(Multiply{.a = gradient, .b = v, .transpose_b = true, .c = g});
@@ -155,7 +156,7 @@ void Kfac::Part::apply_to_gradient(Matrix gradient) {
       Multiply{.a = rows, .transpose_a = true, .b = v, .beta = is_exact() ? 0.0F : 1.0F, .c = gradient});
 }
 
-Kfac::Kfac(const Network& network, const ProtectionContext& /*context*/, const Settings& settings)
+Kfac::Kfac(const Network& network, const KfacSettings& settings)
     : backend_(network.backend()), settings_(settings) {
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, settings_, projection, parts_.size()));
@@ -170,11 +171,8 @@ PresynapticOperator* Kfac::presynaptic_operator(std::size_t projection) {
 }
 
 void Kfac::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) {
-  Part& part = *parts_[projection];
-  add_outer_products(backend_, 1.0F, activity, activity, 1.0F,
-                     part.pre.moment.matrix(part.pre.size, part.pre.size));
-  add_outer_products(backend_, 1.0F, post, post, 1.0F,
-                     part.post.moment.matrix(part.post.size, part.post.size));
+  parts_[projection]->pre.add(activity);
+  parts_[projection]->post.add(post);
 }
 
 void Kfac::end_task() {
@@ -182,8 +180,7 @@ void Kfac::end_task() {
 }
 
 std::size_t Kfac::memory(std::size_t projection) const {
-  const Part& part = *parts_[projection];
-  return (part.pre.moments.size() + part.post.moments.size()) * sizeof(double);
+  return parts_[projection]->pre.memory() + parts_[projection]->post.memory();
 }
 
 }  // namespace orthospike

@@ -1,8 +1,30 @@
 #pragma once
 
 #include "learning/protections/damping_operator.hpp"
+#include "learning/protections/inhibitory_circuit.hpp"
+#include "learning/protections/second_moment.hpp"
 
 namespace orthospike {
+
+/// Of Kronecker-factored damping in all its forms.
+struct KfacSettings {
+  enum class Form { product, separable, circuit };
+  enum class Factors { both, presynaptic, postsynaptic };
+
+  Form form = Form::product;
+  std::vector<float> lambda = {2};  ///< one a projection; the last holds for the rest
+  // Of the product:
+  std::size_t directions = 32;
+  float power = 2;
+  Factors factors = Factors::both;
+  // Of the others:
+  float mu = 1;
+  CircuitSettings circuit = {};
+
+  void describe(SettingsVisitor& visit);
+  float lambda_of(std::size_t projection) const { return lambda[std::min(projection, lambda.size() - 1)]; }
+  Protection::Traits traits() const { return {.is_linear = form != Form::circuit || !circuit.is_spiking()}; }
+};
 
 /// A Kronecker-factored penalty on what changes do to finished tasks (Martens & Grosse, 2015; Kao et al., 2021), as an
 /// operator on changes (kfac.md).
@@ -17,18 +39,7 @@ namespace orthospike {
 /// V of the largest b, all others have the mean of their b, b_0.
 class Kfac final : public Protection {
  public:
-  enum class Factors { both, presynaptic, postsynaptic };
-
-  struct Settings {
-    std::vector<float> lambda = {5};  ///< one a projection; the last holds for the rest
-    std::size_t directions = 32;
-    float power = 1;
-    Factors factors = Factors::both;
-
-    void describe(SettingsVisitor& visit);
-  };
-
-  Kfac(const Network& network, const ProtectionContext& context, const Settings& settings);
+  Kfac(const Network& network, const KfacSettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   ChangeOperator* change_operator(std::size_t projection) override;
@@ -41,21 +52,8 @@ class Kfac final : public Protection {
   std::size_t memory(std::size_t projection) const override;
 
  private:
-  /// A side of a projection.
-  struct Side {
-    Side(Backend& backend, std::size_t size)
-        : size(size), moment(backend.allocate<float>(size * size)), moments(size * size) {}
-
-    /// Adds the task's moment to those of finished tasks. Throws EnvironmentError where it is not finite.
-    void end_task(Backend& backend, const std::string& projection);
-
-    std::size_t size;
-    Array<float> moment;          ///< [size × size] of this task, a sum over rows
-    std::vector<double> moments;  ///< [size × size] of finished tasks, a sum
-  };
-
   struct Part final : ChangeOperator, LinearOperator {
-    Part(Backend& backend, const Settings& settings, const Projection& projection, std::size_t number);
+    Part(Backend& backend, const KfacSettings& settings, const Projection& projection, std::size_t number);
 
     Pairs apply_to_pairs(const Pairs& pairs) override;
     LinearOperator* linear() override { return this; }
@@ -64,14 +62,14 @@ class Kfac final : public Protection {
     /// rows ← F ∘ (U gᵀ) with U from both sides, [directions × n]: what becomes of a gradient's columns g [n × directions]
     /// along V.
     void damp(ConstMatrix g, Matrix rows);
-    bool is_exact() const { return directions == post.size; }
+    bool is_exact() const { return directions == post.size(); }
 
     Backend& backend;
-    const Settings& settings;
+    const KfacSettings& settings;
     std::string projection;
     double lambda;
     std::size_t directions;
-    Side pre, post;
+    SecondMoment pre, post;
     Array<float> axes;                          ///< [n × n] U
     Array<float> leading;                       ///< [directions × m] V
     Array<float> factor;                        ///< [directions × n] F
@@ -81,7 +79,7 @@ class Kfac final : public Protection {
   };
 
   Backend& backend_;
-  Settings settings_;
+  KfacSettings settings_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

@@ -1,24 +1,20 @@
 #pragma once
 
 #include "learning/protections/damping_operator.hpp"
+#include "learning/protections/inhibitory_circuit.hpp"
+#include "learning/protections/second_moment.hpp"
 
 namespace orthospike {
 
 /// Of leaky inhibition in all its forms.
 struct LeakySettings {
   enum class Form { exact, circuit };
-  enum class Neurons { linear, spiking };
   enum class Consolidation { boundaries, slow };
 
   float lambda = 0.3F;
   Consolidation consolidation = Consolidation::boundaries;
   Form form = Form::exact;
-  // Of the circuit:
-  float learning_rate = 0.0F;
-  Neurons lateral_neurons = Neurons::linear;
-  float tolerance = 0.01F;
-  float spike_height = 0.02F;
-  std::size_t sweeps = 10;
+  CircuitSettings circuit = {};
   // Of slow consolidation:
   std::size_t fast_updates = 20;
   std::size_t slow_updates = 1000;
@@ -26,9 +22,8 @@ struct LeakySettings {
 
   void describe(SettingsVisitor& visit);
   bool is_circuit() const { return form == Form::circuit; }
-  bool is_spiking() const { return lateral_neurons == Neurons::spiking; }
   Protection::Traits traits() const {
-    return {.is_linear = !is_circuit() || !is_spiking(),
+    return {.is_linear = !is_circuit() || !circuit.is_spiking(),
             .needs_boundaries = consolidation == Consolidation::boundaries};
   }
 };
@@ -46,26 +41,23 @@ class Leaky final : public Protection {
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
-  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override {
+    parts_[projection]->moment.add(activity);
+  }
   void end_task() override;
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->damp.effective_rank();
   }
-  std::size_t memory(std::size_t projection) const override {
-    return parts_[projection]->moments.size() * sizeof(double);
-  }
+  std::size_t memory(std::size_t projection) const override { return parts_[projection]->moment.memory(); }
 
  private:
   struct Part {
     Part(Backend& backend, const Projection& projection);
 
-    std::size_t n;
-    Array<float> moment;          ///< [n × n] of this task, a sum over rows
-    std::vector<double> moments;  ///< [n × n] of finished tasks: C
+    SecondMoment moment;  ///< its sum is C
     DampingOperator damp;
   };
 
-  Backend& backend_;
   LeakySettings settings_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

@@ -7,7 +7,10 @@
 namespace orthospike {
 
 LeakySlow::Part::Part(Backend& backend, const Projection& projection)
-    : n(projection.fan_in), fast(backend.allocate<float>(n * n)), slow(n * n), damp(backend, projection) {}
+    : n(projection.fan_in),
+      fast(backend.allocate<float>(n * n)),
+      slow(n * n),
+      damp(backend, projection.name, projection.fan_in) {}
 
 LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings)
     : backend_(network.backend()), settings_(settings) {

@@ -9,7 +9,7 @@ Owm::Part::Part(Backend& backend, const Projection& projection)
     : n(projection.fan_in),
       mean(backend.allocate<float>(n)),
       means(backend.allocate<float>(n * n)),
-      remove(backend, projection) {}
+      remove(backend, projection.name, projection.fan_in) {}
 
 void Owm::Settings::describe(SettingsVisitor& visit) {
   visit("owm.alpha", alpha, positive, "-",

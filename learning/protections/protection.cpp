@@ -5,6 +5,7 @@
 #include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
 #include "learning/protections/kfac.hpp"
+#include "learning/protections/kfac_separable.hpp"
 #include "learning/protections/leaky.hpp"
 #include "learning/protections/leaky_circuit.hpp"
 #include "learning/protections/leaky_lowrank.hpp"
@@ -28,7 +29,14 @@ Protections& protections() {
                 return std::make_unique<Leaky>(network, settings);
               });
     known.add<LeakyLowrank>("leaky_lowrank", "the same with few lateral neurons");
-    known.add<Kfac>("kfac", "each pair of directions is weakened by its use and by how much it matters");
+    known.add("kfac", "each pair of directions is weakened by its use and by how much it matters",
+              KfacSettings{},
+              [](const Network& network, const ProtectionContext&,
+                 const KfacSettings& settings) -> std::unique_ptr<Protection> {
+                if (settings.form == KfacSettings::Form::product)
+                  return std::make_unique<Kfac>(network, settings);
+                return std::make_unique<KfacSeparable>(network, settings);
+              });
     known.add<Gpm>("gpm", "exact components are removed");
     known.add<Owm>("owm", "recursive least squares");
     return known;

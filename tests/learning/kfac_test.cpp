@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/delivery.hpp"
+#include "learning/protections/kfac_separable.hpp"
 #include "learning/protections/leaky.hpp"
 #include "tests/learning/summed_gradient.hpp"
 #include "tests/learning/two_projections.hpp"
@@ -40,8 +41,8 @@ void show(Backend& backend, Protection& protection, const std::vector<Shown>& ta
   protection.begin_task(tasks.size());
 }
 
-std::unique_ptr<Kfac> kfac(const TwoProjections& at, const Kfac::Settings& settings) {
-  return std::make_unique<Kfac>(at.network, ProtectionContext{}, settings);
+std::unique_ptr<Kfac> kfac(const TwoProjections& at, const KfacSettings& settings) {
+  return std::make_unique<Kfac>(at.network, settings);
 }
 
 /// Sum over rows of x, scaled to mean eigenvalue `scale`, added to sum [size × size].
@@ -118,7 +119,7 @@ TEST_CASE("a change becomes what least departs from it and least disturbs finish
     const Moments of = moments(shown_tasks());
     for (const float lambda : {0.3F, 3.0F}) {
       TwoProjections at(backend);
-      const auto protection = kfac(at, {.lambda = {lambda, 100}, .directions = m});
+      const auto protection = kfac(at, {.lambda = {lambda, 100}, .directions = m, .power = 1});
       CHECK(protection->change_operator(0) == nullptr);
       show(backend, *protection, shown_tasks());
       REQUIRE(protection->change_operator(0) != nullptr);
@@ -156,7 +157,7 @@ TEST_CASE("postsynaptic directions beyond the leading ones share their mean ener
     add_scaled(x, n, 1, c);
 
     TwoProjections at(backend);
-    const auto protection = kfac(at, {.lambda = {0.5F}, .directions = leading});
+    const auto protection = kfac(at, {.lambda = {0.5F}, .directions = leading, .power = 1});
     protection->begin_task(0);
     const auto activity = uploaded(backend, x), posts = uploaded(backend, post);
     protection->observe(0, activity.matrix(3 * batch, n), posts.matrix(m, m));
@@ -170,7 +171,7 @@ TEST_CASE("kfac acts on pairs and on events as on their sum", "[kfac]") {
     for (const std::size_t directions : {std::size_t{3}, m}) {
       INFO(directions << " directions");
       TwoProjections at(backend);
-      const auto protection = kfac(at, {.lambda = {0.5F}, .directions = directions});
+      const auto protection = kfac(at, {.lambda = {0.5F}, .directions = directions, .power = 1});
       show(backend, *protection, shown_tasks());
       ChangeOperator& on = *protection->change_operator(0);
       SpikeArrays spikes = uploaded_spikes(backend, random_events(batch, n, 0.3, 3), n);
@@ -197,8 +198,10 @@ TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "
     show(backend, leaky, shown_tasks());
     for (const std::size_t directions : {std::size_t{3}, m}) {
       INFO(directions << " directions");
-      const auto presynaptic =
-          kfac(at, {.lambda = {0.5F}, .directions = directions, .factors = Kfac::Factors::presynaptic});
+      const auto presynaptic = kfac(at, {.lambda = {0.5F},
+                                         .directions = directions,
+                                         .power = 1,
+                                         .factors = KfacSettings::Factors::presynaptic});
       show(backend, *presynaptic, shown_tasks());
       const Doubles change = random_change(7);
       CHECK(difference(operated(backend, *leaky.change_operator(0), change),
@@ -207,8 +210,8 @@ TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "
                        at.matrix_of(*presynaptic->presynaptic_operator(0), n)) < 1e-5);
       CHECK(presynaptic->effective_rank(0) == Approx(leaky.effective_rank(0)));
     }
-    const auto postsynaptic =
-        kfac(at, {.lambda = {0.5F}, .directions = m, .factors = Kfac::Factors::postsynaptic});
+    const auto postsynaptic = kfac(
+        at, {.lambda = {0.5F}, .directions = m, .power = 1, .factors = KfacSettings::Factors::postsynaptic});
     show(backend, *postsynaptic, shown_tasks());
     Doubles uniform = identity(n);
     for (double& value : uniform) value *= 2;  // two tasks
@@ -220,7 +223,7 @@ TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "
 TEST_CASE("a power makes the step from free to protected steeper", "[kfac]") {
   on_each_backend([](Backend& backend) {
     TwoProjections at(backend);
-    const auto plain = kfac(at, {.lambda = {1}, .directions = m}),
+    const auto plain = kfac(at, {.lambda = {1}, .directions = m, .power = 1}),
                steep = kfac(at, {.lambda = {1}, .directions = m, .power = 2});
     show(backend, *plain, shown_tasks());
     show(backend, *steep, shown_tasks());
@@ -243,7 +246,7 @@ TEST_CASE("the effective rank and the presynaptic operator are means over target
   on_each_backend([](Backend& backend) {
     for (const std::size_t directions : {std::size_t{3}, m}) {
       TwoProjections at(backend);
-      const auto protection = kfac(at, {.lambda = {0.5F}, .directions = directions});
+      const auto protection = kfac(at, {.lambda = {0.5F}, .directions = directions, .power = 1});
       show(backend, *protection, shown_tasks());
       // Sum over targets j of what becomes of e_i along target j.
       Doubles mean(n * n);
@@ -260,6 +263,72 @@ TEST_CASE("the effective rank and the presynaptic operator are means over target
       for (std::size_t i = 0; i < n; ++i) taken += 1 - mean[i * n + i];
       CHECK(protection->effective_rank(0) == Approx(taken).epsilon(1e-4));
     }
+  });
+}
+
+TEST_CASE("in its separable forms each side is damped by itself", "[kfac]") {
+  on_each_backend([](Backend& backend) {
+    for (const auto form : {KfacSettings::Form::separable, KfacSettings::Form::circuit}) {
+      INFO("circuit " << (form == KfacSettings::Form::circuit));
+      TwoProjections at(backend);
+      const KfacSettings settings{
+          .form = form, .lambda = {0.5F}, .mu = 0.7F, .circuit = {.tolerance = 1e-5F}};
+      KfacSeparable protection(at.network, settings);
+      protection.begin_task(0);
+      CHECK(protection.change_operator(0) == nullptr);
+      show(backend, protection, shown_tasks());
+      CHECK(protection.change_operator(1) == nullptr);
+      // (I + C / lambda) Z (I + D / mu) = G
+      Moments of = moments(shown_tasks());
+      for (std::size_t i = 0; i < n * n; ++i) of.c[i] = of.c[i] / 0.5 + (i % (n + 1) == 0 ? 1 : 0);
+      for (std::size_t i = 0; i < m * m; ++i) of.d[i] = of.d[i] / 0.7 + (i % (m + 1) == 0 ? 1 : 0);
+      const Doubles g = random_change(5);
+      ChangeOperator& on = *protection.change_operator(0);
+      const Doubles z = operated(backend, on, g);
+      CHECK(difference(times(times(of.c, z, n, n, m), of.d, n, m, m), g) < 1e-3);
+
+      const auto traces = uploaded(backend, random_values(batch * n, 6)),
+                 posts = uploaded(backend, random_values(batch * m, 7));
+      const Pairs pairs{traces.matrix(batch, n), posts.matrix(batch, m)};
+      CHECK(difference(operated(backend, on, summed(backend, pairs)),
+                       summed(backend, on.apply_to_pairs(pairs))) < 1e-4);
+
+      double taken = 0;
+      for (std::size_t i = 0; i < n * m; ++i) {
+        Doubles change(n * m);
+        change[i] = 1;
+        taken += (1 - operated(backend, on, change)[i]) / m;
+      }
+      CHECK(protection.effective_rank(0) == Approx(taken).epsilon(1e-3));
+      CHECK(protection.memory(0) > 0);
+    }
+  });
+}
+
+TEST_CASE("errors settle by spikes whatever their size", "[kfac]") {
+  on_each_backend([](Backend& backend) {
+    TwoProjections at(backend);
+    KfacSettings settings{
+        .form = KfacSettings::Form::circuit, .lambda = {2}, .mu = 2, .circuit = {.tolerance = 1e-5F}};
+    KfacSeparable linear(at.network, settings);
+    settings.circuit = {
+        .neurons = CircuitSettings::Neurons::spiking, .spike_height = 0.002F, .sweeps = 10000};
+    KfacSeparable spiking(at.network, settings);
+    CHECK_FALSE(settings.traits().is_linear);
+    std::vector<Shown> tasks = shown_tasks();
+    for (Shown& task : tasks) {
+      for (float& value : task.post) value *= 1e-4F;
+    }
+    show(backend, linear, tasks);
+    show(backend, spiking, tasks);
+    CHECK(spiking.change_operator(0)->linear() == nullptr);
+    const auto traces = uploaded(backend, random_values(batch * n, 6)),
+               posts = uploaded(backend,
+                                std::vector<float>(tasks[1].post.begin(), tasks[1].post.begin() + batch * m));
+    const Pairs pairs{traces.matrix(batch, n), posts.matrix(batch, m)};
+    const Doubles exact = summed(backend, linear.change_operator(0)->apply_to_pairs(pairs)),
+                  by_spikes = summed(backend, spiking.change_operator(0)->apply_to_pairs(pairs));
+    CHECK(difference(exact, by_spikes) < 0.01);
   });
 }
 

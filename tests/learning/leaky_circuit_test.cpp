@@ -14,8 +14,7 @@ constexpr std::size_t batch = TwoProjections::batch;
 LeakySettings settings(float lambda, float tolerance, float learning_rate = 0) {
   return {.lambda = lambda,
           .form = LeakySettings::Form::circuit,
-          .learning_rate = learning_rate,
-          .tolerance = tolerance};
+          .circuit = {.learning_rate = learning_rate, .tolerance = tolerance}};
 }
 
 /// I + L after two_tasks, [n × n].
@@ -125,9 +124,9 @@ TEST_CASE("spiking lateral neurons settle where linear ones do, to half of what 
     double before = 10;
     for (const float height : {0.1F, 0.01F, 0.001F}) {
       LeakySettings by_spikes = settings(1, 0.01F);
-      by_spikes.lateral_neurons = LeakySettings::Neurons::spiking;
-      by_spikes.spike_height = height;
-      by_spikes.sweeps = 10000;
+      by_spikes.circuit.neurons = CircuitSettings::Neurons::spiking;
+      by_spikes.circuit.spike_height = height;
+      by_spikes.circuit.sweeps = 10000;
       LeakyCircuit circuit(at.network, by_spikes);
       CHECK_FALSE(by_spikes.traits().is_linear);
       learn(backend, circuit, two_tasks());

@@ -1,0 +1,31 @@
+#include "learning/protections/second_moment.hpp"
+
+#include <utility>
+
+#include "learning/protections/symmetric.hpp"
+
+namespace orthospike {
+
+SecondMoment::SecondMoment(Backend& backend, std::string projection, std::size_t n)
+    : backend_(backend),
+      projection_(std::move(projection)),
+      n_(n),
+      of_task_(backend.allocate<float>(n * n)),
+      sum_(n * n) {}
+
+void SecondMoment::add(const Presynaptic& rows) {
+  add_outer_products(backend_, 1.0F, rows, rows, 1.0F, of_task_.matrix(n_, n_));
+}
+
+void SecondMoment::end_task() {
+  const std::vector<float> values = backend_.download(View<const float>(of_task_.view()));
+  backend_.clear(of_task_.view());
+  const std::vector<double> latest(values.begin(), values.end());
+  const double energy = trace(latest, n_);
+  if (energy == 0) return;
+  require_finite(latest, projection_);
+  ++tasks_;
+  for (std::size_t i = 0; i < latest.size(); ++i) sum_[i] += latest[i] * static_cast<double>(n_) / energy;
+}
+
+}  // namespace orthospike
