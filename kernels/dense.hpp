@@ -28,6 +28,21 @@ struct Multiply {
   bool empty() const { return c.empty(); }
 };
 
+/// sum ← alpha · xᵀ x + beta · sum in the lower triangle of sum [n × n], its diagonal included; the rest of it may then
+/// hold anything. Half the work of a product.
+struct AddMoment {
+  float alpha = 1;
+  ConstMatrix x;  ///< [rows × n]
+  float beta = 0;
+  Matrix sum;
+
+  void check() const {
+    require(sum.rows == sum.cols && x.cols == sum.cols, "add_moment", "the sum is not [n × n]");
+  }
+  double multiply_adds() const { return product(sum.rows, sum.cols + 1, x.rows) / 2; }
+  bool empty() const { return sum.empty(); }
+};
+
 /// b ← aᵀ
 struct Transpose {
   ConstMatrix a;
@@ -39,7 +54,7 @@ struct Transpose {
   bool empty() const { return a.empty(); }
 };
 
-struct DenseProducts : Family<Multiply, Transpose> {
+struct DenseProducts : Family<Multiply, AddMoment, Transpose> {
   using Family::Family;
 };
 

@@ -11,6 +11,13 @@
 
 namespace orthospike {
 
+namespace {
+
+/// Rows of a strip of AddMoment: enough for a product to be fast; and strips at most.
+constexpr std::size_t moment_strip = 96, most_strips = 32;
+
+}  // namespace
+
 void execute(CpuBackend& cpu, const Multiply& op) {
   const auto a = host(op.a), b = host(op.b);
   const auto c = host(op.c);
@@ -34,6 +41,26 @@ void execute(CpuBackend& cpu, const Multiply& op) {
                      block(first, last - first, 0, c.cols);
                    } else {
                      block(0, c.rows, first, last - first);
+                   }
+                 });
+}
+
+/// In strips of rows, each as far as the diagonal of its last row, from the longest to the shortest.
+void execute(CpuBackend& cpu, const AddMoment& op) {
+  const auto x = host(op.x);
+  const auto sum = host(op.sum);
+  const std::size_t n = sum.rows,
+                    height = std::max<std::size_t>(moment_strip, (n + most_strips - 1) / most_strips);
+  const std::size_t strips = (n + height - 1) / height;
+  const std::size_t work = n * n * x.rows / 2;
+  const std::size_t pieces = product_pieces(work) == 1 ? 1 : strips;
+  for_each_range(cpu.pool(), strips, (strips + pieces - 1) / pieces,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   for (std::size_t strip = first; strip < last; ++strip) {
+                     const std::size_t end = n - strip * height;
+                     const std::size_t begin = end - std::min(end, height);
+                     gemm(end - begin, end, x.rows, op.alpha, {x.values.data() + begin, n, true},
+                          {x.values.data(), n}, op.beta, &sum(begin, 0), n);
                    }
                  });
 }

@@ -30,6 +30,13 @@ void execute(CudaContext& cuda, const Multiply& op) {
         "cublasSgemm");
 }
 
+/// The whole product: on a device a small one takes as long as half of it.
+void execute(CudaContext& cuda, const AddMoment& op) {
+  execute(
+      cuda,
+      Multiply{.alpha = op.alpha, .a = op.x, .transpose_a = true, .b = op.x, .beta = op.beta, .c = op.sum});
+}
+
 void execute(CudaContext& cuda, const Transpose& op) {
   // cuBLAS sees a as [cols × rows] by columns, and makes b [rows × cols] by columns of it.
   const float one = 1, zero = 0;

@@ -21,6 +21,19 @@ void execute(ReferenceBackend&, const Multiply& op) {
   }
 }
 
+void execute(ReferenceBackend&, const AddMoment& op) {
+  const auto x = host(op.x);
+  const auto c = host(op.sum);
+  for (std::size_t i = 0; i < c.rows; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      double sum = 0;
+      for (std::size_t row = 0; row < x.rows; ++row) sum += static_cast<double>(x(row, i)) * x(row, j);
+      const double kept = op.beta == 0.0F ? 0.0 : static_cast<double>(op.beta) * c(i, j);
+      c(i, j) = static_cast<float>(op.alpha * sum + kept);
+    }
+  }
+}
+
 void execute(ReferenceBackend&, const Transpose& op) {
   const auto a = host(op.a);
   const auto b = host(op.b);

@@ -64,6 +64,7 @@ Kfac::Part::Part(Backend& backend_, const KfacSettings& settings_, const Project
       pre(backend_, its.name, its.fan_in),
       post(backend_, its.name, its.fan_out),
       axes(backend_.allocate<float>(its.fan_in * its.fan_in)),
+      columns(backend_.allocate<float>(its.fan_in * its.fan_in)),
       leading(backend_.allocate<float>(directions * its.fan_out)),
       factor(backend_.allocate<float>(directions * its.fan_in)),
       rest(backend_, its.name, its.fan_in),
@@ -102,6 +103,7 @@ void Kfac::Part::end_task() {
     }
   }
   store(backend, sources.vectors, axes);
+  backend.dense().run(Transpose{.a = std::as_const(axes).matrix(n, n), .b = columns.matrix(n, n)});
   store(backend, targets.vectors, leading);
   store(backend, factors, factor);
   if (!is_exact()) rest.set(std::as_const(axes).matrix(n, n), gains);
@@ -110,11 +112,11 @@ void Kfac::Part::end_task() {
 
 void Kfac::Part::damp(ConstMatrix g, Matrix rows) {
   const std::size_t n = pre.size();
-  const ConstMatrix u = std::as_const(axes).matrix(n, n);
   const Matrix turned = grown(backend, damped, directions, n);
-  backend.dense().run(Multiply{.a = g, .transpose_a = true, .b = u, .transpose_b = true, .c = turned});
+  backend.dense().run(
+      Multiply{.a = g, .transpose_a = true, .b = std::as_const(columns).matrix(n, n), .c = turned});
   backend.elementwise().run(Modulate{.factor = std::as_const(factor).matrix(directions, n), .x = turned});
-  backend.dense().run(Multiply{.a = turned, .b = u, .c = rows});
+  backend.dense().run(Multiply{.a = turned, .b = std::as_const(axes).matrix(n, n), .c = rows});
 }
 
 /// G = xᵀ δ has the part xᵀ (δ - δ Vᵀ V) in the other directions, where the operator acts on x alone, and xᵀ δ Vᵀ along

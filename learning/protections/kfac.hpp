@@ -71,6 +71,7 @@ class Kfac final : public Protection {
     std::size_t directions;
     SecondMoment pre, post;
     Array<float> axes;                          ///< [n × n] U
+    Array<float> columns;                       ///< [n × n] Uᵀ, which makes products with it fast
     Array<float> leading;                       ///< [directions × m] V
     Array<float> factor;                        ///< [directions × n] F
     DampingOperator rest;                       ///< on the other directions

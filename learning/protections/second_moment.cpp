@@ -1,7 +1,9 @@
 #include "learning/protections/second_moment.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "kernels/dense.hpp"
 #include "learning/protections/symmetric.hpp"
 
 namespace orthospike {
@@ -14,7 +16,12 @@ SecondMoment::SecondMoment(Backend& backend, std::string projection, std::size_t
       sum_(n * n) {}
 
 void SecondMoment::add(const Presynaptic& rows) {
-  add_outer_products(backend_, 1.0F, rows, rows, 1.0F, of_task_.matrix(n_, n_));
+  const Matrix sum = of_task_.matrix(n_, n_);
+  if (rows.has_events()) {
+    add_outer_products(backend_, 1.0F, rows, rows, 1.0F, sum);
+  } else {
+    backend_.dense().run(AddMoment{.x = rows, .beta = 1.0F, .sum = sum});
+  }
 }
 
 void SecondMoment::end_task() {
@@ -22,10 +29,13 @@ void SecondMoment::end_task() {
   backend_.clear(of_task_.view());
   const std::vector<double> latest(values.begin(), values.end());
   const double energy = trace(latest, n_);
+  require_finite({energy}, projection_);
   if (energy == 0) return;
-  require_finite(latest, projection_);
   ++tasks_;
-  for (std::size_t i = 0; i < latest.size(); ++i) sum_[i] += latest[i] * static_cast<double>(n_) / energy;
+  for (std::size_t i = 0; i < n_; ++i) {
+    for (std::size_t j = 0; j < n_; ++j)
+      sum_[i * n_ + j] += latest[std::max(i, j) * n_ + std::min(i, j)] * static_cast<double>(n_) / energy;
+  }
 }
 
 }  // namespace orthospike

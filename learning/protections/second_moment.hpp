@@ -31,7 +31,7 @@ class SecondMoment {
   Backend& backend_;
   std::string projection_;
   std::size_t n_;
-  Array<float> of_task_;  ///< [n × n] not scaled
+  Array<float> of_task_;  ///< [n × n] not scaled; its lower triangle
   std::vector<double> sum_;
   std::size_t tasks_ = 0;
 };

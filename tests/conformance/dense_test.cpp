@@ -130,6 +130,30 @@ TEST_CASE("multiply with no result does nothing", "[conformance][dense]") {
   });
 }
 
+TEST_CASE("add moment agrees with the reference in the lower triangle", "[conformance][dense]") {
+  const auto lower = [](Backend& backend, const Array<float>& sum, std::size_t n) {
+    const std::vector<float> values = downloaded(backend, sum);
+    std::vector<float> triangle;
+    for (std::size_t i = 0; i < n; ++i)
+      triangle.insert(triangle.end(), &values[i * n], &values[i * n] + i + 1);
+    return triangle;
+  };
+  for (const auto& [rows, n] :
+       {std::pair<std::size_t, std::size_t>{1, 1}, {0, 5}, {5, 3}, {67, 95}, {67, 131}, {131, 301}}) {
+    INFO(rows << " rows of " << n);
+    check_conformance([&, rows = rows, n = n](Backend& backend) {
+      const auto x = uploaded(backend, random_values(rows * n, 1));
+      auto sum = uploaded(backend, random_values(n * n, 2));
+      auto overwritten = uploaded(backend, std::vector<float>(n * n, not_a_number));
+      backend.dense().run(
+          AddMoment{.alpha = 0.75F, .x = x.matrix(rows, n), .beta = -0.5F, .sum = sum.matrix(n, n)});
+      backend.dense().run(AddMoment{.x = x.matrix(rows, n), .sum = overwritten.matrix(n, n)});
+      return Outcome{{"sum", about(lower(backend, sum, n), 2e-6)},
+                     {"overwritten", about(lower(backend, overwritten, n), 2e-6)}};
+    });
+  }
+}
+
 TEST_CASE("transpose agrees with the reference", "[conformance][dense]") {
   for (const auto& [rows, cols] :
        {std::pair<std::size_t, std::size_t>{1, 1}, {3, 131}, {131, 3}, {301, 67}}) {
