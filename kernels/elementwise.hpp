@@ -43,7 +43,16 @@ struct Modulate {
   bool empty() const { return x.empty(); }
 };
 
-struct Elementwise : Family<Add, RaiseTo, Sign, Modulate> {
+/// Each row of y ← that of x divided by its Euclidean norm; 0 where that is 0.
+struct NormaliseRows {
+  ConstMatrix x;
+  Matrix y;  ///< may be x
+
+  void check() const { require(same_shape(x, y), "normalise_rows", "x and y differ in shape"); }
+  bool empty() const { return y.empty(); }
+};
+
+struct Elementwise : Family<Add, RaiseTo, Sign, Modulate, NormaliseRows> {
   using Family::Family;
 };
 

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/reduce.cuh"
 #include "kernels/cuda/thrust_policy.cuh"
 
 namespace orthospike {
@@ -40,6 +41,20 @@ __global__ void __launch_bounds__(element_threads)
   if (at < size) x[at] *= factor[factor_cols == cols ? at : at / cols];
 }
 
+/// A block for each row.
+__global__ void __launch_bounds__(element_threads)
+    normalise_rows(const float* __restrict__ x, std::size_t cols, float* __restrict__ y) {
+  const std::size_t first = std::size_t{blockIdx.x} * cols;
+  double sum = 0;  // in double, for squares of small errors are too small for a float
+  for (std::size_t i = threadIdx.x; i < cols; i += blockDim.x) {
+    const double value = x[first + i];
+    sum += value * value;
+  }
+  sum = block_sum(sum);
+  const float factor = sum == 0 ? 0.0F : static_cast<float>(1 / sqrt(sum));
+  for (std::size_t i = threadIdx.x; i < cols; i += blockDim.x) y[first + i] = factor * x[first + i];
+}
+
 }  // namespace
 
 void execute(CudaContext& cuda, const Add& op) {
@@ -60,6 +75,11 @@ void execute(CudaContext& cuda, const Sign& op) {
 void execute(CudaContext& cuda, const Modulate& op) {
   launch(modulate_elements, blocks_for(op.x.values.size(), element_threads), element_threads, 0, cuda.stream,
          op.factor, op.factor.cols, op.x.values.size(), op.x.cols, op.x);
+}
+
+void execute(CudaContext& cuda, const NormaliseRows& op) {
+  launch(normalise_rows, static_cast<unsigned>(op.x.rows), element_threads, 0, cuda.stream, op.x, op.x.cols,
+         op.y);
 }
 
 template std::shared_ptr<Elementwise> make_family(CudaContext&, double&);

@@ -1,6 +1,7 @@
 #include "kernels/elementwise.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/host_view.hpp"
 #include "kernels/reference/reference_backend.hpp"
@@ -28,6 +29,17 @@ void execute(ReferenceBackend&, const Modulate& op) {
   const auto x = host(op.x);
   for (std::size_t row = 0; row < x.rows; ++row) {
     for (std::size_t i = 0; i < x.cols; ++i) x(row, i) *= factor(row, factor.cols == 1 ? 0 : i);
+  }
+}
+
+void execute(ReferenceBackend&, const NormaliseRows& op) {
+  const auto x = host(op.x);
+  const auto y = host(op.y);
+  for (std::size_t row = 0; row < x.rows; ++row) {
+    double sum = 0;
+    for (const float value : x.row(row)) sum += static_cast<double>(value) * value;
+    for (std::size_t i = 0; i < x.cols; ++i)
+      y(row, i) = sum == 0 ? 0.0F : static_cast<float>(x(row, i) / std::sqrt(sum));
   }
 }
 

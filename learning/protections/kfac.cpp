@@ -43,11 +43,13 @@ void KfacSettings::describe(SettingsVisitor& visit) {
         "kfac.power", power, positive, "-",
         "1 / (1 + (energy / lambda)^power) of a change is left: the step from free to protected directions is the "
         "steeper the higher.");
-    visit("kfac.factors", factors,
-          {{"both", Factors::both, ""},
-           {"presynaptic", Factors::presynaptic, "as if earlier tasks cared about all targets alike"},
-           {"postsynaptic", Factors::postsynaptic, "as if they used all sources alike"}},
-          "Sides that count");
+    visit(
+        "kfac.source_isotropy", source_isotropy, fraction, "-",
+        "How much earlier tasks count as using all sources alike: 0 as they did, 1 alike, so that only targets count.");
+    visit(
+        "kfac.target_isotropy", target_isotropy, fraction, "-",
+        "How much they count as caring about all targets alike: 0 as their errors say, 1 alike, which is leaky. Where "
+        "one read-out serves all tasks, what a task has not seen is not in its errors, and wants some.");
   });
   visit.only(form != Form::product, "kfac.form separable, circuit", [&] {
     visit("kfac.mu", mu, positive, "-", "Energy of a postsynaptic direction at which changes are halved.");
@@ -81,12 +83,11 @@ void Kfac::Part::end_task() {
   double others = static_cast<double>(m);
   for (double& energy : targets.values) others -= energy /= static_cast<double>(post.tasks());
   double other = is_exact() ? 0 : std::max(others, 0.0) / static_cast<double>(m - directions);
-  if (settings.factors == KfacSettings::Factors::postsynaptic)
-    std::ranges::fill(sources.values, static_cast<double>(pre.tasks()));
-  if (settings.factors == KfacSettings::Factors::presynaptic) {
-    std::ranges::fill(targets.values, 1.0);
-    other = 1;
-  }
+  const double alike = settings.source_isotropy, cared = settings.target_isotropy;
+  for (double& energy : sources.values)
+    energy = (1 - alike) * energy + alike * static_cast<double>(pre.tasks());
+  for (double& energy : targets.values) energy = (1 - cared) * energy + cared;
+  other = (1 - cared) * other + cared;
 
   const auto left = [&](double a, double b) {
     return 1 / (1 + std::pow(std::max(a, 0.0) * std::max(b, 0.0) / lambda, settings.power));
@@ -173,8 +174,13 @@ PresynapticOperator* Kfac::presynaptic_operator(std::size_t projection) {
 }
 
 void Kfac::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) {
-  parts_[projection]->pre.add(activity);
-  parts_[projection]->post.add(post);
+  Part& part = *parts_[projection];
+  part.pre.add(activity);
+  // Else the first batches of a task, whose errors are large, would say what matters to it.
+  const Matrix errors = grown(backend_, part.normed, post.rows, post.cols);
+  const std::size_t size = post.values.size();
+  backend_.elementwise().run(NormaliseRows{.x = {post.values, 1, size}, .y = {errors.values, 1, size}});
+  part.post.add(ConstMatrix(errors));
 }
 
 void Kfac::end_task() {

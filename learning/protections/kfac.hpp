@@ -9,14 +9,14 @@ namespace orthospike {
 /// Of Kronecker-factored damping in all its forms.
 struct KfacSettings {
   enum class Form { product, separable, circuit };
-  enum class Factors { both, presynaptic, postsynaptic };
 
   Form form = Form::product;
   std::vector<float> lambda = {2};  ///< one a projection; the last holds for the rest
   // Of the product:
   std::size_t directions = 32;
   float power = 2;
-  Factors factors = Factors::both;
+  float source_isotropy = 0;
+  float target_isotropy = 0;
   // Of the others:
   float mu = 1;
   CircuitSettings circuit = {};
@@ -30,7 +30,8 @@ struct KfacSettings {
 /// operator on changes (kfac.md).
 ///
 /// C [n × n] sums over finished tasks the second moment of the presynaptic activity, D [m × m] is the mean over them
-/// of that of the postsynaptic factors, each scaled to mean eigenvalue 1. With C = Uᵀ diag(a) U, D = Vᵀ diag(b) V,
+/// of that of the postsynaptic factors, those of each batch divided by their norm; of each task both have mean eigenvalue
+/// 1. Isotropies make them the more like the identity. With C = Uᵀ diag(a) U, D = Vᵀ diag(b) V,
 /// eigenvectors being rows, a change G [n × m] becomes
 ///
 ///   Uᵀ (F ∘ (U G Vᵀ)) V,   F_ij = 1 / (1 + (a_i b_j / lambda)^power),
@@ -70,13 +71,13 @@ class Kfac final : public Protection {
     double lambda;
     std::size_t directions;
     SecondMoment pre, post;
-    Array<float> axes;                          ///< [n × n] U
-    Array<float> columns;                       ///< [n × n] Uᵀ, which makes products with it fast
-    Array<float> leading;                       ///< [directions × m] V
-    Array<float> factor;                        ///< [directions × n] F
-    DampingOperator rest;                       ///< on the other directions
-    DampingOperator mean;                       ///< over all postsynaptic directions
-    Array<float> traces, posts, along, damped;  ///< grow as needed
+    Array<float> axes;                                  ///< [n × n] U
+    Array<float> columns;                               ///< [n × n] Uᵀ, which makes products with it fast
+    Array<float> leading;                               ///< [directions × m] V
+    Array<float> factor;                                ///< [directions × n] F
+    DampingOperator rest;                               ///< on the other directions
+    DampingOperator mean;                               ///< over all postsynaptic directions
+    Array<float> traces, posts, along, damped, normed;  ///< grow as needed
   };
 
   Backend& backend_;

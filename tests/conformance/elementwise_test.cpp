@@ -81,4 +81,25 @@ TEST_CASE("modulate multiplies by elements or by rows", "[conformance][elementwi
   });
 }
 
+TEST_CASE("normalise rows agrees with the reference", "[conformance][elementwise]") {
+  for (const auto& [rows, n] : {std::pair<std::size_t, std::size_t>{1, 1}, {3, 131}, {67, 35}, {301, 67}}) {
+    for (const float size : {1.0F, 1e-25F, 1e20F}) {
+      check_conformance([&, rows = rows, n = n](Backend& backend) {
+        const auto x = uploaded(backend, random_values(rows * n, 1, -size, size));
+        auto y = uploaded(backend, std::vector<float>(rows * n, not_a_number));
+        backend.elementwise().run(NormaliseRows{.x = x.matrix(rows, n), .y = y.matrix(rows, n)});
+        return Outcome{{"y", about(downloaded(backend, y), 1e-6)}};
+      });
+    }
+  }
+}
+
+TEST_CASE("normalised rows have norm 1, those of zeros stay", "[conformance][elementwise]") {
+  on_each_backend([](Backend& backend) {
+    auto x = uploaded(backend, std::vector<float>{3, 0, 4, 0, 0, 0, 0, -2, 0});
+    backend.elementwise().run(NormaliseRows{.x = x.matrix(3, 3), .y = x.matrix(3, 3)});
+    CHECK(downloaded(backend, x) == std::vector<float>{0.6F, 0, 0.8F, 0, 0, 0, 0, -1, 0});
+  });
+}
+
 }  // namespace orthospike::testing

@@ -21,9 +21,14 @@ struct Shown {
 };
 
 const std::vector<Shown>& shown_tasks() {
-  static const std::vector<Shown> tasks = {
-      {uneven_activity(3 * batch, n, 1), uneven_activity(2 * batch, m, 2)},
-      {uneven_activity(3 * batch, n, 3), uneven_activity(2 * batch, m, 4)}};
+  static const auto tasks = [] {
+    std::vector<Shown> all = {{uneven_activity(3 * batch, n, 1), uneven_activity(2 * batch, m, 2)},
+                              {uneven_activity(3 * batch, n, 3), uneven_activity(2 * batch, m, 4)}};
+    for (Shown& task : all) {  // errors get smaller and turn
+      for (std::size_t i = batch * m; i < task.post.size(); ++i) task.post[i] *= i % m < m / 2 ? 0.01F : 0.2F;
+    }
+    return all;
+  }();
   return tasks;
 }
 
@@ -90,11 +95,19 @@ struct Moments {
   Doubles c = Doubles(n * n), d = Doubles(m * m);
 };
 
-Moments moments(const std::vector<Shown>& tasks) {
+/// Of tasks with two batches of errors; their batches count alike, or as large as they are.
+Moments moments(const std::vector<Shown>& tasks, bool batches_alike = true) {
   Moments of;
+  const double share = 1.0 / static_cast<double>(tasks.size());
   for (const Shown& task : tasks) {
     add_scaled(task.activity, n, 1, of.c);
-    add_scaled(task.post, m, 1.0 / static_cast<double>(tasks.size()), of.d);
+    const auto half = task.post.begin() + batch * m;
+    if (batches_alike) {
+      add_scaled({task.post.begin(), half}, m, share / 2, of.d);
+      add_scaled({half, task.post.end()}, m, share / 2, of.d);
+    } else {
+      add_scaled(task.post, m, share, of.d);
+    }
   }
   return of;
 }
@@ -198,10 +211,8 @@ TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "
     show(backend, leaky, shown_tasks());
     for (const std::size_t directions : {std::size_t{3}, m}) {
       INFO(directions << " directions");
-      const auto presynaptic = kfac(at, {.lambda = {0.5F},
-                                         .directions = directions,
-                                         .power = 1,
-                                         .factors = KfacSettings::Factors::presynaptic});
+      const auto presynaptic =
+          kfac(at, {.lambda = {0.5F}, .directions = directions, .power = 1, .target_isotropy = 1});
       show(backend, *presynaptic, shown_tasks());
       const Doubles change = random_change(7);
       CHECK(difference(operated(backend, *leaky.change_operator(0), change),
@@ -210,13 +221,24 @@ TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "
                        at.matrix_of(*presynaptic->presynaptic_operator(0), n)) < 1e-5);
       CHECK(presynaptic->effective_rank(0) == Approx(leaky.effective_rank(0)));
     }
-    const auto postsynaptic = kfac(
-        at, {.lambda = {0.5F}, .directions = m, .power = 1, .factors = KfacSettings::Factors::postsynaptic});
+    const auto postsynaptic = kfac(at, {.lambda = {0.5F}, .directions = m, .power = 1, .source_isotropy = 1});
     show(backend, *postsynaptic, shown_tasks());
     Doubles uniform = identity(n);
     for (double& value : uniform) value *= 2;  // two tasks
     CHECK(error_of_minimum(backend, *postsynaptic->change_operator(0), uniform, moments(shown_tasks()).d,
                            0.5) < 1e-3);
+  });
+}
+
+TEST_CASE("isotropy of the targets leads from both sides to one", "[kfac]") {
+  on_each_backend([](Backend& backend) {
+    TwoProjections at(backend);
+    const auto protection =
+        kfac(at, {.lambda = {0.5F}, .directions = m, .power = 1, .target_isotropy = 0.3F});
+    show(backend, *protection, shown_tasks());
+    Moments of = moments(shown_tasks());
+    for (std::size_t i = 0; i < m * m; ++i) of.d[i] = 0.7 * of.d[i] + (i % (m + 1) == 0 ? 0.3 : 0);
+    CHECK(error_of_minimum(backend, *protection->change_operator(0), of.c, of.d, 0.5) < 1e-3);
   });
 }
 
@@ -279,7 +301,7 @@ TEST_CASE("in its separable forms each side is damped by itself", "[kfac]") {
       show(backend, protection, shown_tasks());
       CHECK(protection.change_operator(1) == nullptr);
       // (I + C / lambda) Z (I + D / mu) = G
-      Moments of = moments(shown_tasks());
+      Moments of = moments(shown_tasks(), false);
       for (std::size_t i = 0; i < n * n; ++i) of.c[i] = of.c[i] / 0.5 + (i % (n + 1) == 0 ? 1 : 0);
       for (std::size_t i = 0; i < m * m; ++i) of.d[i] = of.d[i] / 0.7 + (i % (m + 1) == 0 ? 1 : 0);
       const Doubles g = random_change(5);
