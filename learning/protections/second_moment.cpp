@@ -1,6 +1,5 @@
 #include "learning/protections/second_moment.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "kernels/dense.hpp"
@@ -32,10 +31,7 @@ void SecondMoment::end_task() {
   require_finite({energy}, projection_);
   if (energy == 0) return;
   ++tasks_;
-  for (std::size_t i = 0; i < n_; ++i) {
-    for (std::size_t j = 0; j < n_; ++j)
-      sum_[i * n_ + j] += latest[std::max(i, j) * n_ + std::min(i, j)] * static_cast<double>(n_) / energy;
-  }
+  for (std::size_t i = 0; i < latest.size(); ++i) sum_[i] += latest[i] * static_cast<double>(n_) / energy;
 }
 
 }  // namespace orthospike

@@ -20,7 +20,7 @@ class SecondMoment {
   void end_task();
 
   std::size_t size() const { return n_; }
-  /// [n × n] of finished tasks
+  /// [n × n] of finished tasks: its lower triangle, which is all that symmetric.hpp reads.
   const std::vector<double>& sum() const { return sum_; }
   /// Finished ones that added something.
   std::size_t tasks() const { return tasks_; }

@@ -7,7 +7,7 @@
 namespace orthospike {
 
 /// Factorisations of symmetric matrices on the host, row-major [n × n], in double precision: a network's
-/// activity has eigenvalues many orders of magnitude apart. Only one triangle is read. All throw
+/// activity has eigenvalues many orders of magnitude apart. Only the lower triangle is read. All throw
 /// EnvironmentError when the numbers are not finite, which says that they are of activity that `reader` sees: a
 /// projection.
 
