@@ -161,6 +161,50 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") 
   CHECK(spiking.accuracy.average_accuracy(4) > exact.accuracy.average_accuracy(4) - 0.02);
 }
 
+TEST_CASE("damped on both sides digits are kept and later ones learned better than on one") {
+  const auto learned = [](const std::string& protection,
+                          const std::vector<std::pair<std::string, std::string>>& keys) {
+    const TemporaryFolder folder;
+    Config config = digits();
+    config.set("protection.name", protection);
+    for (const auto& [name, value] : keys) config.set(name, value);
+    return run(config, folder);
+  };
+  const RunRecord none = learned("none", {}), one = learned("leaky", {{"leaky.lambda", "0.3"}}),
+                  both = learned("kfac", {{"kfac.lambda", "0.5"}});
+  // Measured: ACC 88.7 and 90.4, BWT -2.6 and -1.4.
+  CHECK(both.accuracy.average_accuracy(4) > one.accuracy.average_accuracy(4) + 0.005);
+  CHECK(both.accuracy.backward_transfer(4) > one.accuracy.backward_transfer(4));
+  CHECK(both.accuracy.learning_accuracy(4) > one.accuracy.learning_accuracy(4));
+  for (std::size_t k = 1; k < 4; ++k) {
+    CHECK(both.reports[k].logit_change < 0.5 * none.reports[k].logit_change);
+    for (std::size_t p = 0; p < 3; ++p) {
+      const ProjectionReport& now = both.reports[k].projections[p];
+      CHECK(now.effective_rank > both.reports[k - 1].projections[p].effective_rank);
+      CHECK(now.effective_rank < one.reports[k].projections[p].effective_rank);
+      CHECK(now.leak < 0.6 * none.reports[k].projections[p].leak);
+      CHECK(now.explained_energy > 0.3);
+      CHECK(now.explained_energy <= 1 + 1e-6);
+      CHECK(now.memory == both.reports[0].projections[p].memory);
+    }
+  }
+
+  const RunRecord separable =
+      learned("kfac", {{"kfac.form", "separable"}, {"kfac.lambda", "1"}, {"kfac.mu", "3"}});
+  CHECK(separable.accuracy.average_accuracy(4) > one.accuracy.average_accuracy(4));
+  const RunRecord circuit = learned(
+      "kfac",
+      {{"kfac.form", "circuit"}, {"kfac.lambda", "1"}, {"kfac.mu", "3"}, {"kfac.tolerance", "0.001"}});
+  CHECK(circuit.accuracy.average_accuracy(4) == Approx(separable.accuracy.average_accuracy(4)).margin(0.01));
+  CHECK(circuit.reports[3].projections[1].effective_rank ==
+        Approx(separable.reports[3].projections[1].effective_rank).epsilon(0.01));
+  const RunRecord spiking = learned("kfac", {{"kfac.form", "circuit"},
+                                             {"kfac.lambda", "1"},
+                                             {"kfac.mu", "3"},
+                                             {"kfac.lateral_neurons", "spiking"}});
+  CHECK(spiking.accuracy.average_accuracy(4) > separable.accuracy.average_accuracy(4) - 0.02);
+}
+
 TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
   for (const auto& [rule, update] :
        {std::pair{"bptt", "sequence"}, {"ottt", "sequence"}, {"ottt", "step"}, {"eprop", "sequence"}}) {
