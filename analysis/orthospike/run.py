@@ -22,8 +22,9 @@ ATTEMPTS = 25
 
 CURVES = ["task", "epoch", "batch", "loss", "accuracy"]
 SUBSPACE = ["rank", "orthonormality_error", "explained_energy", "mean_angle", "largest_angle", "leak"]
-#: Measures that files of earlier versions lack.
+# Measures that files of earlier versions lack.
 SUBSPACE_ADDED = ["largest_eigenvalue", "effective_rank", "memory"]
+METRICS_ADDED = ["logit_change"]
 COSTS = [
     "training_batches",
     "training_samples",
@@ -57,6 +58,7 @@ class Run:
     forward_transfer: pd.Series  #: FWT after each task
     learning_accuracy: pd.Series  #: mean of the diagonal of accuracy, after each task
     forgetting: pd.DataFrame  #: rows: after task, columns: of task
+    logit_change: pd.Series  #: how much each task changed the logits of earlier ones; NaN in files that lack it
 
     curves: pd.DataFrame  #: an update a row
     detected_boundaries: list[int]  #: updates with which a task seemed to begin, counted from 1 over all tasks
@@ -192,7 +194,8 @@ def _read(file: h5py.File, path: Path) -> Run:
         return pd.DataFrame(file[f"metrics/{name}"][()], index=rows, columns=of_task)
 
     def series(name: str) -> pd.Series:
-        return pd.Series(file[f"metrics/{name}"][()], index=after_task, name=name)
+        values = file[f"metrics/{name}"][()] if name not in METRICS_ADDED or name in file["metrics"] else np.nan
+        return pd.Series(values, index=after_task, name=name)
 
     config = _plain(file["config"][()])
     phases = [_plain(phase) for phase in file["costs/seconds"].attrs["phases"]]
@@ -215,6 +218,7 @@ def _read(file: h5py.File, path: Path) -> Run:
         forward_transfer=series("forward_transfer"),
         learning_accuracy=series("learning_accuracy"),
         forgetting=matrix("forgetting", after_task),
+        logit_change=series("logit_change"),
         curves=_curves(file["curves"]),
         # Files of earlier versions lack them.
         detected_boundaries=file["boundaries/detected"][()].tolist() if "boundaries" in file else [],

@@ -28,6 +28,7 @@ PHASES = ["encode", "forward", "rule", "protect", "update", "extract", "evaluate
 ACCURACY = [[0.10, 0.12, 0.08], [0.90, 0.16, 0.10], [0.92, 0.80, 0.14], [0.85, 0.70, 0.95]]
 AVERAGE_ACCURACY = [0.90, 0.86, 2.5 / 3]
 BACKWARD_TRANSFER = [NAN, 0.02, (-0.05 - 0.10) / 2]
+LOGIT_CHANGE = [NAN, 0.25, 0.5]
 FORWARD_TRANSFER = [NAN, 0.04, (0.04 + 0.06) / 2]
 LEARNING_ACCURACY = [0.90, 0.85, 2.65 / 3]
 FORGETTING = [[NAN, NAN, NAN], [-0.02, NAN, NAN], [0.07, 0.10, NAN]]
@@ -65,6 +66,7 @@ def write(path, *, tasks_done=3, killed=False):
         "forward_transfer": FORWARD_TRANSFER,
         "learning_accuracy": LEARNING_ACCURACY,
         "forgetting": FORGETTING,
+        "logit_change": LOGIT_CHANGE,
     }.items():
         _measure(file, f"metrics/{name}", values, tasks_done, f"definition of {name}")
 

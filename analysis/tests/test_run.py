@@ -24,7 +24,7 @@ def test_matrices_count_tasks_from_1_and_have_a_row_before_any_training(run):
 
 
 @pytest.mark.parametrize(
-    "name", ["average_accuracy", "backward_transfer", "forward_transfer", "learning_accuracy", "forgetting"]
+    "name", ["average_accuracy", "backward_transfer", "forward_transfer", "learning_accuracy", "forgetting", "logit_change"]
 )
 def test_measures_are_those_of_the_file_by_task(run, name):
     measure = getattr(run, name)
@@ -283,8 +283,9 @@ def test_a_run_that_lacks_something_is_refused(finished_file, missing):
 
 def test_a_run_of_an_earlier_version_lacks_measures_added_since(finished_file):
     with h5py.File(finished_file, "r+") as file:
-        del file["subspace/effective_rank"]
+        del file["subspace/effective_rank"], file["metrics/logit_change"]
     run = open_run(finished_file)
+    assert run.logit_change.isna().all()
     assert run.subspace.effective_rank.isna().all()
     assert run.subspace.memory.notna().all()
 
