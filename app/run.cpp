@@ -10,6 +10,7 @@
 #include "kernels/cpu/instruction_set.hpp"
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
+#include "learning/run_lock.hpp"
 
 namespace orthospike {
 
@@ -119,6 +120,21 @@ Arguments parse(const std::vector<std::string>& words) {
   return arguments;
 }
 
+/// Whether the run is there; then says so. Throws ConfigError where it is one of another config.
+bool is_finished(const Config& config, const std::filesystem::path& run_file) {
+  if (!std::filesystem::exists(run_file)) return false;
+  const RunRecord record = read_run_file(run_file);
+  const std::string difference =
+      first_difference(config, values_by_key(record.config, run_file.string() + "/config"));
+  if (!difference.empty()) {
+    throw ConfigError(fmt::format("--out: {} holds a finished run of another config: {}; give another folder",
+                                  run_file.string(), difference));
+  }
+  fmt::print("{} is finished already; nothing to do\n", run_file.string());
+  print_summary(record, run_file);
+  return true;
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& words) {
@@ -126,19 +142,7 @@ int run_command(const std::vector<std::string>& words) {
   const Config config = read_config(arguments.config_file, arguments.settings);
 
   const std::filesystem::path run_file = arguments.out / RunFile::name;
-  if (std::filesystem::exists(run_file)) {
-    const RunRecord record = read_run_file(run_file);
-    const std::string difference =
-        first_difference(config, values_by_key(record.config, run_file.string() + "/config"));
-    if (!difference.empty()) {
-      throw ConfigError(
-          fmt::format("--out: {} holds a finished run of another config: {}; give another folder",
-                      run_file.string(), difference));
-    }
-    fmt::print("{} is finished already; nothing to do\n", run_file.string());
-    print_summary(record, run_file);
-    return 0;
-  }
+  if (is_finished(config, run_file)) return 0;
 
   const std::vector<ImageData> data = read_data_sets(config.data);
   std::error_code error;
@@ -146,6 +150,8 @@ int run_command(const std::vector<std::string>& words) {
   if (error)
     throw EnvironmentError(
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
+  const RunLock lock(arguments.out);
+  if (is_finished(config, run_file)) return 0;  // by another program meanwhile
   Console console;
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   try {

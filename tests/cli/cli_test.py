@@ -232,6 +232,24 @@ class CommandLine(unittest.TestCase):
             damaged.write_bytes(whole[:place] + b"\xff" * 16 + whole[place + 16:])
             self.assertIn(orthospike("inspect", damaged).returncode, (0, 1))
 
+    def test_one_program_writes_a_run_folder(self):
+        out = self.folder / "run"
+        settings = ["run", CONFIG, "--out", out, *QUICK[1:], "--tasks.count=1"]
+        process = subprocess.Popen([BINARY, *map(str, settings), "--tasks.epochs=5000"], cwd=SOURCE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            process.stdout.readline()
+            self.assert_refused(orthospike(*settings), 1, str(out), f"process {process.pid}", str(out / "lock"))
+            # Of a program that was killed nothing stands in the way.
+            process.kill()
+            process.wait()
+            self.assertTrue((out / "lock").exists())
+            self.assertEqual(orthospike(*settings).returncode, 0)
+            self.assertEqual([path.name for path in out.iterdir()], ["run.h5"])
+        finally:
+            process.kill()
+            process.communicate()
+
     def test_a_killed_run_leaves_no_run_file(self):
         out = self.folder / "killed"
         process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.epochs=500", SERIAL], cwd=SOURCE,

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+
+namespace orthospike {
+
+/// The right to write a run folder, for one program at a time, also over NFS: a file `lock` in it that only one can
+/// create, with the host, the process and when it started. Goes with the object. A lock that a program left when it was
+/// killed is taken over by the next on the same host, where it can be seen that its owner is gone.
+class RunLock {
+ public:
+  static constexpr const char* name = "lock";
+
+  /// Throws EnvironmentError, which says who holds the folder, where another program may, and where no file can be made.
+  explicit RunLock(const std::filesystem::path& folder);
+  RunLock(const RunLock&) = delete;
+  RunLock& operator=(const RunLock&) = delete;
+  ~RunLock();
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace orthospike
