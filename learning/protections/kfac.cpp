@@ -120,8 +120,8 @@ void Kfac::Part::damp(ConstMatrix g, Matrix rows) {
   backend.dense().run(Multiply{.a = turned, .b = std::as_const(axes).matrix(n, n), .c = rows});
 }
 
-/// G = xᵀ δ has the part xᵀ (δ - δ Vᵀ V) in the other directions, where the operator acts on x alone, and xᵀ δ Vᵀ along
-/// V, whose damped columns are paired with the rows of V.
+/// Of G = xᵀ δ the part xᵀ (δ - δ Vᵀ V) goes to other directions than V, where the operator acts on x alone; along V
+/// go the columns xᵀ (δ Vᵀ), which are damped and paired with the rows of V.
 Pairs Kfac::Part::apply_to_pairs(const Pairs& pairs) {
   const std::size_t rows = pairs.trace.rows, n = pre.size(), m = post.size();
   const ConstMatrix v = std::as_const(leading).matrix(directions, m);
@@ -129,8 +129,7 @@ Pairs Kfac::Part::apply_to_pairs(const Pairs& pairs) {
   const Matrix x = grown(backend, traces, kept + directions, n);
   const Matrix d = grown(backend, posts, kept + directions, m);
 
-  Array<float>& room = along;
-  const Matrix sums = grown(backend, room, rows + n, directions);
+  const Matrix sums = grown(backend, along, rows + n, directions);
   const Matrix e = sums.first_rows(rows), g = sums.row_range(rows, n);
   backend.dense().run(Multiply{.a = pairs.post, .b = v, .transpose_b = true, .c = e});
   add_outer_products(backend, 1.0F, pairs.trace, e, 0.0F, g);

@@ -11,7 +11,7 @@ struct KfacSettings {
   enum class Form { product, separable, circuit };
 
   Form form = Form::product;
-  std::vector<float> lambda = {2};  ///< one a projection; the last holds for the rest
+  std::vector<float> lambda = {1};  ///< one a projection; the last holds for the rest
   // Of the product:
   std::size_t directions = 32;
   float power = 2;
@@ -60,8 +60,8 @@ class Kfac final : public Protection {
     LinearOperator* linear() override { return this; }
     void apply_to_gradient(Matrix gradient) override;
     void end_task();
-    /// rows ← F ∘ (U gᵀ) with U from both sides, [directions × n]: what becomes of a gradient's columns g [n × directions]
-    /// along V.
+    /// rows [directions × n] ← (F ∘ (gᵀ Uᵀ)) U: what becomes of columns g [n × directions] of a change, each along a
+    /// row of V.
     void damp(ConstMatrix g, Matrix rows);
     bool is_exact() const { return directions == post.size(); }
 
