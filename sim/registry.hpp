@@ -15,6 +15,9 @@ namespace orthospike {
 [[noreturn]] void throw_unknown_name(const std::string& key, const std::string& name,
                                      const std::vector<std::string>& known);
 
+/// "a, b or c", for sentences.
+std::string alternatives(const std::vector<std::string>& names);
+
 /// What others must know of a part before it is made, from its settings. Interface::Traits says it where
 /// something is to be known; a part says it with Settings::traits() where it differs from the default.
 template <class Interface>

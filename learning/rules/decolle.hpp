@@ -7,7 +7,7 @@ namespace orthospike {
 /// Deep continuous local learning (DECOLLE; Kaiser, Mostafa & Neftci, 2020). Each spiking population has a
 /// read-out of its own through fixed random weights G [neurons × classes], uniform within ±1/√neurons, and a
 /// loss of its own: the cross-entropy of Gᵀ s[t], mean over the steps. The error comes back through G, times
-/// the surrogate derivative at that step (alif: and through the adaptation, as in eprop), times the
+/// the surrogate derivative at that step (and through adaptation, as in eprop), times the
 /// presynaptic trace, filtered by the neuron's synapse and membrane. No error crosses a population, and none
 /// comes from the network's read-out, which learns from its own, times spikes filtered as it leaks. Without
 /// adaptation weights may change after every step, as published.

@@ -35,7 +35,7 @@ Dsr::Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& con
     if (spiking && !population.neuron->has_weighted_averages()) {
       throw ConfigError(
           fmt::format("rule.name: the rule dsr differentiates {0} neurons; set neuron.model to {0}",
-                      neuron_models_with(&NeuronModel::Traits::has_weighted_averages)));
+                      alternatives(neuron_models_with(&NeuronModel::Traits::has_weighted_averages))));
     }
     errors_.push_back(network.backend().allocate<float>(spiking ? max_batch_ * population.size : 0));
     threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));

@@ -44,12 +44,14 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     if (population.kind == Population::Kind::readout) readout_leak_ = population.leak;
     if (population.kind != Population::Kind::spiking) continue;
     if (!population.neuron->surrogate_traits()) {
-      throw ConfigError(
-          fmt::format("rule.name: the rule {} needs surrogate derivatives; set neuron.model to {}",
-                      form_.name, neuron_models_with(&NeuronModel::Traits::has_surrogate_derivative)));
+      throw ConfigError(fmt::format(
+          "rule.name: the rule {} needs surrogate derivatives; set neuron.model to {}", form_.name,
+          alternatives(neuron_models_with(&NeuronModel::Traits::has_surrogate_derivative))));
     }
-    if (!form_.detached_reset && !neurons(i).differentiates_reset)
-      throw ConfigError("rule.detached_reset: errors through a hard reset of alif neurons are not defined");
+    if (!form_.detached_reset && !neurons(i).differentiates_reset) {
+      throw ConfigError(
+          "rule.detached_reset: errors through such a reset of these neurons are not defined; leave it at true");
+    }
   }
   const std::size_t steps = most_steps(context.clock.steps);
   const std::size_t rows = steps * context.max_batch;

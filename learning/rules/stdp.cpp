@@ -1,5 +1,7 @@
 #include "learning/rules/stdp.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -47,7 +49,8 @@ Stdp::Stdp(const Network& network, const RuleContext& context, const Settings& s
     if (population.kind != Population::Kind::spiking) continue;
     if (population.neuron->has_weighted_averages()) {
       throw ConfigError(
-          "rule.name: the rules stdp and rstdp pair spikes of height 1; set neuron.model to lif, if or alif");
+          fmt::format("rule.name: the rules stdp and rstdp pair spikes of height 1; set neuron.model to {}",
+                      alternatives(neuron_models_with(&NeuronModel::Traits::has_weighted_averages, false))));
     }
     rows.spikes = backend.allocate<float>((steps + 1) * batch * population.size);
     rows.post = backend.allocate<float>(2 * steps * batch * population.size);

@@ -29,15 +29,12 @@ NeuronModels& neuron_models() {
   return registry;
 }
 
-std::string neuron_models_with(bool NeuronModel::Traits::*trait) {
+std::vector<std::string> neuron_models_with(bool NeuronModel::Traits::*trait, bool holds) {
   std::vector<std::string> names;
   for (const auto& entry : neuron_models().entries()) {
-    if (entry.traits(entry.defaults).*trait) names.push_back(entry.name);
+    if (entry.traits(entry.defaults).*trait == holds) names.push_back(entry.name);
   }
-  std::string sentence;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    sentence += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
-  return sentence;
+  return names;
 }
 
 }  // namespace orthospike

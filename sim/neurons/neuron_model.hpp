@@ -94,7 +94,7 @@ class NeuronModel {
 /// Neuron models by their config name.
 using NeuronModels = Registry<NeuronModel, Backend&, const Clock&>;
 NeuronModels& neuron_models();
-/// Names of those that have it, for sentences: "lif, if or alif".
-std::string neuron_models_with(bool NeuronModel::Traits::*trait);
+/// Names of those of which it holds, or does not.
+std::vector<std::string> neuron_models_with(bool NeuronModel::Traits::*trait, bool holds = true);
 
 }  // namespace orthospike

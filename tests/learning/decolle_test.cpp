@@ -199,7 +199,7 @@ TEST_CASE("without adaptation, gradients of windows add up to those of the whole
 
 TEST_CASE("a population's gradient does not depend on later ones, whatever the neurons", "[decolle]") {
   on_each_backend([](Backend& backend) {
-    for (const char* model : {"lif", "if", "alif"}) {
+    for (const std::string& model : neuron_models_with(&NeuronModel::Traits::has_surrogate_derivative)) {
       INFO(model);
       Trained net(backend, model);
       net.run(some_labels);

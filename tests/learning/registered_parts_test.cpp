@@ -244,7 +244,7 @@ TEST_CASE("pairings that cannot be are refused", "[parts]") {
   const auto refused = [&](const std::string& rule, const std::string& neuron, const std::string& feedback) {
     return refusal(*backend, {rule, neuron, feedback, "none", "sgd"});
   };
-  for (const std::string neuron : {"lif", "if", "alif"})
+  for (const std::string& neuron : neuron_models_with(&NeuronModel::Traits::has_weighted_averages, false))
     CHECK(refused("dsr", neuron, "backprop").starts_with("rule.name"));
   for (const std::string rule : {"bptt", "ottt", "eprop", "decolle", "stdp", "rstdp"})
     CHECK(refused(rule, "lif_dsr", "backprop").starts_with("rule.name"));
