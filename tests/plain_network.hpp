@@ -21,8 +21,8 @@ inline Doubles through(const Doubles& values, const std::vector<float>& weights)
   return sums;
 }
 
-/// A chain of lif populations as plain loops in double precision, and the network that it describes. Every
-/// population advances by one step before time goes on.
+/// A chain of populations as plain loops in double precision, and the network that it describes. Every population
+/// advances by one step before time goes on.
 struct PlainNetwork {
   std::string model = "lif";
   PlainNeurons neuron;
@@ -35,14 +35,6 @@ struct PlainNetwork {
   /// The projection that brings population k the output of the one before, and that of its own.
   std::size_t forward(std::size_t k) const { return recurrent ? 2 * (k - 1) : k - 1; }
   std::size_t backward(std::size_t k) const { return forward(k) + 1; }
-  double decay() const { return model == "if" ? 1.0 : 1.0 - static_cast<double>(neuron.dt) / neuron.tau; }
-  double synapse_decay() const {
-    return neuron.synapse_tau == 0.0F ? 0.0 : 1.0 - static_cast<double>(neuron.dt) / neuron.synapse_tau;
-  }
-  double adaptation() const { return model == "alif" ? neuron.adaptation : 0.0; }
-  double adaptation_decay() const {
-    return model == "alif" ? 1.0 - static_cast<double>(neuron.dt) / neuron.adaptation_tau : 0.0;
-  }
 
   /// Random weights, more positive than negative ones, so that all populations spike.
   void draw_weights(std::uint32_t seed) {
@@ -77,12 +69,13 @@ struct PlainNetwork {
     std::vector<std::vector<Doubles>> output, margin;
     double nearest = std::numeric_limits<double>::max();  ///< that a potential came to what fires
   };
-  Run run(const Doubles& input) const {
+  /// of_neuron: a neuron at rest, whose step(current) returns its margin; where that is not negative, it spikes. A
+  /// model's test has it, in double precision and from the model's equations.
+  template <class Neuron>
+  Run run(const Doubles& input, const Neuron& of_neuron) const {
     Run result;
-    std::vector<Doubles> synapse, potential, adapted;
-    for (const std::size_t size : sizes) {
-      for (auto* state : {&synapse, &potential, &adapted}) state->emplace_back(size, 0.0);
-    }
+    std::vector<std::vector<Neuron>> neurons;
+    for (const std::size_t size : sizes) neurons.emplace_back(size, of_neuron);
     for (std::size_t t = 0; t < neuron.steps; ++t) {
       auto& output = result.output.emplace_back(std::vector<Doubles>{input});
       auto& margin = result.margin.emplace_back(std::vector<Doubles>{{}});
@@ -95,19 +88,13 @@ struct PlainNetwork {
                                 ? through(result.output[t - 1][k], weights[backward(k)])
                                 : Doubles(sizes[k], 0.0);
         for (std::size_t j = 0; j < sizes[k]; ++j) {
-          double& v = potential[k][j];
           if (!spiking) {
-            output[k][j] = v = leak * v + current[j];
+            output[k][j] = (t == 0 ? 0 : leak * result.output[t - 1][k][j]) + current[j];
             continue;
           }
-          synapse[k][j] = synapse_decay() * synapse[k][j] + current[j] + own[j];
-          v = decay() * v + synapse[k][j];
-          const double m = margin[k][j] = v - neuron.threshold - adaptation() * adapted[k][j];
+          const double m = margin[k][j] = neurons[k][j].step(current[j] + own[j]);
           result.nearest = std::min(result.nearest, std::abs(m));
-          const bool fires = m >= 0;
-          output[k][j] = fires ? 1 : 0;
-          if (fires) v = neuron.hard_reset ? 0 : v - neuron.threshold;
-          adapted[k][j] = adaptation_decay() * adapted[k][j] + output[k][j];
+          output[k][j] = m >= 0 ? 1 : 0;
         }
       }
     }

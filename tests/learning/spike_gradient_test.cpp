@@ -7,6 +7,7 @@
 #include "learning/rules/bptt.hpp"
 #include "tests/golden/golden.hpp"
 #include "tests/learning/rule_network.hpp"
+#include "tests/plain_lif.hpp"
 #include "tests/targets.hpp"
 
 namespace orthospike::testing {
@@ -43,7 +44,8 @@ std::vector<float> errors_of(const PlainNetwork& plain) {
 PlainNetwork::Run run_of(const PlainNetwork& plain, std::size_t sample) {
   const std::vector<float> inputs = inputs_of(plain);
   const auto first = inputs.begin() + static_cast<std::ptrdiff_t>(sample * plain.sizes[0]);
-  PlainNetwork::Run run = plain.run({first, first + static_cast<std::ptrdiff_t>(plain.sizes[0])});
+  PlainNetwork::Run run =
+      plain.run({first, first + static_cast<std::ptrdiff_t>(plain.sizes[0])}, PlainLif(plain));
   REQUIRE(run.nearest > 1e-6);
   return run;
 }
@@ -72,6 +74,7 @@ void add_outer(const Doubles& x, const Doubles& y, Doubles& sum) {
 /// OTTT with error feedback through `back` (one a projection), step by step.
 std::vector<Doubles> plain_ottt(const PlainNetwork& plain, const std::vector<std::vector<float>>& back,
                                 bool direct) {
+  const PlainLif neuron(plain);
   const std::size_t last = plain.populations() - 1;
   std::vector<Doubles> sums(plain.weights.size());
   for (std::size_t b = 0; b < batch; ++b) {
@@ -86,8 +89,8 @@ std::vector<Doubles> plain_ottt(const PlainNetwork& plain, const std::vector<std
       before = trace;
       for (std::size_t k = 1; k < last; ++k) {
         for (std::size_t i = 0; i < trace[k].size(); ++i) {
-          synapse[k][i] = plain.synapse_decay() * synapse[k][i] + run.output[t][k][i];
-          trace[k][i] = plain.decay() * trace[k][i] + synapse[k][i];
+          synapse[k][i] = neuron.synapse_decay * synapse[k][i] + run.output[t][k][i];
+          trace[k][i] = neuron.decay * trace[k][i] + synapse[k][i];
         }
       }
       // To a read-out that leaks the past fades as the read-out does.
@@ -117,6 +120,7 @@ std::vector<Doubles> plain_ottt(const PlainNetwork& plain, const std::vector<std
 /// e-prop of one spiking population as published: eligibility vectors of every synapse, carried forward in
 /// time and filtered as the read-out is, times learning signals through `back` [neurons × classes].
 std::vector<Doubles> plain_eprop(const PlainNetwork& plain, const std::vector<float>& back) {
+  const PlainLif neuron(plain);
   const std::size_t neurons = plain.sizes[1];
   std::vector<Doubles> sums(plain.weights.size());
   for (std::size_t p = 0; p + 1 < plain.weights.size(); ++p) sums[p].assign(plain.weights[p].size(), 0.0);
@@ -135,11 +139,11 @@ std::vector<Doubles> plain_eprop(const PlainNetwork& plain, const std::vector<fl
           double synaptic = 0, potential = 0, adaptive = 0, filtered = 0;
           for (std::size_t t = 0; t < plain.neuron.steps; ++t) {
             const double z = !own ? run.output[t][0][i] : t > 0 ? run.output[t - 1][1][i] : 0.0;
-            synaptic = plain.synapse_decay() * synaptic + z;
-            potential = plain.decay() * potential + synaptic;
+            synaptic = neuron.synapse_decay * synaptic + z;
+            potential = neuron.decay * potential + synaptic;
             const double psi = sigmoid_derivative(run.margin[t][1][j]);
-            const double eligibility = psi * (potential - plain.adaptation() * adaptive);
-            adaptive = psi * potential + (plain.adaptation_decay() - psi * plain.adaptation()) * adaptive;
+            const double eligibility = psi * (potential - neuron.adaptation * adaptive);
+            adaptive = psi * potential + (neuron.adaptation_decay - psi * neuron.adaptation) * adaptive;
             filtered = plain.leak * filtered + eligibility;
             sums[p][i * neurons + j] += back_through(back, error_of(plain, t, b))[j] * filtered;
           }

@@ -1,30 +1,14 @@
 #include <stdexcept>
 
-#include "tests/plain_network.hpp"
+#include "tests/plain_lif.hpp"
+#include "tests/sim/simulation.hpp"
 
 namespace orthospike::testing {
 namespace {
 
-constexpr std::size_t batch = 5;
-constexpr Recording everything{.margins = true, .step_logits = true};
-
-PlainNetwork network_of(const std::string& model, bool recurrent, float leak) {
-  PlainNetwork plain{.model = model,
-                     .neuron = {.steps = 9,
-                                .dt = 0.25F,
-                                .tau = 1.0F,
-                                .threshold = 0.75F,
-                                .adaptation = 0.25F,
-                                .adaptation_tau = 2.0F},
-                     .sizes = {13, 37, 29, 5},
-                     .recurrent = recurrent,
-                     .leak = leak};
-  return plain;
-}
-
-std::vector<PlainNetwork> networks() {
+std::vector<PlainNetwork> networks_of(const std::vector<std::string>& models) {
   std::vector<PlainNetwork> all;
-  for (const std::string model : {"lif", "if", "alif"}) {
+  for (const std::string& model : models) {
     for (const bool recurrent : {false, true}) all.push_back(network_of(model, recurrent, 0.0F));
   }
   all.push_back(network_of("lif", false, 0.5F));
@@ -33,8 +17,12 @@ std::vector<PlainNetwork> networks() {
   all.back().neuron.synapse_tau = 0.5F;
   all.push_back(network_of("lif", true, 0.25F));
   all.back().neuron.hard_reset = true;
-  for (PlainNetwork& plain : all) plain.draw_weights(1);
   return all;
+}
+
+/// With all models that can run a part of the steps.
+std::vector<PlainNetwork> networks() {
+  return networks_of(neuron_models_with(&NeuronModel::Traits::has_weighted_averages, false));
 }
 
 std::string described(const PlainNetwork& plain) {
@@ -43,67 +31,13 @@ std::string described(const PlainNetwork& plain) {
          (plain.neuron.hard_reset ? ", hard reset" : "");
 }
 
-struct Simulation {
-  Simulation(Backend& backend, const PlainNetwork& plain) : network(backend) {
-    plain.build(network);
-    engine = std::make_unique<ClockEngine>(network, plain.neuron.steps, batch, DeliverySettings());
-    backend.upload(std::span<const float>(inputs), engine->input(batch).values);
-  }
-
-  const std::vector<float> inputs = random_values(batch * 13, 7, -1.0F, 2.0F);
-  Network network;
-  std::unique_ptr<ClockEngine> engine;
-};
-
 }  // namespace
 
 TEST_CASE("networks of lif neurons do what plain loops over steps do", "[clock_engine]") {
   on_each_backend([](Backend& backend) {
-    for (const PlainNetwork& plain : networks()) {
+    for (const PlainNetwork& plain : networks_of({"lif", "if", "alif"})) {
       INFO(described(plain));
-      Simulation simulation(backend, plain);
-      ClockEngine& engine = *simulation.engine;
-      engine.run(everything);
-      const std::size_t steps = plain.neuron.steps;
-      const std::vector<float> logits = backend.download(engine.logits().values);
-      const std::vector<float> step_logits = backend.download(engine.step_logits().values);
-      double total = 0;
-      for (std::size_t b = 0; b < batch; ++b) {
-        const auto first = simulation.inputs.begin() + static_cast<std::ptrdiff_t>(13 * b);
-        const PlainNetwork::Run run = plain.run({first, first + 13});
-        REQUIRE(run.nearest > 1e-6);
-        Doubles mean_logits(5, 0.0);
-        for (std::size_t t = 0; t < steps; ++t) {
-          for (std::size_t j = 0; j < 5; ++j) {
-            CHECK(step_logits[(t * batch + b) * 5 + j] == Approx(run.output[t][3][j]).margin(1e-5));
-            mean_logits[j] += run.output[t][3][j] / static_cast<double>(steps);
-          }
-        }
-        for (std::size_t j = 0; j < 5; ++j) CHECK(logits[b * 5 + j] == Approx(mean_logits[j]).margin(1e-5));
-        for (const std::size_t k : {1U, 2U}) {
-          const ConstActivity activity = engine.activity(k);
-          const EventLists spikes = downloaded_spikes(backend, activity.spikes);
-          const std::vector<float> margins = backend.download(activity.margin.values);
-          const std::vector<float> means = backend.download(activity.mean_output.values);
-          Doubles mean(plain.sizes[k], 0.0);
-          for (std::size_t t = 0; t < steps; ++t) {
-            const std::size_t row = t * batch + b;
-            std::vector<std::uint32_t> expected;
-            for (std::size_t i = 0; i < plain.sizes[k]; ++i) {
-              if (run.output[t][k][i] == 1.0) expected.push_back(static_cast<std::uint32_t>(i));
-              mean[i] += run.output[t][k][i] / static_cast<double>(steps);
-              CHECK(margins[row * plain.sizes[k] + i] == Approx(run.margin[t][k][i]).margin(1e-5));
-            }
-            CHECK(spikes[row] == expected);
-            total += static_cast<double>(expected.size());
-          }
-          for (std::size_t i = 0; i < mean.size(); ++i)
-            CHECK(means[b * mean.size() + i] == Approx(mean[i]).margin(1e-6));
-        }
-      }
-      CHECK(engine.work().spikes == total);
-      CHECK(total > 0.1 * static_cast<double>(steps * batch * (37 + 29)));
-      CHECK(total < 0.7 * static_cast<double>(steps * batch * (37 + 29)));
+      check_plain_loops(backend, plain, PlainLif(plain));
     }
   });
 }
@@ -185,7 +119,7 @@ TEST_CASE("a read-out of the input leaks as any other", "[clock_engine]") {
   PlainNetwork plain{.neuron = {.steps = 4}, .sizes = {3, 2}, .leak = 0.5F};
   plain.draw_weights(1);
   const std::vector<float> input = {1.0F, -2.0F, 0.5F};
-  const PlainNetwork::Run run = plain.run({input.begin(), input.end()});
+  const PlainNetwork::Run run = plain.run({input.begin(), input.end()}, PlainLif(plain));
   on_each_backend([&](Backend& backend) {
     Network network(backend);
     plain.build(network);
@@ -207,8 +141,7 @@ TEST_CASE("a read-out of the input leaks as any other", "[clock_engine]") {
 
 TEST_CASE("steps beyond the last are refused", "[clock_engine]") {
   const auto backend = make_backend("reference", 1);
-  PlainNetwork plain = network_of("lif", false, 0.0F);
-  plain.draw_weights(1);
+  const PlainNetwork plain = network_of("lif", false, 0.0F);
   Simulation simulation(*backend, plain);
   CHECK_THROWS_AS(simulation.engine->run_steps(0, 0, {}), std::invalid_argument);
   CHECK_THROWS_AS(simulation.engine->run_steps(7, 3, {}), std::invalid_argument);
