@@ -13,6 +13,10 @@ struct Clock {
     visit("neuron.steps", steps, {.lowest = 1, .highest = 100000}, "steps", "Time steps T of one sample.");
     visit("neuron.dt", dt, positive, "ms", "Length of a step.");
   }
+
+  /// What a step leaves of what decays: 1 - dt/tau; 0, nothing, where tau is 0. Throws ConfigError, with the key of
+  /// tau, when dt is longer.
+  float decay(const char* key, float tau) const;
 };
 
 }  // namespace orthospike

@@ -2,21 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "kernels/error.hpp"
-
 namespace orthospike {
-
-namespace {
-
-/// What is left of the read-out after a step.
-float readout_leak(float tau, float dt) {
-  if (tau == 0.0F) return 0.0F;
-  if (tau < dt)
-    throw ConfigError(fmt::format("network.readout_tau: {} is shorter than neuron.dt, {}", tau, dt));
-  return 1.0F - dt / tau;
-}
-
-}  // namespace
 
 void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
@@ -45,11 +31,12 @@ void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t cla
     last = next;
     last_name = name;
   }
-  const std::size_t readout = network.add_population({.name = "readout",
-                                                      .size = classes,
-                                                      .kind = Population::Kind::readout,
-                                                      .neuron = nullptr,
-                                                      .leak = readout_leak(readout_tau, clock.dt)});
+  const std::size_t readout =
+      network.add_population({.name = "readout",
+                              .size = classes,
+                              .kind = Population::Kind::readout,
+                              .neuron = nullptr,
+                              .leak = clock.decay("network.readout_tau", readout_tau)});
   network.add_projection(fmt::format("{}_to_readout", last_name), last, readout);
   network.initialise_weights(seed);
 }

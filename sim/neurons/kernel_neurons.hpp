@@ -16,7 +16,7 @@ constexpr NeuronModel::Traits kernel_traits() {
 }
 
 /// The neuron model that a struct in kernels/neurons/ computes. A model derives from it and says what its settings
-/// make of the constants, and what its spikes carry.
+/// make of the constants.
 template <class Kernel>
 class KernelNeurons : public NeuronModel {
  public:
@@ -45,6 +45,9 @@ class KernelNeurons : public NeuronModel {
     }
     backend.neurons().run(operation);
   }
+
+  /// That of the constants; a model whose constants are trained says its own.
+  SpikeHeight spike_height() const override { return {height_.view(), 1.0F}; }
 
   std::optional<float> averaging_decay() const override {
     if constexpr (HasAverages<Kernel>) return constants_.averaging_decay();
@@ -86,7 +89,13 @@ class KernelNeurons : public NeuronModel {
   }
 
  protected:
-  KernelNeurons(const Clock& clock, const Kernel& constants) : constants_(constants), steps_(clock.steps) {}
+  KernelNeurons(Backend& backend, const Clock& clock, const Kernel& constants)
+      : constants_(constants), steps_(clock.steps) {
+    if (HasTrainedConstants<Kernel>) return;
+    height_ = backend.allocate<float>(1);
+    const float height = constants.template height<float>();
+    backend.upload(std::span(&height, 1), height_.view());
+  }
 
   /// What Kernel::load takes.
   virtual View<const float> trained() const { return {}; }
@@ -103,6 +112,7 @@ class KernelNeurons : public NeuronModel {
   }
 
   std::size_t steps_;
+  Array<float> height_;
 };
 
 }  // namespace orthospike

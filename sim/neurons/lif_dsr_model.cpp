@@ -16,10 +16,11 @@ void LifDsrModel::Settings::describe(SettingsVisitor& visit) {
 }
 
 LifDsrModel::LifDsrModel(Backend& backend, const Clock& clock, const Settings& settings)
-    : KernelNeurons(clock, {.decay = std::exp(-clock.dt / settings.tau),
-                            .dt = clock.dt,
-                            .tau = settings.tau,
-                            .firing_fraction = settings.firing_fraction}),
+    : KernelNeurons(backend, clock,
+                    {.decay = std::exp(-clock.dt / settings.tau),
+                     .dt = clock.dt,
+                     .tau = settings.tau,
+                     .firing_fraction = settings.firing_fraction}),
       lowest_threshold_(settings.lowest_threshold),
       threshold_(backend.allocate<float>(1)) {
   backend.upload(std::span<const float>(&settings.threshold, 1), threshold_.view());

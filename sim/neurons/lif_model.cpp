@@ -1,19 +1,6 @@
 #include "sim/neurons/lif_model.hpp"
 
-#include <fmt/format.h>
-
-#include "kernels/error.hpp"
-
 namespace orthospike {
-
-namespace {
-
-float decay(const char* key, float dt, float tau) {
-  if (dt > tau) throw ConfigError(fmt::format("{}: {} is shorter than neuron.dt, {}", key, tau, dt));
-  return 1.0F - dt / tau;
-}
-
-}  // namespace
 
 void LifModel::Settings::describe(SettingsVisitor& visit) {
   if (kind != Kind::integrate_and_fire) visit("neuron.tau", tau, positive, "ms", "Membrane time constant.");
@@ -31,20 +18,16 @@ void LifModel::Settings::describe(SettingsVisitor& visit) {
 }
 
 LifModel::LifModel(Backend& backend, const Clock& clock, const Settings& settings)
-    : KernelNeurons(clock, {.decay = settings.kind == Kind::integrate_and_fire
-                                         ? 1.0F
-                                         : decay("neuron.tau", clock.dt, settings.tau),
-                            .threshold = settings.threshold,
-                            .hard_reset = settings.reset == Reset::hard}),
-      height_(backend.allocate<float>(1)) {
-  if (settings.synapse_tau > 0.0F)
-    constants_.synapse_decay = decay("neuron.synapse_tau", clock.dt, settings.synapse_tau);
-  if (settings.kind == Kind::adaptive) {
-    constants_.adaptation = settings.adaptation;
-    constants_.adaptation_decay = decay("neuron.adaptation_tau", clock.dt, settings.adaptation_tau);
-  }
-  const float one = 1.0F;
-  backend.upload(std::span(&one, 1), height_.view());
+    : KernelNeurons(
+          backend, clock,
+          {.decay =
+               settings.kind == Kind::integrate_and_fire ? 1.0F : clock.decay("neuron.tau", settings.tau),
+           .threshold = settings.threshold,
+           .synapse_decay = clock.decay("neuron.synapse_tau", settings.synapse_tau),
+           .hard_reset = settings.reset == Reset::hard}) {
+  if (settings.kind != Kind::adaptive) return;
+  constants_.adaptation = settings.adaptation;
+  constants_.adaptation_decay = clock.decay("neuron.adaptation_tau", settings.adaptation_tau);
 }
 
 }  // namespace orthospike

@@ -28,11 +28,6 @@ class LifModel final : public KernelNeurons<Lif> {
 
   /// Throws ConfigError when dt is longer than one of the time constants.
   LifModel(Backend& backend, const Clock& clock, const Settings& settings);
-
-  SpikeHeight spike_height() const override { return {height_.view(), 1.0F}; }
-
- private:
-  Array<float> height_;
 };
 
 }  // namespace orthospike
