@@ -18,8 +18,8 @@ struct SurrogateDerivative {
   /// Back through potentials and synapses in time too. Without it only within each step, and through
   /// adaptation: what is left for presynaptic traces to carry forward in time.
   bool through_time = true;
-  bool detached_reset = true;  ///< no error through the spike that resets
-  bool through_adaptation = true;
+  bool detached_reset = true;      ///< no error through the spike that resets
+  bool through_adaptation = true;  ///< or whatever else of the state moves the threshold
 
   /// ψ(margin)
   template <class Ops, class V>
