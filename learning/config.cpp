@@ -219,6 +219,18 @@ void read_settings(const std::map<std::string, std::string>& values, const std::
   }
 }
 
+/// `config`, which has the values of some settings, with more settings, which win.
+Config with_more(const Config& config, const std::vector<Setting>& settings,
+                 const std::vector<Setting>& more) {
+  std::map<std::string, std::string> values = values_of(settings);
+  for (const auto& [key, value] : values_of(more)) values[key] = value;
+  // Anew, since parts that are chosen now read the earlier settings, too.
+  Config both;
+  both.places = config.places;
+  read_settings(values, more, both);
+  return both;
+}
+
 /// As it is, in the order of config_text.
 std::vector<Value> current_values(Config config) {
   Writer writer;
@@ -233,6 +245,10 @@ void ExperimentSettings::describe(SettingsVisitor& visit) {
   visit("experiment.name", name, "Name of the experiment, for people and reports.");
   visit("experiment.seed", seed, at_least(0), "-",
         "Seed of every random number: weights, subspaces, pixel orders and sample orders.");
+  visit("experiment.save_weights", save_weights,
+        {{"last", SaveWeights::last, "weights.h5, of the last task so far"},
+         {"each", SaveWeights::each, "also weights-task-K.h5, of each task K"}},
+        "Which states of the network to keep in the run's folder");
 }
 
 void RunSettings::describe(SettingsVisitor& visit) {
@@ -267,12 +283,16 @@ void MetricSettings::describe(SettingsVisitor& visit) {
         "Which tasks are tested after a task; in sequences of 50, testing all takes longer than training");
 }
 
-void Config::describe(SettingsVisitor& visit) {
+void Config::describe_tasks(SettingsVisitor& visit) {
   experiment.describe(visit);
   run.describe(visit);
   data.describe(visit);
   sequence.describe(visit);
   tasks.describe(visit);
+}
+
+void Config::describe(SettingsVisitor& visit) {
+  describe_tasks(visit);
   training.describe(visit);
   neuron.describe(visit);
   clock.describe(visit);
@@ -301,22 +321,40 @@ std::vector<DeclaredKey> declared_keys() {
 
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments) {
   Config config;
-  std::map<std::string, std::string> values;
+  std::vector<Setting> settings;
   if (!file.empty()) {
     std::ifstream stream(file);
     if (!stream || std::filesystem::is_directory(file))
       throw ConfigError(fmt::format("{}: the config file cannot be read", file.string()));
-    const std::vector<Setting> settings = read_ini(stream, file.string());
-    values = values_of(settings);
-    read_settings(values, settings, config);
+    settings = read_ini(stream, file.string());
+    read_settings(values_of(settings), settings, config);
   }
-  const std::vector<Setting> settings = command_line_settings(arguments);
-  for (const auto& [key, value] : values_of(settings)) values[key] = value;
-  // Anew, since parts that the command line chooses read the file, too.
-  Config both;
-  both.places = config.places;
-  read_settings(values, settings, both);
-  return both;
+  return with_more(config, settings, command_line_settings(arguments));
+}
+
+Config read_config_of_run(const std::string& text, const std::string& name,
+                          const std::vector<std::string>& arguments) {
+  Config config;
+  std::vector<Setting> settings;
+  try {
+    std::istringstream stream(text);
+    settings = read_ini(stream, name);
+    read_settings(values_of(settings), settings, config);
+  } catch (const ConfigError& error) {
+    throw EnvironmentError(error.what());
+  }
+  const std::vector<Setting> given = command_line_settings(arguments);
+  Declarations of_tasks, all;
+  Config().describe_tasks(of_tasks);
+  Config().describe(all);
+  for (const Setting& setting : given) {
+    if (find_key(of_tasks.keys, setting.key) == nullptr && find_key(all.keys, setting.key) != nullptr) {
+      throw ConfigError(
+          fmt::format("{}: {}: it is the run's own; only keys of the tasks and of the device can be given",
+                      setting.place, setting.key));
+    }
+  }
+  return with_more(config, settings, given);
 }
 
 std::string with_place(const Config& config, const std::string& sentence) {

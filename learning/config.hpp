@@ -18,8 +18,11 @@
 namespace orthospike {
 
 struct ExperimentSettings {
+  enum class SaveWeights { last, each };
+
   std::string name = "experiment";
   std::size_t seed = 2022;
+  SaveWeights save_weights = SaveWeights::last;
 
   void describe(SettingsVisitor& visit);
 };
@@ -70,6 +73,8 @@ struct Config {
   MetricSettings metrics;
 
   void describe(SettingsVisitor& visit);
+  /// Those keys of `describe` that say which tasks there are and where to compute, and nothing of the network.
+  void describe_tasks(SettingsVisitor& visit);
   /// Gives one key the value that a text says. Throws ConfigError as read_config does, also for a key that nothing
   /// reads where the others are as they are.
   void set(const std::string& key, const std::string& value);
@@ -103,6 +108,12 @@ std::vector<DeclaredKey> declared_keys();
 /// key with another value than its default that nothing reads: one of the file where nothing reads it as the file has
 /// it, so that a command line may choose other parts, and one of the command line where nothing reads it in the end.
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments);
+
+/// The config in a text that config_text wrote, in this or another version, with those keys of Config::describe_tasks that
+/// command-line arguments give; `name` stands for the text. Throws EnvironmentError where the text is damaged, ConfigError
+/// for the arguments as read_config does, and where they give another key.
+Config read_config_of_run(const std::string& text, const std::string& name,
+                          const std::vector<std::string>& arguments);
 
 /// A sentence about a key that it begins with, `section.key: …`, with the place where that key was given in front.
 std::string with_place(const Config& config, const std::string& sentence);

@@ -18,6 +18,7 @@
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
 #include "learning/version.hpp"
+#include "learning/weights_file.hpp"
 
 namespace orthospike {
 
@@ -46,6 +47,7 @@ class Experiment {
   Experiment(const Config& config, const TaskSequence& sequence, const std::filesystem::path& folder,
              ExperimentObserver& observer)
       : config_(config),
+        folder_(folder),
         observer_(observer),
         plan_(config.protection),
         told_(config.tasks.boundaries == TaskSettings::Boundaries::known),
@@ -53,6 +55,7 @@ class Experiment {
                               [&](const std::string& sentence) { observer.warn(sentence); })),
         tasks_(*backend_, sequence),
         trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits()),
+        trained_(start(sequence.shape())),
         monitor_(trainer_, std::min(config.metrics.quality_samples, most_training_samples(tasks_)),
                  plan_.is_joint() ? 1 : tasks_.count()),
         logit_change_(trainer_, config.metrics.quality_samples),
@@ -71,6 +74,7 @@ class Experiment {
       lengths_.push_back(epochs_of(k) * samples_of(k));
       targets_.push_back(tasks_.training_targets(k));
     }
+    remove_weights(folder);
   }
 
   RunRecord run() {
@@ -101,6 +105,42 @@ class Experiment {
     config.data.mean = config.data.mean.value_or(moments.mean);
     config.data.deviation = config.data.deviation.value_or(moments.deviation);
     return config;
+  }
+
+  /// Gives the network the weights that it starts from. What weights files say of it beside those.
+  TrainedNetwork start(const ImageShape& shape) {
+    if (!config_.network.weights.empty()) {
+      const std::filesystem::path path = weights_file_at(config_.network.weights);
+      if (std::filesystem::equivalent(std::filesystem::absolute(path).parent_path(), folder_)) {
+        throw ConfigError(fmt::format(
+            "network.weights: {} lies in the folder of this run, which replaces it; give another folder",
+            path.string()));
+      }
+      const TrainedNetwork from = read_weights(path);
+      const std::string found = difference(from, trainer_.network(), config_.neuron.name());
+      if (!found.empty()) throw ConfigError(fmt::format("network.weights: {}: {}", path.string(), found));
+      load(from, trainer_.network());
+    }
+    return {.path = {},
+            .version = version,
+            .git_revision = git_revision,
+            .config = config_text(config_),
+            .shape = shape,
+            .mean = trainer_.mean(),
+            .deviation = trainer_.deviation(),
+            .tasks = descriptions(tasks_),
+            .tasks_trained = 0,
+            .populations = {},
+            .projections = {}};
+  }
+
+  void save_weights(std::size_t task) {
+    const PhaseTimer timer(trainer_.seconds(), Phase::measure);
+    trained_.tasks_trained = task;
+    store(trainer_.network(), config_.neuron.name(), trained_);
+    write_weights(trained_, folder_, weights_name);
+    if (config_.experiment.save_weights == ExperimentSettings::SaveWeights::each)
+      write_weights(trained_, folder_, weights_name_after(task));
   }
 
   static std::size_t most_training_samples(const StoredTasks& tasks) {
@@ -139,6 +179,7 @@ class Experiment {
     if (task < tasks_.count()) warn_of_amplification(task, report.projections);
     if (plan_.has_replay()) replay(task, costs);
     evaluate(task);
+    save_weights(task);
     file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
     boundaries_written_ = trainer_.detected_boundaries().size();
     const auto samples = static_cast<double>(costs.training_samples);
@@ -406,12 +447,14 @@ class Experiment {
   }
 
   const Config& config_;
+  std::filesystem::path folder_;
   ExperimentObserver& observer_;
   const ProtectionPlan& plan_;
   bool told_;  ///< whether the trainer is told of boundaries
   std::unique_ptr<Backend> backend_;
   StoredTasks tasks_;
   Trainer trainer_;
+  TrainedNetwork trained_;  ///< as of the last task done
   Monitor monitor_;
   LogitChange logit_change_;
   ClockEngine::Work before_ = trainer_.engine().work();  ///< when warn_of_idle_populations looked last

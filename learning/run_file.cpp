@@ -1,10 +1,8 @@
 #include "learning/run_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
@@ -224,16 +222,7 @@ void RunFile::write_task(std::size_t task, const TaskReport& report, const TaskC
 }
 
 void RunFile::finish() {
-  file_.close();
-  std::error_code error;
-  std::filesystem::rename(folder_ / partial_name, final_path(), error);
-  if (error) throw EnvironmentError(fmt::format("{}: {}", final_path().string(), error.message()));
-  // The new name survives a power cut only once the folder is on the disk too.
-  const int descriptor = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    ::fsync(descriptor);
-    ::close(descriptor);
-  }
+  file_.close_as(final_path());
 }
 
 RunRecord read_run_file(const std::filesystem::path& path) {

@@ -23,6 +23,8 @@ struct RunOrigin {
 struct TaskDescription {
   std::string name;
   bool told = false;  ///< whether the network is told at test time which task a sample is of; see Task
+
+  bool operator==(const TaskDescription&) const = default;
 };
 
 /// What the training of one task took, replay included. Multiply-adds, spikes and synaptic operations are of

@@ -377,7 +377,7 @@ std::string Trainer::largest_weight() {
 }
 
 Evaluation Trainer::evaluate(const ShownImages& images, View<const std::uint32_t> samples,
-                             View<const Target> targets) {
+                             View<const Target> targets, const std::function<void(ConstMatrix)>& see) {
   const PhaseTimer timer(seconds_, Phase::evaluate);
   Array<double> loss = backend_.allocate<double>(1);
   Array<std::uint32_t> correct = backend_.allocate<std::uint32_t>(1);
@@ -385,6 +385,7 @@ Evaluation Trainer::evaluate(const ShownImages& images, View<const std::uint32_t
     const std::size_t batch = std::min(batch_size_, samples.size() - first);
     run_batch(images, samples.subview(first, batch));
     const ConstMatrix logits = engine_->logits();
+    if (see) see(logits);
     backend_.loss().run(CrossEntropy{.logits = logits,
                                      .targets = targets.subview(first, batch),
                                      .logit_gradient = logit_gradient_.matrix(logits.rows, logits.cols),

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -78,13 +79,16 @@ class Trainer {
   /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
   void replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
 
-  /// samples and targets [as many as are tested]
+  /// samples and targets [as many as are tested]; `see` gets the logits of batch after batch, [samples × logits].
   Evaluation evaluate(const ShownImages& images, View<const std::uint32_t> samples,
-                      View<const Target> targets);
+                      View<const Target> targets, const std::function<void(ConstMatrix)>& see = {});
   /// Forward pass only, for `engine().activity`.
   void run_batch(const ShownImages& images, View<const std::uint32_t> samples);
 
   std::size_t batch_size() const { return batch_size_; }
+  /// What pixels from 0 to 1 become inputs with, (pixel - mean) / deviation.
+  float mean() const { return mean_; }
+  float deviation() const { return deviation_; }
   ClockEngine& engine() { return *engine_; }
   Network& network() { return network_; }
   Protection& protection() { return *protection_; }

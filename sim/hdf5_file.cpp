@@ -1,8 +1,6 @@
 #include "sim/hdf5_file.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <thread>
 
 #include "kernels/error.hpp"
+#include "sim/final_name.hpp"
 
 namespace orthospike {
 
@@ -174,7 +173,7 @@ void Hdf5File::add_text(const std::string& object, const std::string& text) {
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name,
                              const std::vector<std::string>& texts) {
-  std::size_t length = 0;
+  std::size_t length = 1;  // the least that HDF5 has
   for (const std::string& text : texts) length = std::max(length, text.size());
   const Hdf5Handle type = text_type(length);
   const hsize_t size = texts.size();
@@ -265,10 +264,12 @@ void Hdf5File::flush() {
 void Hdf5File::close() {
   flush();
   check(H5Fclose(file_.release()), "close", "the file");
-  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-  if (descriptor >= 0) ::close(descriptor);
-  if (!synced) fail("write to", "the disk");
+  if (!reaches_disk(path_)) fail("write to", "the disk");
+}
+
+void Hdf5File::close_as(const std::filesystem::path& name) {
+  close();
+  give_final_name(path_, name);
 }
 
 std::vector<std::size_t> Hdf5File::shape(const std::string& object) const {

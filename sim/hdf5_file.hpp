@@ -69,6 +69,8 @@ class Hdf5File {
   void flush();
   /// Flushes, closes and forces the data to the disk. Errors on the way (a full disk) throw here.
   void close();
+  /// The same, then gives the file its final name as give_final_name does.
+  void close_as(const std::filesystem::path& name);
 
   template <class T>
   std::vector<T> read(const std::string& object) const;

@@ -8,6 +8,10 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
         "Sizes of the hidden populations from input to read-out.");
   visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
+  visit(
+      "network.weights", weights,
+      "Weights file, or folder of a run, whose weights and thresholds the network starts from; empty for random "
+      "weights.");
   visit.only(readout_may_leak, "rules whose read-out may leak", [&] {
     visit(
         "network.readout_tau", readout_tau, not_negative, "ms",

@@ -9,11 +9,12 @@ struct LayeredNetwork {
   std::vector<std::size_t> hidden = {800, 800};
   bool recurrent = false;
   float readout_tau = 0.0F;  ///< ms
+  std::string weights;       ///< place of a weights file; empty: none
 
   /// readout_may_leak: where not, readout_tau is not read.
   void describe(SettingsVisitor& visit, bool readout_may_leak);
 
-  /// Fills an empty network and draws its weights. Throws ConfigError for a read-out that leaks faster than a step.
+  /// Fills an empty network and draws its weights; those of `weights` are not this function's to read. Throws ConfigError for a read-out that leaks faster than a step.
   void build(Network& network, std::size_t inputs, std::size_t classes, const Choice<NeuronModels>& neuron,
              const Clock& clock, std::uint64_t seed) const;
 };
