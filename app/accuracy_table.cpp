@@ -15,6 +15,12 @@ std::string percent(double share) {
   return number(100.0 * share, "{:.2f}");
 }
 
+std::string told_or_not(bool told) {
+  return told ? "told at test time which task a sample is of, the network seeks the answer among its classes "
+                "alone"
+              : "the network is not told which task a sample is of";
+}
+
 std::string accuracy_table(const AccuracyMatrix& accuracy, const std::vector<TaskDescription>& tasks,
                            std::size_t last) {
   std::string text = fmt::format("{:<10}", "accuracy %");
@@ -29,10 +35,9 @@ std::string accuracy_table(const AccuracyMatrix& accuracy, const std::vector<Tas
     }
   }
   if (std::ranges::any_of(tasks, &TaskDescription::told)) {
-    text +=
-        "\ntold at test time which task a sample is of, the network seeks the answer among its classes alone";
+    text += "\n" + told_or_not(true);
   } else if (!tasks.empty()) {
-    text += "\nthe network is not told which task a sample is of";
+    text += "\n" + told_or_not(false);
   }
   if (last > 0) {
     text += "\n";

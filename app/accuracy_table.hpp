@@ -15,6 +15,9 @@ namespace orthospike {
 std::string accuracy_table(const AccuracyMatrix& accuracy, const std::vector<TaskDescription>& tasks,
                            std::size_t last);
 
+/// A line that says whether the network is told at test time which task a sample is of.
+std::string told_or_not(bool told);
+
 /// `value` as `format` has it; "-" for NaN: what is not measured, or not defined.
 std::string number(double value, fmt::format_string<double&> format);
 

@@ -8,6 +8,7 @@ namespace orthospike {
 /// Subcommands, one file each. They get the words after their name, print to stdout and return the exit code.
 /// Errors are thrown and become one sentence in main.
 int run_command(const std::vector<std::string>& arguments);
+int test_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 

@@ -17,6 +17,9 @@ Usage:
   orthospike run CONFIG [--out DIR] [--section.key=value ...]
       Trains the task sequence of the INI file CONFIG and writes DIR/run.h5 (default: runs/ and the config's name).
       The last line printed is JSON with the results. A finished run is not run again.
+  orthospike test RUN [--task K,...] [--predictions FILE.csv or FILE.h5] [--section.key=value ...]
+      Shows the network of a run, or of a weights file, the run's test samples, or those of other data or tasks that
+      keys of data, tasks and sequences give; prints accuracies and confusion matrices, the last line as JSON.
   orthospike inspect RUN [--joint JOINT_RUN]
       Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
       intransigence: how much better joint training learned each task.

@@ -23,6 +23,7 @@ enum ExitCode { done = 0, failed = 1, bad_usage = 2 };
 
 int dispatch(std::vector<std::string> words) {
   const std::map<std::string, Command> commands = {{"run", orthospike::run_command},
+                                                   {"test", orthospike::test_command},
                                                    {"inspect", orthospike::inspect_command},
                                                    {"help", orthospike::help_command}};
   if (words.empty()) {

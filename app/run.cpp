@@ -2,11 +2,11 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
+#include "app/json.hpp"
 #include "kernels/cpu/instruction_set.hpp"
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
@@ -55,24 +55,6 @@ class Console final : public ExperimentObserver {
   bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
   std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
 };
-
-std::string json_text(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      quoted += fmt::format("\\{}", c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "\"";
-}
-
-std::string json_number(double number) {
-  return std::isfinite(number) ? fmt::format("{:.6g}", number) : "null";
-}
 
 void print_summary(const RunRecord& record, const std::filesystem::path& run_file) {
   const std::size_t tasks = record.accuracy.tasks();

@@ -1,5 +1,6 @@
 """Drives the orthospike binary as a user or a sweep tool would. Usage: cli_test.py BINARY SOURCE_FOLDER"""
 
+import csv
 import json
 import os
 import pathlib
@@ -54,7 +55,8 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("inspect"), 2)
         self.assert_refused(orthospike("help", "confgi"), 2, "config")
         self.assertRegex(orthospike("--version").stdout, r"\Aorthospike \d+\.\d+\.\d+ \(\S+\)\n\Z")
-        for words in (["--help"], ["run", CONFIG, "--help"], ["inspect", "--help"], ["help", "-h"]):
+        self.assert_refused(orthospike("test"), 2, "run folder")
+        for words in (["--help"], ["run", CONFIG, "--help"], ["test", "-h"], ["inspect", "--help"], ["help", "-h"]):
             result = orthospike(*words)
             self.assertEqual(result.returncode, 0)
             self.assertIn("Usage:", result.stdout)
@@ -119,7 +121,7 @@ class CommandLine(unittest.TestCase):
 
     def test_run_prints_a_matrix_and_ends_with_json(self):
         out, result = self.finished_run()
-        self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5"])
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5", "weights.h5"])
         lines = result.stdout.splitlines()
         summary = json.loads(lines[-1])
         self.assertEqual(set(summary),
@@ -205,6 +207,115 @@ class CommandLine(unittest.TestCase):
         result = orthospike("run", CONFIG, "--out", out / "more", *split, "--tasks.test_samples=400")
         self.assertIn("warning: tasks.test_samples asks for 400 test samples of task 1", result.stderr)
 
+    def percents(self, text, start):
+        """Of the last line that begins so."""
+        return re.findall(r"\d+[.]\d\d", re.findall(rf"(?m)^{start} .*$", text)[-1])
+
+    def evaluate(self, *arguments):
+        result = orthospike("test", *arguments)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout, json.loads(result.stdout.splitlines()[-1])
+
+    def test_a_run_is_tested_again(self):
+        out, run = self.finished_run()
+        last_row = self.percents(run.stdout, "after 2")
+        for place in (out, out / "run.h5", out / "weights.h5"):
+            text, summary = self.evaluate(place, "--run.threads=2")
+            self.assertEqual(set(summary), {"acc", "accuracies", "weights_file"})
+            self.assertEqual(summary["weights_file"], str(out / "weights.h5"))
+            self.assertEqual([f"{100 * share:.2f}" for share in summary["accuracies"]], last_row)
+            self.assertEqual(summary["acc"], json.loads(run.stdout.splitlines()[-1])["acc"])
+            for task, percent in enumerate(last_row, 1):
+                self.assertRegex(text, rf"(?m)^{task} +{percent} .* 300  permutation {task}$")
+        counts = [list(map(int, line.split()[1:])) for line in text.splitlines() if re.match(r" +\d+( +\d+){10}$", line)]
+        self.assertEqual([len(counts), sum(map(sum, counts))], [10, 600])
+        self.assertEqual(sum(counts[i][i] for i in range(10)), round(600 * summary["acc"]))
+        self.assertIn("\nconfusion matrix of tasks 1, 2:", text)
+        self.assertIn("after 2 of 2 tasks", text)
+        self.assertEqual(self.evaluate(out, "--task=2")[1]["accuracies"], summary["accuracies"][1:])
+        self.assertEqual(self.evaluate(out, "--task", "2,1")[1]["accuracies"], summary["accuracies"][::-1])
+        self.assertNotEqual(self.evaluate(out, "--tasks.test_samples=600")[1]["accuracies"], summary["accuracies"])
+
+    def test_tasks_that_are_told_have_a_confusion_matrix_each(self):
+        out = self.folder / "split"
+        options = ["--tasks.sequence=split", "--split.head=task", "--tasks.count=2", "--tasks.epochs=1", SERIAL]
+        run = orthospike("run", CONFIG, "--out", out, *options)
+        text, summary = self.evaluate(out)
+        self.assertEqual([f"{100 * share:.2f}" for share in summary["accuracies"]],
+                         self.percents(run.stdout, "after 2"))
+        self.assertRegex(text, r"confusion matrix of task 1: .*\n +0 +1\n +0 ")
+        self.assertRegex(text, r"confusion matrix of task 2: .*\n +2 +3\n +2 ")
+        self.assertIn("\ntold at test time", text)
+
+    def test_predictions(self):
+        out, _ = self.finished_run()
+        file = self.folder / "predictions.csv"
+        _, summary = self.evaluate(out, "--predictions", file)
+        with open(file, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        self.assertEqual(list(rows[0])[:5], ["task", "sample", "label", "prediction", "score_0"])
+        self.assertEqual((len(rows), len(rows[0])), (600, 14))
+        for task in (1, 2):
+            own = [row for row in rows if row["task"] == str(task)]
+            right = sum(row["label"] == row["prediction"] for row in own)
+            self.assertEqual(right / len(own), summary["accuracies"][task - 1])
+            for row in own:
+                scores = [float(row[f"score_{i}"]) for i in range(10)]
+                self.assertEqual(scores.index(max(scores)), int(row["prediction"]))
+        file = self.folder / "predictions.h5"
+        self.evaluate(out, f"--predictions={file}", "--task=1")
+        self.assertTrue(file.read_bytes().startswith(b"\x89HDF"))
+        self.assertEqual({path.name for path in self.folder.iterdir()}, {"run", "predictions.csv", "predictions.h5"})
+        self.assert_refused(orthospike("test", out, "--predictions=p.txt"), 2, "--predictions", ".csv", ".h5")
+        self.assert_refused(orthospike("test", out, "--predictions", self.folder / "none/p.csv"), 1, "none/p")
+
+    def test_what_cannot_be_tested_is_refused(self):
+        out, _ = self.finished_run()
+        self.assert_refused(orthospike("test", out, "--task=3"), 2, "--task", "'3'", "from 1 to 2")
+        self.assert_refused(orthospike("test", out, "--task=1,"), 2, "--task", "'1,'")
+        self.assert_refused(orthospike("test", out, "--task"), 2, "--task")
+        self.assert_refused(orthospike("test", out, "--task=1", "--task=2"), 2, "--task", "twice")
+        self.assert_refused(orthospike("test", out, "--network.hidden=64"), 2, "network.hidden")
+        self.assert_refused(orthospike("test", out, "--tasks.cuont=1"), 2, "'tasks.count'")
+        self.assert_refused(orthospike("test", out, "--tasks.sequence=split"), 2, "tasks.sequence", "logits")
+        self.assert_refused(orthospike("test", out, "--data.path=/nonexistent"), 1, "/nonexistent")
+        self.assert_refused(orthospike("test", self.folder / "none"), 1, "none")
+        weights = out / "weights.h5"
+        whole = weights.read_bytes()
+        for length in range(0, len(whole), len(whole) // 20):
+            weights.write_bytes(whole[:length])
+            self.assert_refused(orthospike("test", out), 1, str(weights))
+        (out / "run.h5").rename(weights)
+        self.assert_refused(orthospike("test", out), 1, "'orthospike run'", "'orthospike weights'")
+        weights.unlink()
+        self.assert_refused(orthospike("test", out), 1, str(weights), "at the end of each task")
+
+    def test_a_run_starts_from_weights(self):
+        first, run = self.finished_run()
+        last_row = self.percents(run.stdout, "after 2")
+        out = self.folder / "second"
+        start = [CONFIG, *QUICK, f"--network.weights={first}"]
+        result = orthospike("run", *start, "--out", out, "--experiment.save_weights=each")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.percents(result.stdout, "untrained"), last_row)
+        self.assertEqual(sorted(path.name for path in out.iterdir()),
+                         ["run.h5", "weights-task-1.h5", "weights-task-2.h5", "weights.h5"])
+        self.assertIn(f"\nweights = {first}\n", orthospike("inspect", out).stdout)
+        row = self.evaluate(out / "weights-task-1.h5")[1]["accuracies"]
+        self.assertEqual([f"{100 * share:.2f}" for share in row], self.percents(result.stdout, "after 1"))
+
+        refused = self.folder / "refused"
+        result = orthospike("run", *start, "--out", refused, "--network.hidden=128,64")
+        self.assert_refused(result, 2, "network.weights", str(first), "hidden2 (128 lif_dsr", "hidden2 (64 lif_dsr")
+        result = orthospike("run", *start, "--out", refused, "--neuron.model=lif", "--rule.name=bptt")
+        self.assert_refused(result, 2, "network.weights", "hidden2 (128 lif_dsr", "hidden2 (128 lif)")
+        result = orthospike("run", CONFIG, "--out", refused, *QUICK, "--network.weights=/nonexistent")
+        self.assert_refused(result, 1, "/nonexistent")
+        self.assertEqual(list(refused.iterdir()), [])
+        self.assert_refused(orthospike("run", *start, "--out", first), 2, "network.weights")
+        (first / "run.h5").unlink()
+        self.assert_refused(orthospike("run", *start, "--out", first), 2, "network.weights", "another folder")
+
     def test_inspect(self):
         out, run = self.finished_run()
         for place in (out, out / "run.h5"):
@@ -269,7 +380,7 @@ class CommandLine(unittest.TestCase):
             partial.write_bytes(whole[:length])
             self.assert_refused(orthospike("inspect", out), 1, str(partial))
         self.assertEqual(orthospike("run", CONFIG, "--out", out, *QUICK).returncode, 0)
-        self.assertEqual([path.name for path in out.iterdir()], ["run.h5"])
+        self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5", "weights.h5"])
 
     def test_others_read_while_the_run_goes_on(self):
         out = self.folder / "live"
