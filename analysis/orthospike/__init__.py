@@ -1,9 +1,10 @@
-"""Reads and plots the run files of orthospike, and writes data sets for it."""
+"""Reads and plots the run files of orthospike, reads trained weights, and writes data sets for it."""
 
 from orthospike.comparison import compare
 from orthospike.dataset import write_dataset
 from orthospike.plots import accuracy_heatmap, average_accuracy_curves, forgetting_comparison
 from orthospike.run import Run, open_run
+from orthospike.weights import load_weights
 
 __all__ = [
     "Run",
@@ -11,6 +12,7 @@ __all__ = [
     "average_accuracy_curves",
     "compare",
     "forgetting_comparison",
+    "load_weights",
     "open_run",
     "write_dataset",
 ]

@@ -5,13 +5,17 @@ import ctypes
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 import pandas as pd
 from h5py._objects import phil
+
+T = TypeVar("T")
 
 FORMAT = "orthospike run"
 FORMAT_VERSION = 1
@@ -103,14 +107,16 @@ def open_run(path: str | os.PathLike) -> Run:
     for attempts_left in reversed(range(ATTEMPTS)):
         file = _run_file(Path(path))
         try:
-            return _read_file(file)
+            return read_file(file, FORMAT, FORMAT_VERSION, "orthospike run", _read)
         except ValueError:
             if file.name != PARTIAL_NAME or attempts_left == 0:
                 raise
         time.sleep(0.02)
 
 
-def _read_file(path: Path) -> Run:
+def read_file(path: Path, form: str, form_version: int, noun: str, read: Callable[[h5py.File, Path], T]) -> T:
+    """What `read` makes of an HDF5 file with these attributes format and format_version; it is closed again. Raises
+    ValueError where it is none, or a damaged one."""
     try:
         file = _open(path)
     except PermissionError:
@@ -119,15 +125,15 @@ def _read_file(path: Path) -> Run:
         raise ValueError(f"{path}: not an HDF5 file, or a damaged one") from error
     with file:
         try:
-            kind = _plain(file.attrs.get("format"))
-            version = _plain(file.attrs.get("format_version"))
-            if (kind, version) == (FORMAT, FORMAT_VERSION):
-                return _read(file, path)
+            kind = plain(file.attrs.get("format"))
+            version = plain(file.attrs.get("format_version"))
+            if (kind, version) == (form, form_version):
+                return read(file, path)
         except (KeyError, OSError, RuntimeError, TypeError, ValueError, configparser.Error) as error:
-            raise ValueError(f"{path}: a damaged or incomplete orthospike run") from error
-    if kind != FORMAT:
-        raise ValueError(f"{path}: an HDF5 file, but not an orthospike run")
-    raise ValueError(f"{path}: format version {version} of orthospike runs is not known here")
+            raise ValueError(f"{path}: a damaged or incomplete {noun}") from error
+    if kind != form:
+        raise ValueError(f"{path}: an HDF5 file, but not an {noun}")
+    raise ValueError(f"{path}: format version {version} of {noun}s is not known here")
 
 
 def _open(path: Path) -> h5py.File:
@@ -178,7 +184,7 @@ def _read(file: h5py.File, path: Path) -> Run:
     def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
         for texts, attribute in ((definitions, "definition"), (units, "unit")):
             if attribute in item.attrs:
-                texts[f"/{name}"] = _plain(item.attrs[attribute])
+                texts[f"/{name}"] = plain(item.attrs[attribute])
 
     file.visititems(describe)
 
@@ -197,19 +203,19 @@ def _read(file: h5py.File, path: Path) -> Run:
         values = file[f"metrics/{name}"][()] if name not in METRICS_ADDED or name in file["metrics"] else np.nan
         return pd.Series(values, index=after_task, name=name)
 
-    config = _plain(file["config"][()])
-    phases = [_plain(phase) for phase in file["costs/seconds"].attrs["phases"]]
+    config = plain(file["config"][()])
+    phases = [plain(phase) for phase in file["costs/seconds"].attrs["phases"]]
     return Run(
         path=path,
         finished=path.name != PARTIAL_NAME and done == tasks,
         tasks=tasks,
         tasks_done=done,
-        attributes={name: _plain(value) for name, value in file.attrs.items()},
+        attributes={name: plain(value) for name, value in file.attrs.items()},
         config=config,
         settings=_settings(config),
         definitions=definitions,
         units=units,
-        task_names=[_plain(name) for name in file["tasks/told"].attrs["names"]] if "tasks" in file else [],
+        task_names=[plain(name) for name in file["tasks/told"].attrs["names"]] if "tasks" in file else [],
         task_told=file["tasks/told"][()].astype(bool).tolist() if "tasks" in file else [],
         accuracy=matrix("accuracy", from_untrained),
         loss=matrix("loss", from_untrained),
@@ -236,7 +242,7 @@ def _curves(group: h5py.Group) -> pd.DataFrame:
 
 
 def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
-    projections = [_plain(name) for name in group["rank"].attrs["projections"]]
+    projections = [plain(name) for name in group["rank"].attrs["projections"]]
     rows = pd.MultiIndex.from_product([tasks_done, projections], names=["task", "projection"])
     measures = {name: group[name][: len(tasks_done)].ravel() for name in SUBSPACE}
     for name in SUBSPACE_ADDED:
@@ -257,7 +263,7 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def _plain(value):
+def plain(value):
     """Python's own text or number for what h5py gives."""
     if isinstance(value, bytes):
         return value.decode()

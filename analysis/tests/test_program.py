@@ -7,9 +7,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from orthospike import open_run
+from orthospike import load_weights, open_run
 
 SOURCE = Path(__file__).parents[2]
 CONFIG = "tests/data/digits.ini"
@@ -59,6 +60,19 @@ def test_a_run_is_read_while_it_goes_on(tmp_path):
         assert run.costs.equals(finished.costs.loc[: run.tasks_done])
 
 
+def test_trained_weights_are_those_of_the_network(tmp_path):
+    options = ["--out", tmp_path, "--tasks.count=1", "--network.hidden=20,12", "--hlop.ranks=4", *QUICK]
+    assert orthospike("run", CONFIG, *options, capture_output=True).returncode == 0
+    weights = load_weights(tmp_path)
+    assert {name: array.shape for name, array in weights.items()} == {
+        "input_to_hidden1": (64, 20),
+        "hidden1_to_hidden2": (20, 12),
+        "hidden2_to_readout": (12, 10),
+    }
+    assert all(array.dtype == np.float32 and array.std() > 0.01 for array in weights.values())
+    assert load_weights(open_run(tmp_path)).keys() == weights.keys()
+
+
 def test_after_a_full_disk_both_read_what_was_written_safely(tmp_path):
     def limit_files():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -68,7 +82,7 @@ def test_after_a_full_disk_both_read_what_was_written_safely(tmp_path):
     for limit in (12000, 40000, 60000):
         out = tmp_path / str(limit)
         # The curves of two tasks are longer than a chunk of 1024 updates, so that in task 2 the file grows.
-        options = [*QUICK, "--tasks.count=2", "--tasks.epochs=60", "--protection.name=none"]
+        options = [*QUICK, "--tasks.count=2", "--tasks.epochs=60", "--protection.name=none", "--network.hidden=32,32"]
         result = orthospike("run", CONFIG, "--out", out, *options, capture_output=True, preexec_fn=limit_files)
         assert result.returncode == 1
         run = assert_read_alike(out)
