@@ -86,7 +86,8 @@ TEST_CASE("a network of every neuron model comes back from its weights file", "[
       const TrainedNetwork read = read_weights(folder.path() / weights_name);
       written.path = folder.path() / weights_name;
       CHECK(read == written);
-      CHECK(read.populations[1].threshold.empty() == (model != "lif_dsr"));
+      CHECK(read.populations[1].threshold ==
+            (model == "lif_dsr" ? std::vector<float>{5.5F} : std::vector<float>()));
       CHECK(read.projections.size() == (model == "lif_dsr" ? 3 : 5));
       CHECK(read.logits() == 3);
 
