@@ -138,7 +138,7 @@ int test_command(const std::vector<std::string>& words) {
       confusion->add(k + 1, tested);
     }
     const double mean =
-        std::reduce(accuracies.begin(), accuracies.end()) / static_cast<double>(accuracies.size());
+        std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
     fmt::print("{:<6}{:>11}\n{}\n", "mean", percent(mean), told_or_not(told));
     for (const Confusion& confusion : confusions) confusion.print();
     if (predictions != nullptr) predictions->finish();

@@ -25,8 +25,8 @@ struct TestedTask {
 /// last row of the run's accuracy matrix, bit for bit.
 class Tester {
  public:
-  /// config: that of `trained`, perhaps with other tasks, which outlives this, as the data do. `warn` hears of slow
-  /// devices. Throws ConfigError where images or classes of the tasks are not those of the network, EnvironmentError
+  /// config: that of `trained`, perhaps with other tasks. The data outlive this. `warn` hears of a device that does not
+  /// work. Throws ConfigError where images or classes of the tasks are not those of the network, EnvironmentError
   /// where the stored network is not that of its own config.
   Tester(const TrainedNetwork& trained, const Config& config, const std::vector<ImageData>& data,
          const Warning& warn);

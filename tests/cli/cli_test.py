@@ -382,6 +382,25 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(orthospike("run", CONFIG, "--out", out, *QUICK).returncode, 0)
         self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5", "weights.h5"])
 
+    def test_a_killed_run_is_tested_as_of_its_last_finished_task(self):
+        out = self.folder / "killed"
+        process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.count=40", "--hlop.ranks=1",
+                                    *QUICK[1:]], cwd=SOURCE, stdout=subprocess.DEVNULL)
+        deadline = time.time() + 300
+        while not (out / "weights.h5").exists() and time.time() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        text, summary = self.evaluate(out)
+        task = int(re.search(r"after (\d+) of 40 tasks", text)[1])
+        run = orthospike("inspect", out).stdout
+        done = int(re.search(r"(\d+) of 40 tasks, unfinished", run)[1])
+        self.assertIn(task, (done, done + 1))  # the run file counts the task once its weights are there
+        self.assertEqual(len(summary["accuracies"]), 40)
+        if task == done:
+            self.assertEqual([f"{100 * share:.2f}" for share in summary["accuracies"]],
+                             self.percents(run, f"after {task}"))
+
     def test_others_read_while_the_run_goes_on(self):
         out = self.folder / "live"
         process = subprocess.Popen([BINARY, "run", CONFIG, "--out", out, "--tasks.count=40",
