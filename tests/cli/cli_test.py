@@ -356,7 +356,7 @@ class CommandLine(unittest.TestCase):
             process.wait()
             self.assertTrue((out / "lock").exists())
             self.assertEqual(orthospike(*settings).returncode, 0)
-            self.assertEqual([path.name for path in out.iterdir()], ["run.h5"])
+            self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5", "weights.h5"])
         finally:
             process.kill()
             process.communicate()
