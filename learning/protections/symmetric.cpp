@@ -18,6 +18,17 @@ void require_success(bool success, const std::string& reader) {
       fmt::format("the activity that {} sees cannot be factorised: its energy is not finite", reader));
 }
 
+/// From values that ascend and their vectors, each a column of a column-major matrix, which is a row here.
+Eigensystem descending(std::vector<double> values, const std::vector<double>& ascending) {
+  std::vector<double> vectors(ascending.size());
+  const std::size_t count = values.size(), n = ascending.size() / count;
+  for (std::size_t i = 0; i < count; ++i)
+    std::copy_n(ascending.begin() + static_cast<std::ptrdiff_t>(i * n), n,
+                vectors.begin() + static_cast<std::ptrdiff_t>((count - 1 - i) * n));
+  std::ranges::reverse(values);
+  return {std::move(values), std::move(vectors)};
+}
+
 }  // namespace
 
 void require_finite(const std::vector<double>& matrix, const std::string& reader) {
@@ -45,13 +56,7 @@ Eigensystem eigensystem(const std::string& reader, std::vector<double> matrix, s
   std::vector<double> values(n);
   require_success(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', size, matrix.data(), size, values.data()) == 0,
                   reader);
-  // Ascending, a vector a column of a column-major matrix, which is a row here.
-  std::vector<double> vectors(matrix.size());
-  for (std::size_t i = 0; i < n; ++i)
-    std::copy_n(matrix.begin() + static_cast<std::ptrdiff_t>(i * n), n,
-                vectors.begin() + static_cast<std::ptrdiff_t>((n - 1 - i) * n));
-  std::ranges::reverse(values);
-  return {std::move(values), std::move(vectors)};
+  return descending(std::move(values), matrix);
 }
 
 Eigensystem leading_eigensystem(const std::string& reader, std::vector<double> matrix, std::size_t n,
@@ -66,12 +71,7 @@ Eigensystem leading_eigensystem(const std::string& reader, std::vector<double> m
                                  ascending.data(), size, support.data()) == 0,
                   reader);
   values.resize(count);
-  std::vector<double> vectors(ascending.size());
-  for (std::size_t i = 0; i < count; ++i)
-    std::copy_n(ascending.begin() + static_cast<std::ptrdiff_t>(i * n), n,
-                vectors.begin() + static_cast<std::ptrdiff_t>((count - 1 - i) * n));
-  std::ranges::reverse(values);
-  return {std::move(values), std::move(vectors)};
+  return descending(std::move(values), ascending);
 }
 
 std::vector<double> eigenvalues(const std::string& reader, std::vector<double> matrix, std::size_t n) {
