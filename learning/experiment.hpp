@@ -27,8 +27,8 @@ class ExperimentObserver {
 };
 
 /// Trains the config's task sequence on the data sets that it names and writes `folder`/run.h5, whose content it
-/// returns, and the network's weights beside it (weights_file.hpp). The same config, seed and device give the same numbers whatever the number of threads. Throws ConfigError,
-/// EnvironmentError.
+/// returns, and the network's weights beside it (weights_file.hpp). The same config, seed and device give the same
+/// numbers whatever the number of threads. Throws ConfigError, EnvironmentError.
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
                          const std::filesystem::path& folder, ExperimentObserver& observer);
 

@@ -14,7 +14,8 @@ struct LayeredNetwork {
   /// readout_may_leak: where not, readout_tau is not read.
   void describe(SettingsVisitor& visit, bool readout_may_leak);
 
-  /// Fills an empty network and draws its weights; those of `weights` are not this function's to read. Throws ConfigError for a read-out that leaks faster than a step.
+  /// Fills an empty network and draws its weights; whoever trains it reads those of `weights`. Throws ConfigError for a
+  /// read-out that leaks faster than a step.
   void build(Network& network, std::size_t inputs, std::size_t classes, const Choice<NeuronModels>& neuron,
              const Clock& clock, std::uint64_t seed) const;
 };

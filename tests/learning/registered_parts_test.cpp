@@ -151,7 +151,6 @@ TEST_CASE("settings of every part take other values and refuse what is none", "[
   check_settings(extractors());
   check_settings(lateral_neurons());
   check_settings(task_sequences());
-  check_settings(task_sequences());
 }
 
 TEST_CASE("every part that is chosen reads back from a config's text", "[parts]") {
@@ -172,7 +171,6 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
   check(error_feedbacks().key(), error_feedbacks().names());
   check(protections().key(), protections().names());
   check(optimisers().key(), optimisers().names());
-  check(task_sequences().key(), task_sequences().names());
   check(task_sequences().key(), task_sequences().names());
 }
 

@@ -87,6 +87,18 @@ TEST_CASE("a lock whose owner may live is respected", "[run_lock]") {
   CHECK(std::filesystem::exists(lock_of(unknown)));
 }
 
+TEST_CASE("a take-over by another program, or one that was killed in it, is respected", "[run_lock]") {
+  const auto [host, boot, process, start] = own_lines();
+  const TemporaryFolder folder;
+  write_lock(folder, {host, boot, process_that_ended(), start});
+  const std::filesystem::path turn = lock_of(folder).string() + ".turn";
+  std::ofstream(turn) << "?";
+  CHECK(refusal(folder).find("delete " + turn.string()) != std::string::npos);
+  CHECK(std::filesystem::exists(lock_of(folder)));
+  std::filesystem::remove(turn);
+  CHECK(refusal(folder).empty());
+}
+
 TEST_CASE("of many programs that see an owner gone one takes over", "[run_lock]") {
   const auto [host, boot, process, start] = own_lines();
   const TemporaryFolder folder;
