@@ -11,6 +11,7 @@
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
 #include "learning/run_lock.hpp"
+#include "learning/run_status.hpp"
 
 namespace orthospike {
 
@@ -58,21 +59,13 @@ class Console final : public ExperimentObserver {
 
 void print_summary(const RunRecord& record, const std::filesystem::path& run_file) {
   const std::size_t tasks = record.accuracy.tasks();
-  double seconds = 0;
-  double training_seconds = 0;
-  double samples = 0;
-  for (const TaskCosts& costs : record.costs) {
-    for (const double phase : costs.seconds) seconds += phase;
-    training_seconds += costs.training_seconds();
-    samples += static_cast<double>(costs.training_samples);
-  }
   fmt::print(R"({{"acc": {}, "bwt": {}, "forgetting": {}, "seconds": {}, "train_samples_per_second": {}, )"
              R"("run_file": {}}})"
              "\n",
              json_number(record.accuracy.average_accuracy(tasks)),
              json_number(record.accuracy.backward_transfer(tasks)),
-             json_number(record.accuracy.mean_forgetting(tasks)), json_number(seconds),
-             json_number(samples / training_seconds), json_text(run_file.string()));
+             json_number(record.accuracy.mean_forgetting(tasks)), json_number(record.seconds()),
+             json_number(record.training_samples_per_second()), json_text(run_file.string()));
 }
 
 struct Arguments {
@@ -136,10 +129,16 @@ int run_command(const std::vector<std::string>& words) {
   if (is_finished(config, run_file)) return 0;  // by another program meanwhile
   Console console;
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
+  forget_failure(arguments.out);
   try {
     print_summary(run_experiment(config, data, arguments.out, console), run_file);
   } catch (const ConfigError& error) {
-    throw ConfigError(with_place(config, error.what()));
+    const std::string sentence = with_place(config, error.what());
+    note_failure(arguments.out, sentence);
+    throw ConfigError(sentence);
+  } catch (const std::exception& error) {
+    note_failure(arguments.out, error.what());
+    throw;
   }
   return 0;
 }

@@ -17,6 +17,7 @@ enum class RandomPurpose : std::uint32_t {
   boundary_detector = 9,
   held_back = 10,
   class_order = 11,
+  sweep = 12,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any

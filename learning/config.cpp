@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "kernels/error.hpp"
-#include "learning/ini.hpp"
+#include "learning/key_reader.hpp"
 
 namespace orthospike {
 
@@ -29,27 +29,6 @@ void sort_by_section(std::vector<Entry>& entries) {
   std::ranges::stable_sort(
       entries, {}, [&](const Entry& entry) { return std::ranges::find(sections, section_of(entry.name)); });
 }
-
-/// Gives keys their values and takes these off the list.
-class Reader final : public SettingsVisitor {
- public:
-  explicit Reader(std::map<std::string, std::string> given) : given_(std::move(given)) {}
-
-  /// Of keys that were not read.
-  const std::map<std::string, std::string>& left() const { return given_; }
-
- private:
-  void visit(const Key& key) override {
-    const auto found = given_.find(key.name);
-    if (found == given_.end() || !key.read) return;
-    if (!is_line_of_text(found->second))
-      throw ConfigError(key.name + ": the value is not one line of UTF-8 text");
-    key.set(found->second);
-    given_.erase(found);
-  }
-
-  std::map<std::string, std::string> given_;
-};
 
 struct Value {
   std::string name;  ///< section.key
@@ -91,6 +70,7 @@ class Declarations final : public SettingsVisitor {
                                        .unit = key.unit,
                                        .meaning = key.meaning,
                                        .default_value = key.get(),
+                                       .whole = key.whole,
                                        .readers = {},
                                        .parts = {}});
       try_value(key);
@@ -130,16 +110,6 @@ Declarations declarations(const std::map<std::string, std::string>& tried) {
   all.tried = tried;
   Config().describe(all);
   return all;
-}
-
-/// A sentence about a key that is none of those known.
-std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known) {
-  std::vector<std::string> names;
-  for (const DeclaredKey& declared : known) names.push_back(declared.name);
-  const std::string nearest = nearest_name(key, names);
-  return fmt::format("unknown key '{}'; {}", key,
-                     nearest.empty() ? "'orthospike help config' lists the known ones"
-                                     : fmt::format("the nearest known one is '{}'", nearest));
 }
 
 const DeclaredKey* find_key(const std::vector<DeclaredKey>& keys, const std::string& name) {
@@ -209,7 +179,7 @@ void read_settings(const std::map<std::string, std::string>& values, const std::
                    Config& config) {
   for (const Setting& setting : must_be_read) config.places[setting.key] = setting.place;
   try {
-    Reader reader(values);
+    KeyReader reader(values);
     config.describe(reader);
     std::vector<Setting> unread = must_be_read;
     std::erase_if(unread, [&](const Setting& setting) { return !reader.left().contains(setting.key); });
@@ -319,7 +289,26 @@ std::vector<DeclaredKey> declared_keys() {
   return keys;
 }
 
+std::vector<DeclaredKey> declared_keys(const std::function<void(SettingsVisitor&)>& describe) {
+  Declarations all;
+  describe(all);
+  return all.keys;
+}
+
+std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known) {
+  std::vector<std::string> names;
+  for (const DeclaredKey& declared : known) names.push_back(declared.name);
+  const std::string nearest = nearest_name(key, names);
+  return fmt::format("unknown key '{}'; {}", key,
+                     nearest.empty() ? "'orthospike help config' lists the known ones"
+                                     : fmt::format("the nearest known one is '{}'", nearest));
+}
+
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments) {
+  return read_config_with(file, command_line_settings(arguments));
+}
+
+Config read_config_with(const std::filesystem::path& file, const std::vector<Setting>& more) {
   Config config;
   std::vector<Setting> settings;
   if (!file.empty()) {
@@ -329,7 +318,7 @@ Config read_config(const std::filesystem::path& file, const std::vector<std::str
     settings = read_ini(stream, file.string());
     read_settings(values_of(settings), settings, config);
   }
-  return with_more(config, settings, command_line_settings(arguments));
+  return with_more(config, settings, more);
 }
 
 Config read_config_of_run(const std::string& text, const std::string& name,

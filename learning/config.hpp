@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "datasets/task_sequence.hpp"
 #include "learning/boundary_detector.hpp"
 #include "learning/feedback/error_feedback.hpp"
+#include "learning/ini.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
 #include "learning/protections/protection.hpp"
@@ -95,12 +97,18 @@ struct DeclaredKey {
   std::string unit;  ///< "-" where there is none
   std::string meaning;
   std::string default_value;
+  bool whole = false;                ///< whether its numbers are integers
   std::vector<std::string> readers;  ///< when it is read, in words: one of these; empty for always
   std::vector<std::string> parts;    ///< names of the parts that declare it
 };
 
 /// All keys of all parts, sections together.
 std::vector<DeclaredKey> declared_keys();
+/// Those of some settings, in their order.
+std::vector<DeclaredKey> declared_keys(const std::function<void(SettingsVisitor&)>& describe);
+
+/// A sentence about a key that is none of those known.
+std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known);
 
 /// Reads an INI file (empty path: none) as read_ini does and then command-line arguments of the form
 /// --section.key=value or --section.key value, which win. Throws ConfigError for an unknown key, a value out of range, a
@@ -108,6 +116,8 @@ std::vector<DeclaredKey> declared_keys();
 /// key with another value than its default that nothing reads: one of the file where nothing reads it as the file has
 /// it, so that a command line may choose other parts, and one of the command line where nothing reads it in the end.
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments);
+/// The same with settings in place of arguments; their places stand in messages.
+Config read_config_with(const std::filesystem::path& file, const std::vector<Setting>& more);
 
 /// The config in a text that config_text wrote, in this or another version, with those keys of Config::describe_tasks that
 /// command-line arguments give; `name` stands for the text. Throws EnvironmentError where the text is damaged, ConfigError

@@ -71,7 +71,7 @@ const std::vector<MatrixMeasure>& matrix_measures() {
       {"forward_transfer", "FWT", &R::forward_transfer,
        "after k tasks: mean over 1 < j <= k of R[j-1][j] - R[0][j], against the untrained network (GEM); NaN for k = 1"},
       {"mean_forgetting", "forgetting", &R::mean_forgetting,
-       "after k tasks: mean over j < k of the forgetting of task j"},
+       "after k tasks: mean over j < k of the forgetting of task j", false},
       {"learning_accuracy", "learning accuracy", &R::learning_accuracy,
        "after k tasks: mean over j <= k of R[j][j]"}};
   return measures;

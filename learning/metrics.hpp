@@ -41,6 +41,7 @@ struct MatrixMeasure {
   const char* label;
   double (AccuracyMatrix::*value)(std::size_t k) const;
   const char* definition;
+  bool more_is_better = true;
 };
 
 /// All that are one number.

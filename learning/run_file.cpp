@@ -111,6 +111,21 @@ double TaskCosts::training_seconds() const {
          seconds[static_cast<std::size_t>(Phase::measure)];
 }
 
+double RunRecord::seconds() const {
+  double sum = 0;
+  for (const TaskCosts& task : costs) sum = std::accumulate(task.seconds.begin(), task.seconds.end(), sum);
+  return sum;
+}
+
+double RunRecord::training_samples_per_second() const {
+  double samples = 0, training_seconds = 0;
+  for (const TaskCosts& task : costs) {
+    samples += static_cast<double>(task.training_samples);
+    training_seconds += task.training_seconds();
+  }
+  return samples / training_seconds;
+}
+
 RunFile::RunFile(const std::filesystem::path& folder, const std::string& config, const RunOrigin& origin,
                  const std::vector<TaskDescription>& tasks, const std::vector<std::string>& projections)
     : folder_(folder), tasks_(tasks.size()), file_(Hdf5File::create(folder / partial_name)) {

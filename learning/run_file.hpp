@@ -94,6 +94,10 @@ struct RunRecord {
   std::vector<std::uint32_t> detected_boundaries;  ///< updates, see Trainer
   std::vector<TaskReport> reports;                 ///< [tasks_done]
   std::vector<TaskCosts> costs;                    ///< [tasks_done]
+
+  /// Of all tasks so far: of all phases, and training samples shown for each second of training alone.
+  double seconds() const;
+  double training_samples_per_second() const;
 };
 
 /// Reads `path`. Throws EnvironmentError when it is not a whole run file.

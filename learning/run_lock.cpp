@@ -64,6 +64,10 @@ bool is_gone(const Owner& owner) {
   return owner.host == here.host && (owner.boot != here.boot || start_of(owner.process) != owner.start);
 }
 
+std::string words(const Owner& owner) {
+  return owner.start.empty() ? "another program" : fmt::format("process {} on {}", owner.process, owner.host);
+}
+
 /// Whether the file was made, with the text in it; not where there is one.
 bool create(const std::filesystem::path& path, const std::string& text) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -90,12 +94,9 @@ RunLock::RunLock(const std::filesystem::path& folder) : path_(folder / name) {
     const std::string text = text_of(path_);
     if (text.empty() && !std::filesystem::exists(path_)) continue;  // given back meanwhile
     if (!read_owner(text, owner) || !is_gone(owner)) {
-      const std::string who = owner.start.empty()
-                                  ? "another program"
-                                  : fmt::format("process {} on {}", owner.process, owner.host);
       throw EnvironmentError(
           fmt::format("{}: {} writes this run; give another folder, or delete {} if that program is gone",
-                      folder.string(), who, path_.string()));
+                      folder.string(), words(owner), path_.string()));
     }
     // Two programs may see that it is gone: the one that makes this file removes the lock, if it is still the same.
     const std::filesystem::path turn = path_.string() + ".turn";
@@ -110,6 +111,14 @@ RunLock::RunLock(const std::filesystem::path& folder) : path_(folder / name) {
 
 RunLock::~RunLock() {
   ::unlink(path_.c_str());
+}
+
+std::string RunLock::holder(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / name;
+  Owner owner;
+  const bool known = read_owner(text_of(path), owner);
+  if (!std::filesystem::exists(path) || (known && is_gone(owner))) return "";
+  return words(owner);
 }
 
 }  // namespace orthospike

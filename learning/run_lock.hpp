@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace orthospike {
 
@@ -16,6 +17,10 @@ class RunLock {
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
   ~RunLock();
+
+  /// Who holds a folder, in words, whether this or another program; empty where none does, or one that can be seen to
+  /// be gone.
+  static std::string holder(const std::filesystem::path& folder);
 
  private:
   std::filesystem::path path_;

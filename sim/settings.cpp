@@ -18,6 +18,15 @@ namespace {
   throw ConfigError(fmt::format("{}: '{}' is not {}", name, value, expected));
 }
 
+/// The same for a key that takes one value.
+[[noreturn]] void refuse_one(const std::string& name, const std::string& value, const std::string& expected) {
+  const bool looks_like_list = value.find_first_of(",|") != std::string::npos;
+  refuse(name, value,
+         expected + (looks_like_list
+                         ? "; it takes one value: to try several, use sweep, where '|' separates them"
+                         : ""));
+}
+
 template <class Number>
 bool parse_number(std::string text, const Range<Number>& range, Number& number) {
   boost::trim(text);
@@ -78,10 +87,11 @@ Key number_key(const std::string& name, Number& value, const Range<Number>& rang
           .meaning = meaning,
           .set =
               [name, &value, range, type](const std::string& text) {
-                if (!parse_number(text, range, value)) refuse(name, text, type);
+                if (!parse_number(text, range, value)) refuse_one(name, text, type);
               },
           .get = [&value] { return fmt::format("{}", value); },
           .samples = samples_of(range),
+          .whole = std::is_unsigned_v<Number>,
           .conditions = {}};
 }
 
@@ -115,6 +125,7 @@ Key list_key(const std::string& name, std::vector<Number>& value, const Range<Nu
           .set = set,
           .get = get,
           .samples = samples,
+          .whole = std::is_unsigned_v<Number>,
           .conditions = {}};
 }
 
@@ -132,7 +143,7 @@ void SettingsVisitor::operator()(const std::string& name, std::size_t& value, Ra
 
 void SettingsVisitor::operator()(const std::string& name, bool& value, const std::string& meaning) {
   const auto set = [name, &value](const std::string& text) {
-    if (text != "true" && text != "false") refuse(name, text, "true or false");
+    if (text != "true" && text != "false") refuse_one(name, text, "true or false");
     value = text == "true";
   };
   visit_with_conditions({.name = name,
@@ -162,7 +173,7 @@ void SettingsVisitor::operator()(const std::string& name, std::optional<float>& 
   const std::string type = fmt::format("{} or {}", none, type_of(range, "a number"));
   const auto set = [name, &value, none, range, type](const std::string& text) {
     float number = 0;
-    if (text != none && !parse_number(text, range, number)) refuse(name, text, type);
+    if (text != none && !parse_number(text, range, number)) refuse_one(name, text, type);
     value = text == none ? std::nullopt : std::optional(number);
   };
   std::vector<std::string> samples = samples_of(range);
@@ -239,7 +250,7 @@ void SettingsVisitor::visit_word(const std::string& name,
       words.size() == 1 ? words.front() : fmt::format("one of {}", fmt::join(words, ", "));
   const auto set = [&](const std::string& text) {
     const auto found = std::ranges::find(words, text);
-    if (found == words.end()) refuse(name, text, type);
+    if (found == words.end()) refuse_one(name, text, type);
     chosen = static_cast<std::size_t>(found - words.begin());
     changed();
   };

@@ -49,6 +49,7 @@ struct Key {
   std::function<std::string()> get;  ///< text that `set` reads back to the same value
   /// Texts of other values: ends of the range, all words. For tests that go through all settings.
   std::vector<std::string> samples;
+  bool whole = false;                   ///< whether its numbers are integers
   bool read = true;                     ///< whether its reader reads it, settings before it being as they are
   std::vector<std::string> conditions;  ///< when, in words: all must hold
 };
