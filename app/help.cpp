@@ -6,6 +6,7 @@
 #include "app/commands.hpp"
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
+#include "learning/sweep.hpp"
 
 namespace orthospike {
 
@@ -23,13 +24,30 @@ Usage:
   orthospike inspect RUN [--joint JOINT_RUN]
       Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
       intransigence: how much better joint training learned each task.
+  orthospike sweep plan|run|status|collect FILE [--out DIR]
+      Runs a base config with varied keys, as the INI file FILE says: plan lists the points and estimates the time; run
+      runs those that are not done, [--jobs N] at the same time or only [--point N]; status tells how far each is;
+      collect writes a table of what they gave and names the best setting. Each run has its folder in DIR (default:
+      runs/ and the name of FILE); the same command goes on where it was interrupted.
+  orthospike sweep slurm FILE [--out DIR] [--at-most K] [--dry-run] [-- SBATCH_OPTION ...]
+      Submits a job array whose elements run a point each, at most K at the same time.
+  orthospike help sweep
+      Lists the keys of section sweep of a sweep file.
   orthospike help config [SECTION or NAME]
       Lists every config key, or those of one section or of one part, such as hlop or bptt.
   orthospike --version
   orthospike --help
 
-Exit codes: 0 done, 1 failed, 2 bad usage or config.
+Exit codes: 0 done, 1 failed, 2 bad usage or config, 75 interrupted: the same command goes on.
 )";
+
+std::string text_of(const DeclaredKey& key) {
+  const std::string unit = key.unit == "-" ? "" : fmt::format(", unit: {}", key.unit);
+  std::string text = fmt::format("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit,
+                                 key.default_value, key.meaning);
+  if (!key.readers.empty()) text += fmt::format("    Read with {}.\n", fmt::join(key.readers, " or "));
+  return text;
+}
 
 }  // namespace
 
@@ -38,9 +56,14 @@ int help_command(const std::vector<std::string>& arguments) {
     fmt::print("{}", usage);
     return 0;
   }
+  if (arguments == std::vector<std::string>{"sweep"}) {
+    fmt::print("Keys of section sweep of a sweep file; configs/sweeps/README.md has the other sections.\n");
+    for (const DeclaredKey& key : declared_sweep_keys()) fmt::print("{}", text_of(key));
+    return 0;
+  }
   if (arguments.front() != "config" || arguments.size() > 2)
     throw ConfigError(
-        fmt::format("help: unknown topic '{}'; expected config or config SECTION or config NAME",
+        fmt::format("help: unknown topic '{}'; expected sweep, config, config SECTION or config NAME",
                     fmt::join(arguments, " ")));
   const std::string topic = arguments.size() == 2 ? arguments.back() : "";
   std::string text;
@@ -50,10 +73,7 @@ int help_command(const std::vector<std::string>& arguments) {
     own.insert(key.name.substr(0, key.name.find('.')));
     topics.insert(own.begin(), own.end());
     if (!topic.empty() && !own.contains(topic)) continue;
-    const std::string unit = key.unit == "-" ? "" : fmt::format(", unit: {}", key.unit);
-    text += fmt::format("\n{}\n    {}{}; default: {}\n    {}\n", key.name, key.type, unit, key.default_value,
-                        key.meaning);
-    if (!key.readers.empty()) text += fmt::format("    Read with {}.\n", fmt::join(key.readers, " or "));
+    text += text_of(key);
   }
   if (text.empty()) {
     throw ConfigError(
