@@ -28,7 +28,9 @@ def orthospike(*arguments, **options):
                           timeout=600, **options)
 
 
-class CommandLine(unittest.TestCase):
+class Command(unittest.TestCase):
+    """What tests of commands share."""
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -41,6 +43,26 @@ class CommandLine(unittest.TestCase):
         for part in parts:
             self.assertIn(part, result.stderr)
 
+    def shown_on_a_terminal(self, *arguments):
+        """What a command that is to end with code 0 writes."""
+        main, terminal = pty.openpty()
+        process = subprocess.Popen([BINARY, *map(str, arguments)], cwd=SOURCE, stdout=terminal)
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                part = os.read(main, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(main)
+        self.assertEqual(process.wait(), 0)
+        return shown.decode()
+
+
+class CommandLine(Command):
     def finished_run(self):
         out = self.folder / "run"
         result = orthospike("run", CONFIG, "--out", out, *QUICK)
@@ -60,7 +82,7 @@ class CommandLine(unittest.TestCase):
             result = orthospike(*words)
             self.assertEqual(result.returncode, 0)
             self.assertIn("Usage:", result.stdout)
-        self.assert_refused(orthospike("sweep"), 2, "'sweep'; 'orthospike --help'")
+        self.assert_refused(orthospike("simulate"), 2, "'simulate'; 'orthospike --help'")
 
     def test_help_lists_every_key(self):
         text = orthospike("help", "config").stdout
@@ -311,7 +333,7 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(result, 2, "network.weights", "hidden2 (128 lif_dsr", "hidden2 (128 lif)")
         result = orthospike("run", CONFIG, "--out", refused, *QUICK, "--network.weights=/nonexistent")
         self.assert_refused(result, 1, "/nonexistent")
-        self.assertEqual(list(refused.iterdir()), [])
+        self.assertEqual([path.name for path in refused.iterdir()], ["error.txt"])
         self.assert_refused(orthospike("run", *start, "--out", first), 2, "network.weights")
         (first / "run.h5").unlink()
         self.assert_refused(orthospike("run", *start, "--out", first), 2, "network.weights", "another folder")
@@ -440,21 +462,8 @@ class CommandLine(unittest.TestCase):
         self.assert_refused(orthospike("run", CONFIG, "--out", self.folder / "file/out"), 1, "file/out")
 
     def test_a_terminal_gets_a_bar(self):
-        main, terminal = pty.openpty()
-        process = subprocess.Popen([BINARY, "run", CONFIG, "--out", self.folder / "bar", *QUICK], cwd=SOURCE,
-                                   stdout=terminal)
-        os.close(terminal)
-        shown = b""
-        while True:
-            try:
-                part = os.read(main, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not part:
-                break
-            shown += part
-        self.assertEqual(process.wait(), 0)
-        self.assertRegex(shown.decode(), r"\r\[#{24}\] task 2/2")
+        shown = self.shown_on_a_terminal("run", CONFIG, "--out", self.folder / "bar", *QUICK)
+        self.assertRegex(shown, r"\r\[#{24}\] task 2/2")
 
 
 if __name__ == "__main__":

@@ -59,9 +59,11 @@ TEST_CASE("a run folder is one program's until it lets go", "[run_lock]") {
   {
     const RunLock lock(folder.path());
     CHECK(refusal(folder).find(fmt::format("process {} on ", getpid())) != std::string::npos);
+    CHECK(RunLock::holder(folder.path()).starts_with(fmt::format("process {} on ", getpid())));
     CHECK(std::filesystem::exists(lock_of(folder)));
   }
   CHECK(std::filesystem::is_empty(folder.path()));
+  CHECK(RunLock::holder(folder.path()).empty());
   CHECK(refusal(folder).empty());
 }
 
@@ -72,6 +74,8 @@ TEST_CASE("the lock of a program that is gone is taken over", "[run_lock]") {
                                                  {host, boot, process, "1"}}) {
     const TemporaryFolder folder;
     write_lock(folder, gone);
+    CHECK(RunLock::holder(folder.path()).empty());
+    CHECK(std::filesystem::exists(lock_of(folder)));
     CHECK(refusal(folder).empty());
     CHECK(std::filesystem::is_empty(folder.path()));
   }
@@ -81,8 +85,10 @@ TEST_CASE("a lock whose owner may live is respected", "[run_lock]") {
   const auto [host, boot, process, start] = own_lines();
   const TemporaryFolder elsewhere, unknown;
   write_lock(elsewhere, {"another-host", boot, process, start});
+  CHECK(RunLock::holder(elsewhere.path()) == fmt::format("process {} on another-host", process));
   CHECK(refusal(elsewhere).find("process " + process + " on another-host") != std::string::npos);
   std::ofstream(lock_of(unknown)) << "?";
+  CHECK(RunLock::holder(unknown.path()) == "another program");
   CHECK(refusal(unknown).find("another program writes this run") != std::string::npos);
   CHECK(std::filesystem::exists(lock_of(unknown)));
 }
