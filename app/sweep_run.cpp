@@ -350,12 +350,14 @@ class LocalSweep {
   }
 
   int end() {
-    std::size_t running = 0, missing = 0;
+    bool is_stopped = false;
     for (const std::size_t i : pending_) {
-      const bool elsewhere = run_status(sweep_.folder(point(i))).state == RunState::running;
-      ++(elsewhere ? running : missing);
+      const RunState state = run_status(sweep_.folder(point(i))).state;
+      ++counts_[state];
+      is_stopped = is_stopped || (stopped_ && state == RunState::failed);  // it was to be tried again
     }
-    const bool is_interrupted = counts_[RunState::interrupted] > 0 || missing > 0;
+    const std::size_t running = counts_[RunState::running], missing = counts_[RunState::missing];
+    const bool is_interrupted = is_stopped || counts_[RunState::interrupted] > 0 || missing > 0;
     std::string sentence = fmt::format("{} of {} points done", counts_[RunState::done], points_);
     if (running > 0) sentence += fmt::format(", {} run elsewhere", running);
     if (counts_[RunState::failed] > 0) sentence += fmt::format(", {} failed", counts_[RunState::failed]);

@@ -120,8 +120,10 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   // attempt; by default it would wait for ever for a file that is only damaged.
   constexpr unsigned attempts = 20;
   const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  // A reader's lock would make a writer fail that creates the file at that moment; marks in the file say who writes.
+  H5Pset_file_locking(access.get(), false, true);
+  hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
   H5Pset_metadata_read_attempts(access.get(), attempts);
-  hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id < 0) id = H5Fopen(path.c_str(), H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access.get());
   Hdf5File file(path, {id, H5Fclose});
   if (id < 0 || !has_all_bytes(id, path))
