@@ -237,8 +237,8 @@ class LocalSweep {
     table_.say(fmt::format("started      {}", point(i).name));
   }
 
-  /// In a process group of its own, so that a terminal's Ctrl-C reaches it once, from here, and a closed terminal not at
-  /// all.
+  /// In a process group of its own, so that a terminal's Ctrl-C reaches it once, from here, and a closed terminal not
+  /// at all.
   pid_t spawn(std::vector<std::string>& words, const std::filesystem::path& log) const {
     std::vector<char*> pointers;
     for (std::string& word : words) pointers.push_back(word.data());

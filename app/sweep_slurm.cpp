@@ -47,8 +47,8 @@ constexpr const char* script_format = R"(#!/bin/bash
 #SBATCH --open-mode=append
 #SBATCH --output="{out}/slurm-%A_%a.log"
 
-# USR1 comes before the time limit. The point then writes its checkpoint and exits with 75; this element goes back to the
-# queue and resumes when it is its turn again. After TERM, as of scancel, it stays away unless Slurm itself requeues it.
+# USR1 comes before the time limit. The point then writes its checkpoint and exits with 75; this element goes back to
+# the queue and resumes when it is its turn again. After TERM, as of scancel, only Slurm itself may requeue it.
 child=
 time_is_up=
 trap 'signalled=yes; time_is_up=yes; [ -z "$child" ] || kill -s USR1 "$child"' USR1

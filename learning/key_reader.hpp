@@ -10,8 +10,8 @@
 
 namespace orthospike {
 
-/// Gives keys their values and takes these off the list. Throws ConfigError, which begins with the key, for a value that
-/// the key does not take.
+/// Gives keys their values and takes these off the list. Throws ConfigError, which begins with the key, for a value
+/// that the key does not take.
 class KeyReader final : public SettingsVisitor {
  public:
   explicit KeyReader(std::map<std::string, std::string> given) : given_(std::move(given)) {}

@@ -31,8 +31,8 @@ struct RunStatus {
 /// Looks into a folder, which need not be there. A run.h5 that cannot be read counts as failed.
 RunStatus run_status(const std::filesystem::path& folder);
 
-/// Of a failed run: a file error.txt in its folder, with the sentence. Who writes or removes it holds the folder's lock.
-/// Where it cannot be written, it is not.
+/// Of a failed run: a file error.txt in its folder, with the sentence. Who writes or removes it holds the folder's
+/// lock. Where it cannot be written, it is not.
 void note_failure(const std::filesystem::path& folder, const std::string& sentence);
 void forget_failure(const std::filesystem::path& folder);
 

@@ -53,12 +53,12 @@ struct Sweep {
   std::filesystem::path folder(const SweepPoint& point) const { return out / point.name; }
 };
 
-/// Reads a sweep file: section sweep; set, whose keys all points have; vary, whose keys are varied independently; zip and
-/// zip.NAME, whose keys are varied together. A value is a list separated by '|' of texts, range(first, last, count) or
-/// log(first, last, count), of which integers are rounded; where sampled, also range(lowest, highest) or
+/// Reads a sweep file: section sweep; set, whose keys all points have; vary, whose keys are varied independently; zip
+/// and zip.NAME, whose keys are varied together. A value is a list separated by '|' of texts, range(first, last, count)
+/// or log(first, last, count), of which integers are rounded; where sampled, also range(lowest, highest) or
 /// log(lowest, highest). Throws ConfigError, with FILE:LINE where there is one, for what is none of this, a key given
-/// twice, a key that no config has, lists of unequal length in a zip, no point or more than most_points, and points that
-/// are the same. What values mean to the config is not looked at.
+/// twice, a key that no config has, lists of unequal length in a zip, no point or more than most_points, and points
+/// that are the same. What values mean to the config is not looked at.
 Sweep parse_sweep(std::istream& stream, const std::filesystem::path& file);
 
 /// The same from a file. Throws ConfigError also where it or the base config is not there.

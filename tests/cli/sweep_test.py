@@ -57,10 +57,11 @@ class Sweep(cli_test.Command):
         return result.stdout, json.loads(result.stdout.splitlines()[-1])
 
     def states(self, file):
-        """By number of the point, as `status` shows them; and its JSON."""
+        """By number of the point, as `status` shows them; its JSON; and all that it shows."""
         result = orthospike("sweep", "status", file)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        return re.findall(r"(?m)^\d+  +(\w+) ", result.stdout), json.loads(result.stdout.splitlines()[-1]), result.stdout
+        states = re.findall(r"(?m)^\d+  +(\w+) ", result.stdout)
+        return states, json.loads(result.stdout.splitlines()[-1]), result.stdout
 
     def start(self, file, *arguments):
         process = subprocess.Popen([BINARY, "sweep", "run", file, *arguments], cwd=SOURCE, stdout=subprocess.PIPE,

@@ -94,9 +94,9 @@ TEST_CASE("texts that INI would cut or trim read back as they were") {
 
 TEST_CASE("a list for a key that takes one value is answered with sweep") {
   const std::string hint = "; it takes one value: to try several, use sweep, where '|' separates them";
-  for (const char* argument : {"--tasks.count=2,3", "--leaky.lambda=0.1,0.3", "--leaky.lambda=0.1|0.3",
-                               "--rule.name=dsr,bptt", "--protection.name=leaky, none", "--data.mean=auto,0",
-                               "--network.recurrent=true,false"}) {
+  for (const char* argument :
+       {"--tasks.count=2,3", "--leaky.lambda=0.1,0.3", "--leaky.lambda=0.1|0.3", "--rule.name=dsr,bptt",
+        "--protection.name=leaky, none", "--data.mean=auto,0", "--network.recurrent=true,false"}) {
     INFO(argument);
     CHECK(refusal("[protection]\nname = leaky\n", {argument}).ends_with(hint));
   }
