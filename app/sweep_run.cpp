@@ -234,7 +234,7 @@ class LocalSweep {
     if (!error) child.log_before = length;
     child.process = spawn(words, log);
     children_.push_back(child);
-    table_.say(fmt::format("started      {}", point(i).name));
+    if (!table_.terminal()) table_.say(fmt::format("started      {}", point(i).name));
   }
 
   /// In a process group of its own, so that a terminal's Ctrl-C reaches it once, from here, and a closed terminal not
