@@ -5,6 +5,9 @@
 
 namespace orthospike {
 
+/// Of a run that a signal ended: the same command goes on from its checkpoint.
+inline constexpr int interrupted_exit_code = 75;
+
 /// Subcommands, one file each. They get the words after their name, print to stdout and return the exit code.
 /// Errors are thrown and become one sentence in main.
 int run_command(const std::vector<std::string>& arguments);
