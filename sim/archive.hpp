@@ -78,6 +78,10 @@ class Archive {
     group_ = outer;
   }
   template <Stateful T>
+  void operator()(const std::string& name, std::vector<T>& parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i) (*this)(name + std::to_string(i), parts[i]);
+  }
+  template <Stateful T>
   void operator()(const std::string& name, std::vector<std::unique_ptr<T>>& parts) {
     for (std::size_t i = 0; i < parts.size(); ++i) (*this)(name + std::to_string(i), *parts[i]);
   }

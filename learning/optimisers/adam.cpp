@@ -44,7 +44,7 @@ void Adam::Moments::state(Archive& archive) {
 }
 
 void Adam::state(Archive& archive) {
-  for (std::size_t i = 0; i < moments_.size(); ++i) archive(std::to_string(i), moments_[i]);
+  archive("parameter", moments_);
 }
 
 void Adam::find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) {
