@@ -142,11 +142,12 @@ TEST_CASE("every part goes on from a checkpoint as if nothing had interrupted it
     check_goes_on(with(lif, {{"feedback.name", feedback}, {"protection.name", "leaky"}}));
   for (const std::string& protection : protections().names()) {
     check_goes_on({{"protection.name", protection}});
-    check_goes_on({{"protection.name", protection == "none" ? "replay" : protection + "+replay"}});
+    check_goes_on({{"protection.name", protection == "none" ? "replay" : protection + "+replay"},
+                   {"replay.batch_size", "8"}});
   }
   for (const std::string& optimiser : optimisers().names()) {
     check_goes_on({{"protection.name", "leaky"}, {"optimiser.name", optimiser}});
-    check_goes_on({{"protection.name", "replay"}, {"optimiser.name", optimiser}});
+    check_goes_on({{"protection.name", "replay"}, {"optimiser.name", optimiser}, {"replay.batch_size", "8"}});
   }
   for (const std::string& extractor : extractors().names())
     check_goes_on({{"hlop.extractor", extractor}, {"hlop.ranks", "3"}});
@@ -156,7 +157,7 @@ TEST_CASE("every part goes on from a checkpoint as if nothing had interrupted it
 
 TEST_CASE("forms that parts have go on from a checkpoint, too", "[checkpoint]") {
   for (const Settings& settings : std::vector<Settings>{
-           {{"optimiser.momentum", "0.9"}},
+           {{"optimiser.momentum", "0.9"}, {"optimiser.schedule", "cosine"}},
            {{"protection.name", "leaky"}, {"leaky.consolidation", "slow"}, {"leaky.refresh", "4"}},
            {{"protection.name", "leaky"}, {"leaky.form", "circuit"}},
            {{"protection.name", "leaky"}, {"leaky.form", "circuit"}, {"leaky.lateral_neurons", "spiking"}},
@@ -166,6 +167,7 @@ TEST_CASE("forms that parts have go on from a checkpoint, too", "[checkpoint]") 
            {{"protection.name", "kfac"}, {"kfac.form", "circuit"}},
            {{"protection.name", "joint"}},
            {{"tasks.boundaries", "hidden"}, {"boundaries.distance", "4"}, {"protection.name", "leaky"}},
+           {{"tasks.boundaries", "hidden"}, {"boundaries.distance", "4"}, {"hlop.ranks", "3; 2; 1"}},
            {{"tasks.mixing", "0.2"}, {"protection.name", "leaky"}},
            {{"neuron.model", "lif"}, {"rule.name", "ottt"}, {"rule.update", "step"}},
            {{"neuron.model", "lif"},
