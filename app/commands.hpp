@@ -5,8 +5,8 @@
 
 namespace orthospike {
 
-/// The exit code of what a signal stopped and the same command goes on with.
-inline constexpr int interrupted_code = 75;
+/// Of a run or a sweep that a signal ended: the same command goes on from there.
+inline constexpr int interrupted_exit_code = 75;
 
 /// Subcommands, one file each. They get the words after their name, print to stdout and return the exit code.
 /// Errors are thrown and become one sentence in main.

@@ -15,9 +15,10 @@ namespace {
 constexpr const char* usage = R"(orthospike: spiking networks that learn task after task without forgetting
 
 Usage:
-  orthospike run CONFIG [--out DIR] [--section.key=value ...]
+  orthospike run CONFIG [--out DIR] [--restart] [--section.key=value ...]
       Trains the task sequence of the INI file CONFIG and writes DIR/run.h5 (default: runs/ and the config's name).
-      The last line printed is JSON with the results. A finished run is not run again.
+      The last line printed is JSON with the results. A run that was interrupted goes on from its last checkpoint, which
+      SIGTERM, SIGINT and SIGUSR1 have it write; a finished run is not run again. --restart begins anew.
   orthospike test RUN [--task K,...] [--predictions FILE.csv or FILE.h5] [--section.key=value ...]
       Shows the network of a run, or of a weights file, the run's test samples, or those of other data or tasks that
       keys of data, tasks and sequences give; prints accuracies and confusion matrices, the last line as JSON.

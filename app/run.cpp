@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
@@ -16,6 +18,20 @@
 namespace orthospike {
 
 namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+/// From now on, these signals ask the run to write a checkpoint and end; a second interrupt from the keyboard ends it at
+/// once.
+void stop_on_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { stop_signal = signal; };
+  for (const auto& [signal, flags] :
+       {std::pair{SIGTERM, SA_RESTART}, {SIGUSR1, SA_RESTART}, {SIGINT, SA_RESTART | SA_RESETHAND}}) {
+    action.sa_flags = flags;
+    sigaction(signal, &action, nullptr);
+  }
+}
 
 /// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
 class Console final : public ExperimentObserver {
@@ -46,6 +62,10 @@ class Console final : public ExperimentObserver {
     }
   }
 
+  void goes_on(const std::string& sentence) override { fmt::print("{}\n", sentence); }
+
+  bool wants_to_stop() override { return stop_signal != 0; }
+
   void evaluated(const AccuracyMatrix& accuracy, std::size_t after) override {
     if (after > 0) fmt::print("\n{}\n", accuracy_table(accuracy, tasks_, after));
     std::fflush(stdout);
@@ -71,6 +91,7 @@ void print_summary(const RunRecord& record, const std::filesystem::path& run_fil
 struct Arguments {
   std::filesystem::path config_file;
   std::filesystem::path out;
+  bool restart = false;
   std::vector<std::string> settings;  ///< --section.key=value
 };
 
@@ -83,6 +104,8 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.out = words[++i];
     } else if (word.starts_with("--out=")) {
       arguments.out = word.substr(6);
+    } else if (word == "--restart") {
+      arguments.restart = true;
     } else if (word.starts_with("-") || !arguments.config_file.empty()) {
       arguments.settings.push_back(word);
     } else {
@@ -99,11 +122,12 @@ Arguments parse(const std::vector<std::string>& words) {
 bool is_finished(const Config& config, const std::filesystem::path& run_file) {
   if (!std::filesystem::exists(run_file)) return false;
   const RunRecord record = read_run_file(run_file);
-  const std::string difference =
-      first_difference(config, values_by_key(record.config, run_file.string() + "/config"));
-  if (!difference.empty()) {
-    throw ConfigError(fmt::format("--out: {} holds a finished run of another config: {}; give another folder",
-                                  run_file.string(), difference));
+  const std::string found = differences(values_by_key(record.config, run_file.string() + "/config"), config);
+  if (!found.empty()) {
+    throw ConfigError(
+        fmt::format("--out: {} holds a finished run of another config: {}; give another folder, or "
+                    "--restart to replace it",
+                    run_file.string(), found));
   }
   fmt::print("{} is finished already; nothing to do\n", run_file.string());
   print_summary(record, run_file);
@@ -117,7 +141,8 @@ int run_command(const std::vector<std::string>& words) {
   const Config config = read_config(arguments.config_file, arguments.settings);
 
   const std::filesystem::path run_file = arguments.out / RunFile::name;
-  if (is_finished(config, run_file)) return 0;
+  if (!arguments.restart && is_finished(config, run_file)) return 0;
+  stop_on_signals();
 
   const std::vector<ImageData> data = read_data_sets(config.data);
   std::error_code error;
@@ -126,12 +151,17 @@ int run_command(const std::vector<std::string>& words) {
     throw EnvironmentError(
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
   const RunLock lock(arguments.out);
+  if (arguments.restart) remove_run(arguments.out);
   if (is_finished(config, run_file)) return 0;  // by another program meanwhile
   Console console;
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   forget_failure(arguments.out);
   try {
     print_summary(run_experiment(config, data, arguments.out, console), run_file);
+  } catch (const Interrupted& interrupted) {
+    fmt::print(stderr, "orthospike: interrupted {} (signal {}); the same command goes on from there\n",
+               interrupted.what(), static_cast<int>(stop_signal));
+    return interrupted_exit_code;
   } catch (const ConfigError& error) {
     const std::string sentence = with_place(config, error.what());
     note_failure(arguments.out, sentence);

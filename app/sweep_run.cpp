@@ -293,7 +293,7 @@ class LocalSweep {
   void judge(const Child& child, int exit_status) {
     const std::filesystem::path folder = sweep_.folder(point(child.point));
     const RunStatus status = run_status(folder);
-    if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == interrupted_code) {
+    if (WIFEXITED(exit_status) && WEXITSTATUS(exit_status) == interrupted_exit_code) {
       count(RunState::interrupted, child.point, status.note);
     } else if (status.state == RunState::done) {
       seconds_ += seconds_since(child.began);
@@ -371,7 +371,7 @@ class LocalSweep {
         "\n",
         points_, counts_[RunState::done], running, counts_[RunState::interrupted], counts_[RunState::failed],
         missing, json_text(sweep_.out.string()));
-    if (is_interrupted) return interrupted_code;
+    if (is_interrupted) return interrupted_exit_code;
     if (counts_[RunState::failed] == 0) return 0;
     std::fflush(stdout);
     throw EnvironmentError(

@@ -41,6 +41,15 @@ void BoundaryDetector::start_afresh() {
   batches_ = residuals_ = 0;
 }
 
+void BoundaryDetector::state(Archive& archive) {
+  archive("used", used_);
+  archive("mean", mean_);
+  archive("squares", squares_);
+  archive("fast", fast_);
+  archive("batches", batches_);
+  archive("residuals", residuals_);
+}
+
 std::vector<double> BoundaryDetector::moment_of(ConstMatrix activity) {
   const std::size_t k = settings_.neurons;
   const Matrix y = responses_.matrix(activity.rows, k);

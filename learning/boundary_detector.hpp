@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "sim/archive.hpp"
 #include "sim/settings.hpp"
 
 namespace orthospike {
@@ -36,6 +37,7 @@ class BoundaryDetector {
 
   /// Whether a task seems to begin with this batch, activity [B × n].
   bool begins_with(ConstMatrix activity);
+  void state(Archive& archive);
 
  private:
   /// M of a batch, [k × k]; empty when it is silent.

@@ -256,13 +256,20 @@ void MetricSettings::describe(SettingsVisitor& visit) {
 void Config::describe_tasks(SettingsVisitor& visit) {
   experiment.describe(visit);
   run.describe(visit);
+  describe_data(visit);
+}
+
+void Config::describe_data(SettingsVisitor& visit) {
   data.describe(visit);
   sequence.describe(visit);
   tasks.describe(visit);
 }
 
 void Config::describe(SettingsVisitor& visit) {
-  describe_tasks(visit);
+  experiment.describe(visit);
+  run.describe(visit);
+  checkpoint.describe(visit);
+  describe_data(visit);
   training.describe(visit);
   neuron.describe(visit);
   clock.describe(visit);
@@ -371,20 +378,21 @@ std::map<std::string, std::string> values_by_key(const std::string& text, const 
   return values;
 }
 
-std::string first_difference(const Config& config, const std::map<std::string, std::string>& values) {
+std::string differences(const std::map<std::string, std::string>& values, const Config& config) {
   const auto is_of_run = [](const std::string& key) { return section_of(key) == "run"; };
+  const char* const not_read = "(not read)";
   const std::vector<Value> own = current_values(config);
+  std::vector<std::string> found;
   for (const auto& [key, text] : own) {
     const auto other = values.find(key);
     if (is_of_run(key) || (other != values.end() && other->second == text)) continue;
-    const std::string there = other == values.end() ? "not read" : fmt::format("'{}'", other->second);
-    return fmt::format("{} is {} there and '{}' here", key, there, text);
+    found.push_back(fmt::format("{} {} → {}", key, other == values.end() ? not_read : other->second, text));
   }
   for (const auto& [key, text] : values) {
     if (!is_of_run(key) && std::ranges::find(own, key, &Value::name) == own.end())
-      return fmt::format("{} is '{}' there and not read here", key, text);
+      found.push_back(fmt::format("{} {} → {}", key, text, not_read));
   }
-  return "";
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 std::string nearest_name(const std::string& name, const std::vector<std::string>& names) {

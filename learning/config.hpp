@@ -9,6 +9,7 @@
 #include "datasets/data_set.hpp"
 #include "datasets/task_sequence.hpp"
 #include "learning/boundary_detector.hpp"
+#include "learning/checkpoint.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/ini.hpp"
 #include "learning/optimisers/optimiser.hpp"
@@ -58,6 +59,7 @@ struct MetricSettings {
 struct Config {
   ExperimentSettings experiment;
   RunSettings run;
+  CheckpointSettings checkpoint;
   DataSettings data;
   Choice<TaskSequences> sequence{task_sequences()};
   TaskSettings tasks;
@@ -88,6 +90,9 @@ struct Config {
 
   /// Of the keys that were given, where (FILE:LINE or "command line"), for messages. No setting.
   std::map<std::string, std::string> places;
+
+ private:
+  void describe_data(SettingsVisitor& visit);
 };
 
 /// A key of a config as `help config` shows it.
@@ -135,9 +140,9 @@ std::string config_text(const Config& config);
 /// for the text, and a line where it is damaged.
 std::map<std::string, std::string> values_by_key(const std::string& text, const std::string& name);
 
-/// The first key that has another value in `config` than in `values` or is read in one of them only, as words:
-/// "tasks.count is '3' there and '2' here"; empty when there is none. Section run is left out: it is for the machine.
-std::string first_difference(const Config& config, const std::map<std::string, std::string>& values);
+/// The keys that have another value in `config` than in `values` or are read in one of them only, as words: "tasks.count
+/// 3 → 2, tasks.mixing (not read) → 5"; empty when there is none. Section run is left out: it is for the machine.
+std::string differences(const std::map<std::string, std::string>& values, const Config& config);
 
 /// The name among `names` that is fewest edits from `name` (one character, or an exchange of two neighbours); empty when
 /// that is more than one edit for every four characters.

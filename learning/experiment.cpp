@@ -3,15 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
-#include <numeric>
-#include <set>
+#include <optional>
 #include <utility>
 
 #include "datasets/sample_order.hpp"
 #include "kernels/error.hpp"
+#include "learning/checkpoint.hpp"
 #include "learning/logit_change.hpp"
 #include "learning/monitor.hpp"
 #include "learning/replay.hpp"
@@ -26,6 +27,27 @@ namespace {
 
 /// Updates between two calls of ExperimentObserver::training: reading the loss makes the host wait.
 constexpr std::size_t batches_between_reports = 50;
+
+/// How far a run has come.
+struct Place {
+  std::size_t task = 0;  ///< 0: before the evaluation without any training
+  std::size_t pass =
+      0;  ///< epochs of it, then of its replay, that are done; after the last: before its evaluation
+  std::size_t batch = 0;  ///< batches of the next pass that are done
+
+  bool task_has_begun() const { return pass + batch > 0; }
+  void state(Archive& archive) {
+    archive("task", task);
+    archive("pass", pass);
+    archive("batch", batch);
+  }
+  std::string words() const {
+    if (task == 0) return "before any training";
+    if (!task_has_begun()) return fmt::format("at the beginning of task {}", task);
+    if (batch == 0) return fmt::format("after epoch {} of task {}", pass, task);
+    return fmt::format("after batch {} of epoch {} of task {}", batch, pass + 1, task);
+  }
+};
 
 /// What one pass over samples shows, update by update.
 struct Pass {
@@ -61,7 +83,7 @@ class Experiment {
         logit_change_(trainer_, config.metrics.quality_samples),
         amplifies_(trainer_.network().projections().size()),
         accuracy_(tasks_.count()),
-        file_(folder, config_text(config),
+        file_(folder, trained_.config,
               {.version = version,
                .git_revision = git_revision,
                .device = backend_->device(),
@@ -74,23 +96,44 @@ class Experiment {
       lengths_.push_back(epochs_of(k) * samples_of(k));
       targets_.push_back(tasks_.training_targets(k));
     }
-    remove_weights(folder);
+  }
+
+  /// Takes over all that a run with the same config had when it wrote a checkpoint.
+  void go_on_from(const Checkpoint& checkpoint) {
+    const CheckpointOrigin& origin = checkpoint.origin;
+    load_checkpoint(checkpoint, *backend_, [&](Archive& archive) { state(archive); });
+    observer_.goes_on(fmt::format("goes on {} ({})", place_.words(), checkpoint.path.string()));
+    if (origin.version != version || origin.git_revision != git_revision)
+      observer_.warn(fmt::format(
+          "the run was begun by version {} ({}); numbers may differ from those of a run without interruption",
+          origin.version, origin.git_revision));
+    if (origin.device != backend_->device())
+      observer_.warn(fmt::format("the run was begun on {} and goes on on {}: numbers differ by rounding",
+                                 origin.device, backend_->device()));
   }
 
   RunRecord run() {
-    for (const std::string& sentence : trainer_.protection().warnings(tasks_.count()))
-      observer_.warn(sentence);
+    if (place_.task == 0) {
+      for (const std::string& sentence : trainer_.protection().warnings(tasks_.count()))
+        observer_.warn(sentence);
+    }
     observer_.begins(descriptions(tasks_));
-    evaluate(0);
-    // Joint training is that of the last task: after it all are learned.
-    for (std::size_t task = plan_.is_joint() ? tasks_.count() : 1; task <= tasks_.count(); ++task) {
+    if (place_.task == 0) {
+      evaluate(0);
+      // Joint training is that of the last task: after it all are learned.
+      place_.task = plan_.is_joint() ? tasks_.count() : 1;
+    }
+    while (place_.task <= tasks_.count()) {
       try {
-        run_task(task);
+        run_task(place_.task);
       } catch (const EnvironmentError& error) {
-        throw EnvironmentError(fmt::format("in task {}: {}", task, error.what()));
+        throw EnvironmentError(fmt::format("in task {}: {}", place_.task, error.what()));
       }
+      place_ = {.task = place_.task + 1};
+      save_checkpoint();
     }
     file_.finish();
+    remove_checkpoints(folder_);
     return read_run_file(file_.final_path());
   }
 
@@ -160,34 +203,89 @@ class Experiment {
   std::size_t epochs_of(std::size_t k) const { return of_task(config_.tasks.epochs, k); }
 
   void run_task(std::size_t task) {
-    TaskCosts costs;
     const std::size_t epochs = epochs_of(task - 1);
+    const std::size_t passes = epochs + (plan_.has_replay() && task > 1 ? plan_.replay().epochs : 0);
     // Mixing shows the task before this one, replay and joint training all.
     if (task > 1 && !plan_.has_replay() && !plan_.is_joint()) tasks_.forget_training_images_before(task - 2);
-    if (told_ || task == 1) {
-      trainer_.begin_task(plan_.is_joint() ? 0 : task - 1,
-                          {.epochs = epochs, .updates_per_epoch = updates_per_epoch(task)});
-    }
-    monitor_.begin_task();
-    std::vector<StoredTasks::TestSamples> earlier;
-    for (std::size_t k = 0; k + 1 < task && !plan_.is_joint(); ++k) earlier.push_back(tasks_.test_samples(k));
-    logit_change_.begin_task(std::move(earlier));
-    for (std::size_t epoch = 1; epoch <= epochs; ++epoch)
-      train(task, epoch, training_pass(task, epoch), costs);
-    if (told_) trainer_.end_task();
-    const TaskReport report{.projections = measure(task), .logit_change = logit_change_.end_task()};
-    if (task < tasks_.count()) warn_of_amplification(task, report.projections);
-    if (plan_.has_replay()) replay(task, costs);
+    if (!place_.task_has_begun()) begin_task(task);
+    const bool was_trained = place_.pass >= epochs;  // before the interruption
+    while (place_.pass < epochs) train(task, training_pass(task, place_.pass + 1));
+    if (!was_trained) end_task(task);
+    if (place_.pass == epochs && place_.batch == 0 && passes > epochs) trainer_.begin_replay();
+    while (place_.pass < passes) train(task, replay_pass(task, place_.pass - epochs + 1));
     evaluate(task);
     save_weights(task);
     file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
     boundaries_written_ = trainer_.detected_boundaries().size();
-    const auto samples = static_cast<double>(costs.training_samples);
-    costs.multiply_adds /= samples;
-    costs.spikes /= samples;
-    costs.synaptic_operations /= samples;
-    costs.seconds = std::exchange(trainer_.seconds(), {});
-    file_.write_task(task, report, costs);
+    const auto samples = static_cast<double>(costs_.training_samples);
+    costs_.multiply_adds /= samples;
+    costs_.spikes /= samples;
+    costs_.synaptic_operations /= samples;
+    costs_.seconds = std::exchange(trainer_.seconds(), {});
+    file_.write_costs(task, std::exchange(costs_, {}));
+  }
+
+  void begin_task(std::size_t task) {
+    if (told_ || task == 1) {
+      trainer_.begin_task(plan_.is_joint() ? 0 : task - 1,
+                          {.epochs = epochs_of(task - 1), .updates_per_epoch = updates_per_epoch(task)});
+    }
+    monitor_.begin_task();
+    logit_change_.begin_task(test_samples_before(task));
+  }
+
+  void end_task(std::size_t task) {
+    if (told_) trainer_.end_task();
+    const TaskReport report{.projections = measure(task),
+                            .logit_change = logit_change_.end_task(test_samples_before(task))};
+    file_.write_report(task, report);
+    if (task < tasks_.count()) warn_of_amplification(task, report.projections);
+  }
+
+  /// Of all tasks before this one, which joint training has none of.
+  std::vector<StoredTasks::TestSamples> test_samples_before(std::size_t task) {
+    std::vector<StoredTasks::TestSamples> earlier;
+    for (std::size_t k = 0; k + 1 < task && !plan_.is_joint(); ++k) earlier.push_back(tasks_.test_samples(k));
+    return earlier;
+  }
+
+  /// Between two batches.
+  void state(Archive& archive) {
+    archive("place", place_);
+    archive("trainer", trainer_);
+    archive("monitor", monitor_);
+    archive("logit_change", logit_change_);
+    archive("accuracy", accuracy_);
+    archive("costs", costs_);
+    archive("boundaries_written", boundaries_written_);
+    archive("amplifies", amplifies_);
+    archive("silent", silent_);
+    archive("saturated", saturated_);
+    archive("run_file", file_);
+  }
+
+  void save_checkpoint() {
+    const PhaseTimer timer(trainer_.seconds(), Phase::measure);
+    write_checkpoint(folder_,
+                     {.config = trained_.config,
+                      .version = version,
+                      .git_revision = git_revision,
+                      .device = backend_->device()},
+                     *backend_, [&](Archive& archive) { state(archive); });
+    saved_ = std::chrono::steady_clock::now();
+    batches_since_ = 0;
+  }
+
+  bool checkpoint_is_due() const {
+    const auto& [minutes, batches] = config_.checkpoint;
+    const std::chrono::duration<double, std::ratio<60>> passed = std::chrono::steady_clock::now() - saved_;
+    return (minutes > 0 && passed.count() >= static_cast<double>(minutes)) ||
+           (batches > 0 && batches_since_ >= batches);
+  }
+
+  [[noreturn]] void stop() {
+    save_checkpoint();
+    throw Interrupted(place_.words());
   }
 
   std::vector<ProjectionReport> measure(std::size_t task) {
@@ -208,8 +306,8 @@ class Experiment {
   /// Warns once of each projection.
   void warn_of_amplification(std::size_t task, const std::vector<ProjectionReport>& reports) {
     for (std::size_t p = 0; p < reports.size(); ++p) {
-      if (amplifies_[p] || !(reports[p].largest_eigenvalue > 2)) continue;
-      amplifies_[p] = true;
+      if (amplifies_[p] != 0 || !(reports[p].largest_eigenvalue > 2)) continue;
+      amplifies_[p] = 1;
       observer_.warn(
           fmt::format("after task {} the subspace rows H of {} are far from orthonormal (largest "
                       "eigenvalue of HHᵀ {:.1f}): the projection amplifies some changes of weights; "
@@ -233,12 +331,12 @@ class Experiment {
       const double spikes = work.population_spikes[i] - before_.population_spikes[i];
       const auto most =
           static_cast<double>(engine.steps() * population.size) * (work.samples - before_.samples);
-      if (spikes == 0 && silent_.insert(i).second) {
+      if (spikes == 0 && std::exchange(silent_[i], std::uint8_t{1}) == 0) {
         observer_.warn(
             fmt::format("in task {} no neuron of {} fires: nothing behind it learns from the input; lower "
                         "neuron.threshold",
                         task, population.name));
-      } else if (spikes == most && saturated_.insert(i).second) {
+      } else if (spikes == most && std::exchange(saturated_[i], std::uint8_t{1}) == 0) {
         observer_.warn(fmt::format(
             "in task {} every neuron of {} fires in every step: nothing behind it learns from the "
             "input; raise neuron.threshold",
@@ -257,7 +355,9 @@ class Experiment {
     const std::size_t first = all || tested == MetricSettings::Tested::learned ? 1 : after;
     for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
       const auto& [images, samples, targets] = tasks_.test_samples(task - 1);
-      const Evaluation result = trainer_.evaluate(images, samples, targets);
+      const Evaluation result = trainer_.evaluate(images, samples, targets, [&](ConstMatrix) {
+        if (observer_.wants_to_stop()) stop();  // it is evaluated anew
+      });
       if (!std::isfinite(result.loss)) {
         refuse(fmt::format("the loss of the test samples of task {} is not finite {}", task,
                            after == 0 ? "before any training" : "after the last batch"),
@@ -335,24 +435,23 @@ class Experiment {
     return pass;
   }
 
-  /// Stores samples of the task and, from the second task on, shows those of all tasks so far.
-  void replay(std::size_t task, TaskCosts& costs) {
-    const auto stream = static_cast<std::uint32_t>(task - 1);
-    std::vector<std::uint8_t> labels;
-    for (const Target& target : targets_[task - 1]) labels.push_back(target.label);
-    memory_.push_back(choose_for_replay(labels, plan_.replay().samples_per_class, plan_.replay().selection,
-                                        {config_.experiment.seed, RandomPurpose::replay_memory, stream}));
-    if (task == 1) return;
-    trainer_.begin_replay();
-    for (std::size_t epoch = 1; epoch <= plan_.replay().epochs; ++epoch)
-      train(task, epochs_of(task - 1) + epoch, replay_pass(task, epoch), costs);
+  /// Places in Task::train of the samples of task k that are replayed.
+  const std::vector<std::uint32_t>& replayed(std::size_t k) {
+    for (std::size_t task = memory_.size(); task <= k; ++task) {
+      std::vector<std::uint8_t> labels;
+      for (const Target& target : targets_[task]) labels.push_back(target.label);
+      memory_.push_back(choose_for_replay(
+          labels, plan_.replay().samples_per_class, plan_.replay().selection,
+          {config_.experiment.seed, RandomPurpose::replay_memory, static_cast<std::uint32_t>(task)}));
+    }
+    return memory_[k];
   }
 
   /// Each update shows a mini-batch of each task. Those that store fewer samples than the others show them again.
   Pass replay_pass(std::size_t task, std::size_t epoch) {
     const auto stream = static_cast<std::uint32_t>((task - 1) * plan_.replay().epochs + epoch - 1);
-    const std::size_t largest =
-        std::ranges::max(memory_, {}, [](const auto& stored) { return stored.size(); }).size();
+    std::size_t largest = 0;
+    for (std::size_t shown = 0; shown < task; ++shown) largest = std::max(largest, replayed(shown).size());
     const std::vector<std::uint32_t> order =
         shuffled_order(largest, {config_.experiment.seed, RandomPurpose::replay_order, stream});
     Pass pass;
@@ -363,87 +462,119 @@ class Experiment {
       std::vector<Share>& shares = pass.updates.emplace_back();
       for (std::size_t shown = 0; shown < task; ++shown) {
         for (const std::uint32_t place : places)
-          show(shown, memory_[shown][place % memory_[shown].size()], pass);
+          show(shown, replayed(shown)[place % replayed(shown).size()], pass);
         shares.push_back({places.size(), tasks_.training_images(shown)});
       }
     }
     return pass;
   }
 
-  /// Makes the updates of a pass. Adds what they took to the costs, multiply-adds, spikes and synaptic
-  /// operations as sums over samples.
-  void train(std::size_t task, std::size_t epoch, const Pass& pass, TaskCosts& costs) {
-    const double multiply_adds = backend_->multiply_adds();
-    const ClockEngine::Work before = trainer_.engine().work();
+  /// The updates of a pass from the place on, with what they showed.
+  struct Progress {
+    const Pass& pass;
+    Array<double> losses = {};          ///< [updates] sums over samples
+    Array<std::uint32_t> correct = {};  ///< [updates]
+    std::size_t in_curves = 0;          ///< updates
+    // Since the last report:
+    double loss = 0, right = 0, samples = 0;
+  };
+
+  /// Makes the updates of the pass that are left of it, and adds what they took to the costs.
+  void train(std::size_t task, const Pass& pass) {
     const std::size_t batches = pass.updates.size();
     Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(pass.samples.size());
     backend_->upload(std::span(pass.samples), samples.view());
     Array<Target> targets = backend_->allocate<Target>(pass.targets.size());
     backend_->upload(std::span(pass.targets), targets.view());
-    Array<double> losses = backend_->allocate<double>(batches);
-    Array<std::uint32_t> correct = backend_->allocate<std::uint32_t>(batches);
+    Progress progress{.pass = pass,
+                      .losses = backend_->allocate<double>(batches),
+                      .correct = backend_->allocate<std::uint32_t>(batches),
+                      .in_curves = place_.batch};
+    begin_costs();
 
-    std::vector<double> mean_losses;
-    std::vector<double> accuracies;
     std::size_t shown = 0;
-    for (std::size_t batch = 0; batch < batches; ++batch) {
-      const std::vector<Share>& shares = pass.updates[batch];
+    for (std::size_t batch = 0; batch < place_.batch; ++batch) shown += size_of(pass.updates[batch]);
+    while (place_.batch < batches) {
+      const std::vector<Share>& shares = pass.updates[place_.batch];
       const std::size_t size = size_of(shares);
       const Batch shown_now{.samples = samples.view().subview(shown, size),
                             .targets = targets.view().subview(shown, size),
                             .shares = shares};
-      const View<double> loss = losses.view().subview(batch, 1);
-      const View<std::uint32_t> right = correct.view().subview(batch, 1);
+      const View<double> loss = progress.losses.view().subview(place_.batch, 1);
+      const View<std::uint32_t> right = progress.correct.view().subview(place_.batch, 1);
       if (pass.replay) {
         trainer_.replay_batch(shown_now, loss, right);
       } else {
         trainer_.train_batch(shown_now, loss, right);
       }
       shown += size;
-      if ((batch + 1) % batches_between_reports == 0 || batch + 1 == batches) {
-        report(task, epoch, pass, batch + 1, losses, correct, mean_losses, accuracies);
-      }
+      ++place_.batch;
+      ++batches_since_;
+      ++costs_.training_batches;
+      if (place_.batch % batches_between_reports == 0 || place_.batch == batches) report(task, progress);
+      const bool stops = observer_.wants_to_stop();
+      if (!stops && !checkpoint_is_due()) continue;
+      extend_curves(task, progress);
+      add_costs();
+      if (stops) stop();
+      save_checkpoint();
     }
-    file_.append_curves(static_cast<std::uint32_t>(task), static_cast<std::uint32_t>(epoch), mean_losses,
-                        accuracies);
-    const ClockEngine::Work after = trainer_.engine().work();
-    costs.training_batches += static_cast<std::uint32_t>(batches);
-    costs.training_samples += static_cast<std::uint64_t>(after.samples - before.samples);
-    costs.multiply_adds += backend_->multiply_adds() - multiply_adds;
-    costs.spikes += after.spikes - before.spikes;
-    costs.synaptic_operations += after.synaptic_operations - before.synaptic_operations;
+    add_costs();
+    place_ = {.task = place_.task, .pass = place_.pass + 1};
   }
 
-  /// Adds the curves' points from where they end up to update `done` of the pass, and tells the observer of
-  /// them.
-  void report(std::size_t task, std::size_t epoch, const Pass& pass, std::size_t done,
-              const Array<double>& losses, const Array<std::uint32_t>& correct,
-              std::vector<double>& mean_losses, std::vector<double>& accuracies) {
-    const std::size_t from = mean_losses.size();
-    const std::vector<double> sums = backend_->download(losses.view().subview(from, done - from));
-    const std::vector<std::uint32_t> counts = backend_->download(correct.view().subview(from, done - from));
-    double loss = 0;
-    double right = 0;
-    double samples = 0;
+  /// From now on, what the back end does is costs of the task.
+  void begin_costs() {
+    counted_multiply_adds_ = backend_->multiply_adds();
+    counted_ = trainer_.engine().work();
+  }
+
+  /// Multiply-adds, spikes and synaptic operations as sums over samples.
+  void add_costs() {
+    const ClockEngine::Work work = trainer_.engine().work();
+    costs_.training_samples += static_cast<std::uint64_t>(work.samples - counted_.samples);
+    costs_.multiply_adds += backend_->multiply_adds() - counted_multiply_adds_;
+    costs_.spikes += work.spikes - counted_.spikes;
+    costs_.synaptic_operations += work.synaptic_operations - counted_.synaptic_operations;
+    begin_costs();
+  }
+
+  /// Adds the points of the updates since the last one, where these left all that learns finite.
+  void extend_curves(std::size_t task, Progress& progress) {
+    const std::size_t from = progress.in_curves, epoch = place_.pass + 1;
+    const std::vector<double> sums =
+        backend_->download(std::as_const(progress.losses).view().subview(from, place_.batch - from));
+    const std::vector<std::uint32_t> counts =
+        backend_->download(std::as_const(progress.correct).view().subview(from, place_.batch - from));
+    std::vector<double> losses, accuracies;
     for (std::size_t i = 0; i < sums.size(); ++i) {
-      const auto size = static_cast<double>(size_of(pass.updates[from + i]));
-      mean_losses.push_back(sums[i] / size);
+      const auto size = static_cast<double>(size_of(progress.pass.updates[from + i]));
+      losses.push_back(sums[i] / size);
       accuracies.push_back(counts[i] / size);
-      loss += sums[i];
-      right += counts[i];
-      samples += size;
+      progress.loss += sums[i];
+      progress.right += counts[i];
+      progress.samples += size;
     }
-    const std::string rate = pass.replay ? "replay.learning_rate" : "optimiser.learning_rate";
+    const std::string rate = progress.pass.replay ? "replay.learning_rate" : "optimiser.learning_rate";
     const auto lost = std::ranges::find_if_not(sums, [](double sum) { return std::isfinite(sum); });
     if (lost != sums.end()) {
       const std::size_t batch = from + 1 + static_cast<std::size_t>(lost - sums.begin());
       refuse(fmt::format("the loss of batch {} of epoch {} is not finite", batch, epoch), rate);
     }
     if (!trainer_.all_finite())
-      refuse(fmt::format("not all weights and thresholds are finite after batch {} of epoch {}", done, epoch),
+      refuse(fmt::format("not all weights and thresholds are finite after batch {} of epoch {}", place_.batch,
+                         epoch),
              rate);
+    file_.append_curves(task, epoch, from + 1, losses, accuracies);
+    progress.in_curves = place_.batch;
+  }
+
+  void report(std::size_t task, Progress& progress) {
+    extend_curves(task, progress);
     warn_of_idle_populations(task);
-    observer_.training(task, epoch, done, pass.updates.size(), loss / samples, right / samples);
+    observer_.training(task, place_.pass + 1, place_.batch, progress.pass.updates.size(),
+                       progress.loss / progress.samples, progress.right / progress.samples);
+    progress.loss = progress.right = progress.samples = 0;
   }
 
   const Config& config_;
@@ -458,18 +589,25 @@ class Experiment {
   Monitor monitor_;
   LogitChange logit_change_;
   ClockEngine::Work before_ = trainer_.engine().work();  ///< when warn_of_idle_populations looked last
-  std::set<std::size_t> silent_, saturated_;             ///< populations it said so of
-  std::vector<bool> amplifies_;  ///< of each projection, whether warn_of_amplification said so
+  /// Of each population or projection, 1 where the user was told so.
+  std::vector<std::uint8_t> silent_ = std::vector<std::uint8_t>(trainer_.network().populations().size());
+  std::vector<std::uint8_t> saturated_ = silent_;
+  std::vector<std::uint8_t> amplifies_;
   AccuracyMatrix accuracy_;
   RunFile file_;
+  Place place_;
+  TaskCosts costs_;  ///< of this task so far
+  double counted_multiply_adds_ = 0;
+  ClockEngine::Work counted_;  ///< what is in them
   std::size_t boundaries_written_ = 0;
+  std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();  ///< the last checkpoint
+  std::size_t batches_since_ = 0;
   // Of each task:
-  std::vector<std::size_t> firsts_;           ///< training samples of all tasks before it
-  std::vector<std::size_t> first_streams_;    ///< epochs of all tasks before it
-  std::vector<std::size_t> lengths_;          ///< samples that it shows
-  std::vector<std::vector<Target>> targets_;  ///< of its training samples
-  /// Of each task so far, the samples to replay, by their places in Task::train.
-  std::vector<std::vector<std::uint32_t>> memory_;
+  std::vector<std::size_t> firsts_;                 ///< training samples of all tasks before it
+  std::vector<std::size_t> first_streams_;          ///< epochs of all tasks before it
+  std::vector<std::size_t> lengths_;                ///< samples that it shows
+  std::vector<std::vector<Target>> targets_;        ///< of its training samples
+  std::vector<std::vector<std::uint32_t>> memory_;  ///< see `replayed`
 };
 
 }  // namespace
@@ -480,8 +618,35 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
   const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
       TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
-  for (const std::string& sentence : sequence->warnings()) observer.warn(sentence);
-  return Experiment(config, *sequence, folder, observer).run();
+  const std::optional<Checkpoint> checkpoint =
+      find_checkpoint(folder, [&](const std::string& sentence) { observer.warn(sentence); });
+  if (checkpoint) {
+    const std::string found = differences(
+        values_by_key(checkpoint->origin.config, checkpoint->path.string() + "/origin/config"), config);
+    if (!found.empty()) {
+      throw ConfigError(fmt::format(
+          "{}: an interrupted run of another config: {}; give another folder, or --restart to begin this one anew",
+          folder.string(), found));
+    }
+  } else {
+    for (const std::string& sentence : sequence->warnings()) observer.warn(sentence);
+    if (std::filesystem::exists(folder / RunFile::partial_name))
+      observer.warn(fmt::format("{}: the run that was interrupted there left no checkpoint; it begins anew",
+                                folder.string()));
+  }
+  Experiment experiment(config, *sequence, folder, observer);
+  if (checkpoint) {
+    experiment.go_on_from(*checkpoint);
+  } else {
+    remove_weights(folder);
+  }
+  return experiment.run();
+}
+
+void remove_run(const std::filesystem::path& folder) {
+  for (const char* name : {RunFile::name, RunFile::partial_name}) std::filesystem::remove(folder / name);
+  remove_checkpoints(folder);
+  remove_weights(folder);
 }
 
 }  // namespace orthospike

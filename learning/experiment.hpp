@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 #include "datasets/data_set.hpp"
@@ -24,12 +25,27 @@ class ExperimentObserver {
                         double loss, double accuracy) = 0;
   /// After the accuracies of row `after` (0: before any training) are known.
   virtual void evaluated(const AccuracyMatrix& accuracy, std::size_t after) = 0;
+  /// Before anything else, where a run goes on: a sentence that says from where.
+  virtual void goes_on(const std::string& /*sentence*/) {}
+  /// Asked after each batch: whether to write a checkpoint and end there.
+  virtual bool wants_to_stop() { return false; }
+};
+
+/// A run ended where its observer wanted it to; says where. With its checkpoint, the same run goes on from there.
+class Interrupted : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 /// Trains the config's task sequence on the data sets that it names and writes `folder`/run.h5, whose content it
 /// returns, and the network's weights beside it (weights_file.hpp). The same config, seed and device give the same
-/// numbers whatever the number of threads. Throws ConfigError, EnvironmentError.
+/// numbers whatever the number of threads. Where the folder has a checkpoint, the run goes on from there and ends as it
+/// would have without the interruption, bit for bit. Throws ConfigError, also for a checkpoint of another config,
+/// EnvironmentError, Interrupted.
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
                          const std::filesystem::path& folder, ExperimentObserver& observer);
+
+/// Removes from a folder all that run_experiment writes there, whether it ended or not.
+void remove_run(const std::filesystem::path& folder);
 
 }  // namespace orthospike

@@ -7,16 +7,15 @@
 
 namespace orthospike {
 
-void LogitChange::begin_task(std::vector<StoredTasks::TestSamples> earlier) {
+void LogitChange::begin_task(const std::vector<StoredTasks::TestSamples>& earlier) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
-  earlier_ = std::move(earlier);
-  before_ = logits();
+  before_ = logits(earlier);
 }
 
-double LogitChange::end_task() {
+double LogitChange::end_task(const std::vector<StoredTasks::TestSamples>& earlier) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
   if (before_.empty()) return std::numeric_limits<double>::quiet_NaN();
-  const std::vector<double> after = logits();
+  const std::vector<double> after = logits(earlier);
   double change = 0, size = 0;
   for (std::size_t i = 0; i < after.size(); ++i) {
     change += (after[i] - before_[i]) * (after[i] - before_[i]);
@@ -25,12 +24,12 @@ double LogitChange::end_task() {
   return std::sqrt(change / size);
 }
 
-std::vector<double> LogitChange::logits() {
+std::vector<double> LogitChange::logits(const std::vector<StoredTasks::TestSamples>& earlier) {
   Backend& backend = trainer_.network().backend();
   std::vector<double> all;
-  for (const auto& [images, samples, targets] : earlier_) {
+  for (const auto& [images, samples, targets] : earlier) {
     if (samples_ == 0) continue;
-    const std::size_t count = std::min(std::max<std::size_t>(1, samples_ / earlier_.size()), samples.size());
+    const std::size_t count = std::min(std::max<std::size_t>(1, samples_ / earlier.size()), samples.size());
     for (std::size_t first = 0; first < count; first += trainer_.batch_size()) {
       const std::size_t batch = std::min(trainer_.batch_size(), count - first);
       trainer_.run_batch(images, samples.subview(first, batch));

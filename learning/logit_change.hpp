@@ -18,18 +18,18 @@ class LogitChange {
   /// samples: of all earlier tasks together, of each its share and at least one; 0: nothing is measured.
   LogitChange(Trainer& trainer, std::size_t samples) : trainer_(trainer), samples_(samples) {}
 
-  /// Before the first batch of a task. The samples must stay valid until `end_task`.
-  void begin_task(std::vector<StoredTasks::TestSamples> earlier);
-  /// NaN where there is no earlier task.
-  double end_task();
+  /// Before the first batch of a task; earlier: of the tasks before it.
+  void begin_task(const std::vector<StoredTasks::TestSamples>& earlier);
+  /// Of the same samples; NaN where there are none.
+  double end_task(const std::vector<StoredTasks::TestSamples>& earlier);
+  void state(Archive& archive) { archive.resizable("before", before_); }
 
  private:
   /// Of all samples one after the other, the logits of their task's head.
-  std::vector<double> logits();
+  std::vector<double> logits(const std::vector<StoredTasks::TestSamples>& earlier);
 
   Trainer& trainer_;
   std::size_t samples_;
-  std::vector<StoredTasks::TestSamples> earlier_;
   std::vector<double> before_;
 };
 

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "sim/archive.hpp"
+
 namespace orthospike {
 
 /// R[i][j]: accuracy on task j after training task i, both counted from 1, row 0 before any training. NaN
@@ -17,6 +19,7 @@ class AccuracyMatrix {
   double at(std::size_t after, std::size_t task) const { return values_[after * tasks_ + task - 1]; }
   /// Row-major [tasks + 1 × tasks].
   const std::vector<double>& values() const { return values_; }
+  void state(Archive& archive) { archive("values", values_); }
 
   double average_accuracy(std::size_t k) const;
   double backward_transfer(std::size_t k) const;

@@ -100,6 +100,21 @@ void Monitor::begin_task() {
   }
 }
 
+void Monitor::state(Archive& archive) {
+  archive("ended", ended_);
+  archive("kept", kept_);
+  for (std::size_t p = 0; p < watched_.size(); ++p) {
+    auto& [moment, activity, weights_before] = watched_[p];
+    const std::string name = trainer_.network().projections()[p].name;
+    archive(name + "_moment", moment);
+    archive(name + "_weights_before", weights_before);
+    if (activity.size() == 0) continue;
+    const std::size_t size = kept_ * trainer_.network().projections()[p].fan_in;
+    archive.check(size <= activity.size(), "fewer samples were expected");
+    archive(name + "_activity", activity.view().subview(0, size));
+  }
+}
+
 ConstMatrix Monitor::moment(std::size_t p) const {
   const std::size_t n = trainer_.network().projections()[p].fan_in;
   return watched_[p].moment.matrix(n, n);

@@ -43,6 +43,7 @@ class Monitor {
   void begin_task();
   /// After the last batch and the trainer's end of the task, whose training samples these are. One report a projection.
   std::vector<ProjectionReport> end_task(const ShownImages& images, View<const std::uint32_t> samples);
+  void state(Archive& archive);
 
  private:
   struct Watched {

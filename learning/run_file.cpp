@@ -105,6 +105,11 @@ const std::vector<Measure<TaskCosts>>& cost_measures() {
   return measures;
 }
 
+void TaskCosts::state(Archive& archive) {
+  for (const Measure<TaskCosts>& measure : cost_measures())
+    std::visit([&](auto member) { archive(measure.name, this->*member); }, measure.member);
+}
+
 double TaskCosts::training_seconds() const {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0) -
          seconds[static_cast<std::size_t>(Phase::evaluate)] -
@@ -207,13 +212,13 @@ void RunFile::write_accuracies(const AccuracyMatrix& accuracy, std::span<const d
   file_.flush();
 }
 
-void RunFile::append_curves(std::uint32_t task, std::uint32_t epoch, std::span<const double> losses,
-                            std::span<const double> accuracies) {
-  std::vector<std::uint32_t> column(losses.size(), task);
+void RunFile::append_curves(std::size_t task, std::size_t epoch, std::size_t first,
+                            std::span<const double> losses, std::span<const double> accuracies) {
+  std::vector<std::uint32_t> column(losses.size(), static_cast<std::uint32_t>(task));
   file_.append<std::uint32_t>("/curves/task", column);
-  column.assign(losses.size(), epoch);
+  column.assign(losses.size(), static_cast<std::uint32_t>(epoch));
   file_.append<std::uint32_t>("/curves/epoch", column);
-  for (std::size_t i = 0; i < column.size(); ++i) column[i] = static_cast<std::uint32_t>(i + 1);
+  std::iota(column.begin(), column.end(), static_cast<std::uint32_t>(first));
   file_.append<std::uint32_t>("/curves/batch", column);
   file_.append<double>("/curves/loss", losses);
   file_.append<double>("/curves/accuracy", accuracies);
@@ -223,9 +228,12 @@ void RunFile::append_boundaries(std::span<const std::uint32_t> updates) {
   file_.append<std::uint32_t>("/boundaries/detected", updates);
 }
 
-void RunFile::write_task(std::size_t task, const TaskReport& report, const TaskCosts& costs) {
+void RunFile::write_report(std::size_t task, const TaskReport& report) {
   write_measures<ProjectionReport>(file_, "/subspace", projection_measures(), task - 1, report.projections);
   file_.write_rows<double>("/metrics/logit_change", task - 1, std::span(&report.logit_change, 1));
+}
+
+void RunFile::write_costs(std::size_t task, const TaskCosts& costs) {
   file_.write_rows<double>("/costs/seconds", task - 1, costs.seconds);
   TaskCosts with_memory = costs;
   with_memory.peak_memory = peak_memory_bytes();
@@ -234,6 +242,24 @@ void RunFile::write_task(std::size_t task, const TaskReport& report, const TaskC
   const auto done = static_cast<std::uint32_t>(task);
   file_.write_rows<std::uint32_t>("/progress/tasks_done", 0, std::span(&done, 1));
   file_.flush();
+}
+
+void RunFile::state(Archive& archive) {
+  for (const std::string& object : file_.numeric_objects("/")) {
+    Hdf5Values now = file_.read_values(object);
+    std::visit(
+        [&]<class T>(std::vector<T>& values) {
+          const std::string member = object.substr(1);
+          if (const bool grows = values.empty(); grows) {
+            archive.resizable(member, values);
+            if (archive.loads()) file_.append<T>(object, values);
+          } else {
+            archive(member, values);
+            if (archive.loads()) file_.write_rows<T>(object, 0, values);
+          }
+        },
+        now);
+  }
 }
 
 void RunFile::finish() {

@@ -6,6 +6,7 @@
 
 #include "learning/metrics.hpp"
 #include "learning/monitor.hpp"
+#include "sim/archive.hpp"
 #include "sim/hdf5_file.hpp"
 
 namespace orthospike {
@@ -38,6 +39,7 @@ struct TaskCosts {
   double synaptic_operations = 0;
   double peak_memory = 0;  ///< bytes, of the process until the end of the task
 
+  void state(Archive& archive);
   /// Seconds of training alone, without evaluation and measurement.
   double training_seconds() const;
 };
@@ -63,13 +65,17 @@ class RunFile {
 
   /// Row `after` of the accuracy and loss matrices and, for after > 0, the measures that follow from it.
   void write_accuracies(const AccuracyMatrix& accuracy, std::span<const double> losses, std::size_t after);
-  /// Mean loss and accuracy of consecutive updates of one epoch; task and epoch count from 1.
-  void append_curves(std::uint32_t task, std::uint32_t epoch, std::span<const double> losses,
+  /// Mean loss and accuracy of consecutive updates of one epoch; task, epoch and the first of the updates count from 1.
+  void append_curves(std::size_t task, std::size_t epoch, std::size_t first, std::span<const double> losses,
                      std::span<const double> accuracies);
   /// Updates with which a task seemed to begin, after those so far.
   void append_boundaries(std::span<const std::uint32_t> updates);
-  /// Everything measured at the end of a task (counted from 1), then a flush: readers see the task.
-  void write_task(std::size_t task, const TaskReport& report, const TaskCosts& costs);
+  /// What is measured at the end of a task's training (counted from 1).
+  void write_report(std::size_t task, const TaskReport& report);
+  /// The last of what is written of a task, then a flush: readers see the task.
+  void write_costs(std::size_t task, const TaskCosts& costs);
+  /// All that was written; loaded into a file to which nothing was written yet.
+  void state(Archive& archive);
   /// Gives the file its final name.
   void finish();
 

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "kernels/error.hpp"
+#include "learning/checkpoint.hpp"
 #include "learning/run_lock.hpp"
 
 namespace orthospike {
@@ -13,7 +14,6 @@ namespace orthospike {
 namespace {
 
 constexpr const char* error_name = "error.txt";
-constexpr const char* checkpoint_name = "checkpoint.h5";
 
 std::optional<RunRecord> readable_record(const std::filesystem::path& path) {
   try {
@@ -52,7 +52,7 @@ RunStatus run_status(const std::filesystem::path& folder) {
   } else if (const std::optional<std::string> sentence = line_of(folder / error_name)) {
     status.state = RunState::failed;
     status.note = *sentence;
-  } else if (std::filesystem::exists(partial) || std::filesystem::exists(folder / checkpoint_name)) {
+  } else if (std::filesystem::exists(partial) || has_checkpoint(folder)) {
     status.state = RunState::interrupted;
     if (status.record)
       status.note = fmt::format("{} of {} tasks", status.record->tasks_done, status.record->accuracy.tasks());

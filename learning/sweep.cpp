@@ -473,11 +473,11 @@ RunStatus status_of(const Sweep& sweep, const SweepPoint& point) {
   const std::filesystem::path folder = sweep.folder(point);
   RunStatus status = run_status(folder);
   if (!status.record) return status;
-  const std::string difference = first_difference(
-      config_of(sweep, point), values_by_key(status.record->config, folder.string() + "/config"));
-  if (!difference.empty()) {
+  const std::string found =
+      differences(values_by_key(status.record->config, folder.string() + "/config"), config_of(sweep, point));
+  if (!found.empty()) {
     throw ConfigError(fmt::format("{}: holds a run of another config: {}; give another folder with --out",
-                                  folder.string(), difference));
+                                  folder.string(), found));
   }
   return status;
 }

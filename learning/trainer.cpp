@@ -112,6 +112,25 @@ void Trainer::end_task() {
   protection_->end_task();
 }
 
+void Trainer::state(Archive& archive) {
+  archive("network", network_);
+  archive("feedback", *feedback_);
+  archive("rule", *rule_);
+  archive("protection", *protection_);
+  archive("optimiser", *optimiser_);
+  if (replay_optimiser_ != nullptr) archive("replay_optimiser", *replay_optimiser_);
+  if (detector_ != nullptr) archive("boundary_detector", *detector_);
+  archive.resizable("detected_boundaries", detected_boundaries_);
+  archive("task", task_);
+  archive("epochs", task_length_.epochs);
+  archive("updates_per_epoch", task_length_.updates_per_epoch);
+  archive("updates", updates_);
+  archive("updates_of_all", updates_of_all_);
+  archive("train_thresholds", train_thresholds_);
+  for (std::size_t i = 0; i < seconds_.size(); ++i)
+    archive(std::string("seconds_") + phase_names[i], seconds_[i]);
+}
+
 void Trainer::run_batch(const ShownImages& images, View<const std::uint32_t> samples) {
   encode(images, samples, engine_->input(samples.size()));
   engine_->run();

@@ -85,6 +85,9 @@ class Trainer {
   /// Forward pass only, for `engine().activity`.
   void run_batch(const ShownImages& images, View<const std::uint32_t> samples);
 
+  /// Between two batches.
+  void state(Archive& archive);
+
   std::size_t batch_size() const { return batch_size_; }
   /// What pixels from 0 to 1 become inputs with, (pixel - mean) / deviation.
   float mean() const { return mean_; }

@@ -47,6 +47,9 @@ void prepare_library() {
 /// Rows of one chunk of a data set that grows.
 constexpr hsize_t chunk_rows = 1024;
 
+/// Elements of one chunk of a data set under checksums, each chunk having one.
+constexpr hsize_t checked_chunk = hsize_t{1} << 20;
+
 /// The most elements that a data set may claim to hold when read: more is damage, not data.
 constexpr hssize_t most_elements = hssize_t{1} << 30;
 
@@ -154,11 +157,30 @@ void Hdf5File::add(const std::string& object, const std::vector<std::size_t>& sh
     H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data());
   }
   H5Pset_fill_value(creation.get(), native_type<T>(), &fill);
+  add_dataset(object, native_type<T>(), space, creation);
+}
+
+void Hdf5File::add_dataset(const std::string& object, hid_t type, const Hdf5Handle& space,
+                           const Hdf5Handle& creation) {
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links.get(), 1);
-  checked(H5Dcreate2(file_.get(), object.c_str(), native_type<T>(), space.get(), links.get(), creation.get(),
-                     H5P_DEFAULT),
-          H5Dclose, "add", object);
+  checked(
+      H5Dcreate2(file_.get(), object.c_str(), type, space.get(), links.get(), creation.get(), H5P_DEFAULT),
+      H5Dclose, "add", object);
+}
+
+template <class T>
+void Hdf5File::add_checked(const std::string& object, std::span<const T> values) {
+  const hsize_t size = values.size();
+  const auto space = checked(H5Screate_simple(1, &size, nullptr), H5Sclose, "add", object);
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  if (size > 0) {
+    const hsize_t chunk = std::min(size, checked_chunk);
+    H5Pset_chunk(creation.get(), 1, &chunk);
+    H5Pset_fletcher32(creation.get());
+  }
+  add_dataset(object, native_type<T>(), space, creation);
+  write_rows(object, 0, values);
 }
 
 void Hdf5File::add_text(const std::string& object, const std::string& text) {
@@ -297,6 +319,38 @@ std::vector<T> Hdf5File::read(const std::string& object) const {
   return values;
 }
 
+Hdf5Values Hdf5File::read_values(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
+  const auto is = [&](hid_t native) { return H5Tequal(type.get(), native) > 0; };
+  if (is(H5T_NATIVE_FLOAT)) return read<float>(object);
+  if (is(H5T_NATIVE_DOUBLE)) return read<double>(object);
+  if (is(H5T_NATIVE_UINT8)) return read<std::uint8_t>(object);
+  if (is(H5T_NATIVE_UINT32)) return read<std::uint32_t>(object);
+  if (is(H5T_NATIVE_UINT64)) return read<std::uint64_t>(object);
+  fail("read the numbers of", object);
+}
+
+std::vector<std::string> Hdf5File::numeric_objects(const std::string& group) const {
+  const auto top = checked(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), H5Gclose, "open", group);
+  std::vector<std::string> names;
+  const auto take = [](hid_t, const char* name, const auto*, void* to) -> herr_t {
+    static_cast<std::vector<std::string>*>(to)->push_back(name);
+    return 0;
+  };
+  check(H5Lvisit(top.get(), H5_INDEX_NAME, H5_ITER_INC, take, &names), "list", group);
+  std::vector<std::string> objects;
+  for (const std::string& name : names) {
+    const std::string object = group == "/" ? "/" + name : group + "/" + name;
+    const Hdf5Handle at(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose);
+    if (at.get() < 0) fail("open", object);
+    if (H5Iget_type(at.get()) != H5I_DATASET) continue;
+    const auto type = checked(H5Dget_type(at.get()), H5Tclose, "read", object);
+    if (H5Tget_class(type.get()) != H5T_STRING) objects.push_back(object);
+  }
+  return objects;
+}
+
 std::string Hdf5File::read_text(const std::string& object) const {
   const auto set = dataset(object);
   const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
@@ -352,6 +406,7 @@ bool Hdf5File::exists(const std::string& object) const {
   template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);     \
   template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>); \
   template void Hdf5File::append<T>(const std::string&, std::span<const T>);                  \
+  template void Hdf5File::add_checked<T>(const std::string&, std::span<const T>);             \
   template std::vector<T> Hdf5File::read<T>(const std::string&) const;
 
 ORTHOSPIKE_HDF5_TYPE(float)

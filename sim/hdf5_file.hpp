@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace orthospike {
@@ -36,6 +37,10 @@ class Hdf5Handle {
   Close close_ = nullptr;
 };
 
+/// All elements of a numeric data set.
+using Hdf5Values = std::variant<std::vector<float>, std::vector<double>, std::vector<std::uint8_t>,
+                                std::vector<std::uint32_t>, std::vector<std::uint64_t>>;
+
 /// An HDF5 file of numeric data sets and strings. Objects are named by absolute path ("/metrics/accuracy");
 /// groups on the way are made as needed. Every failure throws EnvironmentError naming the file and the
 /// object. Element types: float, double, std::uint8_t, std::uint32_t, std::uint64_t.
@@ -49,6 +54,9 @@ class Hdf5File {
   /// A data set filled with `fill`. A first dimension of 0 can grow (append).
   template <class T>
   void add(const std::string& object, const std::vector<std::size_t>& shape, T fill);
+  /// A list with these values, under checksums: reading fails where a byte has changed.
+  template <class T>
+  void add_checked(const std::string& object, std::span<const T> values);
   void add_text(const std::string& object, const std::string& text);
   void add_attribute(const std::string& object, const std::string& name, const std::string& text);
   void add_attribute(const std::string& object, const std::string& name, double value);
@@ -74,6 +82,10 @@ class Hdf5File {
 
   template <class T>
   std::vector<T> read(const std::string& object) const;
+  /// In the type that they have in the file.
+  Hdf5Values read_values(const std::string& object) const;
+  /// Paths of all numeric data sets in a group and those in it, sorted.
+  std::vector<std::string> numeric_objects(const std::string& group) const;
   std::vector<std::size_t> shape(const std::string& object) const;
   std::string read_text(const std::string& object) const;
   std::string text_attribute(const std::string& object, const std::string& name) const;
@@ -92,6 +104,9 @@ class Hdf5File {
   void check(herr_t status, const std::string& action, const std::string& object) const;
   /// Throws when a write failed, and leaves the file on the disk as it is.
   void check_written(bool written, const std::string& object);
+  /// Makes a data set, and groups on the way to it.
+  void add_dataset(const std::string& object, hid_t type, const Hdf5Handle& space,
+                   const Hdf5Handle& creation);
   Hdf5Handle dataset(const std::string& object) const;
   Hdf5Handle attribute(const std::string& object, const std::string& name) const;
 

@@ -88,4 +88,11 @@ void Network::initialise_weights(std::uint64_t seed) {
   }
 }
 
+void Network::state(Archive& archive) {
+  for (const Population& population : populations_) {
+    if (population.neuron != nullptr) archive(population.name, *population.neuron);
+  }
+  for (Projection& projection : projections_) archive(projection.name, projection.weights);
+}
+
 }  // namespace orthospike

@@ -59,6 +59,8 @@ class Network {
   /// Weights uniform within ±1/√fan_in (Kaiming with a = √5), drawn from stream = index of the projection.
   void initialise_weights(std::uint64_t seed);
 
+  void state(Archive& archive);
+
   Backend& backend() const { return backend_; }
   /// The recurrent projection of a population; null where it has none.
   const Projection* recurrent_projection(std::size_t population) const;

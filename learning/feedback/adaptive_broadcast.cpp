@@ -9,4 +9,8 @@ Matrix AdaptiveBroadcast::learned_weights(std::size_t projection) {
   return weights.matrix(forward.fan_in, weights.size() / forward.fan_in);
 }
 
+void AdaptiveBroadcast::state(Archive& archive) {
+  for (std::size_t i = 0; i < weights_.size(); ++i) archive(network_.populations()[i].name, weights_[i]);
+}
+
 }  // namespace orthospike

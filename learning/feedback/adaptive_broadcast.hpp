@@ -17,6 +17,7 @@ class AdaptiveBroadcast final : public DirectFeedbackAlignment {
   using DirectFeedbackAlignment::DirectFeedbackAlignment;
 
   Matrix learned_weights(std::size_t projection) override;
+  void state(Archive& archive) override;
 };
 
 }  // namespace orthospike

@@ -19,6 +19,8 @@ class ErrorFeedback {
   /// Weights of its own to the source of a projection, [source neurons × classes], that learn as a read-out's
   /// do; empty where there are none.
   virtual Matrix learned_weights(std::size_t /*projection*/) { return {}; }
+  /// Fixed weights are drawn anew from the seed.
+  virtual void state(Archive& /*archive*/) {}
 };
 
 /// error · weightsᵀ in `room`: what comes back through weights [source × target].

@@ -36,9 +36,20 @@ void Adam::begin_task() {
   }
 }
 
+void Adam::Moments::state(Archive& archive) {
+  archive.resizable("mean", mean);
+  archive.resizable("square", square);
+  archive.check(mean.size() == square.size(), "as many means as mean squares were expected");
+  archive("updates", updates);
+}
+
+void Adam::state(Archive& archive) {
+  archive("parameter", moments_);
+}
+
 void Adam::find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) {
   Moments& moments = moments_[parameter];
-  if (moments.mean.size() == 0) {
+  if (moments.mean.size() != gradient.size()) {
     moments.mean = backend_.allocate<float>(gradient.size());
     moments.square = backend_.allocate<float>(gradient.size());
   }

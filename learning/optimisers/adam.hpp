@@ -28,12 +28,15 @@ class Adam final : public Optimiser {
   void begin_task() override;
   void find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) override;
   LinearSteps* linear_steps() override { return nullptr; }
+  void state(Archive& archive) override;
 
  private:
   struct Moments {
     Array<float> mean;
     Array<float> square;
     std::size_t updates = 0;  ///< that they hold
+
+    void state(Archive& archive);
   };
 
   Backend& backend_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "learning/pairs.hpp"
+#include "sim/archive.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {
@@ -35,6 +36,7 @@ class Optimiser {
   /// Null where directions are not linear in the gradients alone. Then a protection must project the
   /// direction; else it projects traces or gradients, always these, because the optimiser may keep their sum.
   virtual LinearSteps* linear_steps() = 0;
+  virtual void state(Archive& archive) = 0;
 };
 
 /// Optimisers by their config name.

@@ -16,9 +16,14 @@ void Sgd::begin_task() {
   for (Array<float>& velocity : velocities_) backend_.clear(velocity.view());
 }
 
+void Sgd::state(Archive& archive) {
+  for (std::size_t i = 0; i < velocities_.size(); ++i)
+    archive.resizable("velocity" + std::to_string(i), velocities_[i]);
+}
+
 View<float> Sgd::velocity(std::size_t parameter, std::size_t size) {
   Array<float>& velocity = velocities_[parameter];
-  if (velocity.size() == 0) velocity = backend_.allocate<float>(size);
+  if (velocity.size() != size) velocity = backend_.allocate<float>(size);
   return velocity.view();
 }
 

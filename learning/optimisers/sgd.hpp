@@ -22,6 +22,7 @@ class Sgd final : public Optimiser, private LinearSteps {
   void begin_task() override;
   void find_direction(std::size_t parameter, View<const float> weights, View<float> gradient) override;
   LinearSteps* linear_steps() override { return settings_.weight_decay == 0.0F ? this : nullptr; }
+  void state(Archive& archive) override;
 
  private:
   void step(std::size_t parameter, float rate, const Presynaptic& trace, ConstMatrix post,

@@ -17,6 +17,10 @@ class DampingOperator final : public PresynapticOperator, public LinearOperator 
   void set(ConstMatrix axes, const std::vector<double>& gains);
   /// Directions it takes, each by the part it takes: the trace of I minus it.
   double effective_rank() const { return effective_rank_; }
+  void state(Archive& archive) {
+    archive("matrix", matrix_);
+    archive("effective_rank", effective_rank_);
+  }
 
   /// result [N × n] ← the operator on each row of traces
   void apply(const Presynaptic& traces, Matrix result);

@@ -22,6 +22,7 @@ class Gpm final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
   double effective_rank(std::size_t projection) const override {
     return static_cast<double>(parts_[projection]->subspace.old_rank());
@@ -38,6 +39,11 @@ class Gpm final : public Protection {
     Subspace subspace;
     Array<float> moment;  ///< [n × n] of this task's activity
     SubspaceOperator remove;
+
+    void state(Archive& archive) {
+      archive("subspace", subspace);
+      archive("moment", moment);
+    }
   };
 
   Backend& backend_;

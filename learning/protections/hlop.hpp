@@ -32,6 +32,7 @@ class Hlop final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
   double effective_rank(std::size_t projection) const override {
     return static_cast<double>(parts_[projection]->subspace.old_rank());
@@ -48,6 +49,11 @@ class Hlop final : public Protection {
     Subspace subspace;
     SubspaceOperator remove;
     std::unique_ptr<Extractor> extractor;
+
+    void state(Archive& archive) {
+      archive("subspace", subspace);
+      archive("extractor", *extractor);
+    }
   };
 
   /// Of task `task`, which may be later than the last entry of the settings.

@@ -78,6 +78,17 @@ void InhibitoryCircuit::end_task() {
   steps_ = std::max<std::size_t>(1, static_cast<std::size_t>(std::ceil(wanted)));
 }
 
+void InhibitoryCircuit::state(Archive& archive) {
+  archive("old_weights", old_weights_);
+  archive("new_weights", new_weights_);
+  archive("batches", batches_);
+  archive("tasks", tasks_);
+  archive("bound", bound_);
+  archive("height", height_);
+  archive("steps", steps_);
+  archive("effective_rank", effective_rank_);
+}
+
 Matrix InhibitoryCircuit::settle(ConstMatrix x, bool neurons_are_rows) {
   const std::size_t size = x.values.size();
   if (activity_.size() < size) {

@@ -55,6 +55,7 @@ class InhibitoryCircuit final : public PresynapticOperator, public LinearOperato
   void learn(const Presynaptic& rows);
   /// From now on rows settle under what was learned, too.
   void end_task();
+  void state(Archive& archive);
 
   ConstMatrix apply_to_traces(const Presynaptic& traces) override;
   LinearOperator* linear() override { return settings_.is_spiking() ? nullptr : this; }

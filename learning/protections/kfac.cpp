@@ -104,11 +104,27 @@ void Kfac::Part::end_task() {
     }
   }
   store(backend, sources.vectors, axes);
-  backend.dense().run(Transpose{.a = std::as_const(axes).matrix(n, n), .b = columns.matrix(n, n)});
+  transpose_axes();
   store(backend, targets.vectors, leading);
   store(backend, factors, factor);
   if (!is_exact()) rest.set(std::as_const(axes).matrix(n, n), gains);
   mean.set(std::as_const(axes).matrix(n, n), means);
+}
+
+void Kfac::Part::transpose_axes() {
+  const std::size_t n = pre.size();
+  backend.dense().run(Transpose{.a = std::as_const(axes).matrix(n, n), .b = columns.matrix(n, n)});
+}
+
+void Kfac::Part::state(Archive& archive) {
+  archive("pre", pre);
+  archive("post", post);
+  archive("axes", axes);
+  archive("leading", leading);
+  archive("factor", factor);
+  if (!is_exact()) archive("rest", rest);
+  archive("mean", mean);
+  if (archive.loads()) transpose_axes();
 }
 
 void Kfac::Part::damp(ConstMatrix g, Matrix rows) {

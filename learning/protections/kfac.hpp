@@ -47,6 +47,7 @@ class Kfac final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) override;
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->mean.effective_rank();
   }
@@ -64,6 +65,8 @@ class Kfac final : public Protection {
     /// row of V.
     void damp(ConstMatrix g, Matrix rows);
     bool is_exact() const { return directions == post.size(); }
+    void state(Archive& archive);
+    void transpose_axes();
 
     Backend& backend;
     const KfacSettings& settings;

@@ -16,6 +16,10 @@ class KfacSeparable::ExactSide final : public Side {
     const bool mean = rows_ == InhibitoryCircuit::Rows::errors;
     damp_.set(moment_.sum(), mean ? lambda_ * static_cast<double>(moment_.tasks()) : lambda_);
   }
+  void state(Archive& archive) override {
+    archive("moment", moment_);
+    archive("damp", damp_);
+  }
   PresynapticOperator& on_rows() override { return damp_; }
   double effective_rank() const override { return damp_.effective_rank(); }
   std::size_t memory() const override { return moment_.memory(); }
@@ -36,6 +40,7 @@ class KfacSeparable::CircuitSide final : public Side {
   void begin_task() override { circuit_.begin_task(); }
   void observe(const Presynaptic& rows) override { circuit_.learn(rows); }
   void end_task() override { circuit_.end_task(); }
+  void state(Archive& archive) override { circuit_.state(archive); }
   PresynapticOperator& on_rows() override { return circuit_; }
   double effective_rank() const override { return circuit_.effective_rank(); }
   std::size_t memory() const override { return circuit_.memory(); }

@@ -18,6 +18,7 @@ class KfacSeparable final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) override;
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   double effective_rank(std::size_t projection) const override;
   std::size_t memory(std::size_t projection) const override;
 
@@ -29,6 +30,7 @@ class KfacSeparable final : public Protection {
     virtual void begin_task() = 0;
     virtual void observe(const Presynaptic& rows) = 0;
     virtual void end_task() = 0;
+    virtual void state(Archive& archive) = 0;
     virtual PresynapticOperator& on_rows() = 0;
     virtual double effective_rank() const = 0;
     virtual std::size_t memory() const = 0;
@@ -44,6 +46,11 @@ class KfacSeparable final : public Protection {
     Backend* backend;
     std::size_t n, m;
     std::unique_ptr<Side> pre, post;
+
+    void state(Archive& archive) {
+      archive("pre", *pre);
+      archive("post", *post);
+    }
   };
 
   std::unique_ptr<Side> make_side(Backend& backend, const Projection& projection, std::size_t size,

@@ -45,6 +45,7 @@ class Leaky final : public Protection {
     parts_[projection]->moment.add(activity);
   }
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->damp.effective_rank();
   }
@@ -56,6 +57,11 @@ class Leaky final : public Protection {
 
     SecondMoment moment;  ///< its sum is C
     DampingOperator damp;
+
+    void state(Archive& archive) {
+      archive("moment", moment);
+      archive("damp", damp);
+    }
   };
 
   LeakySettings settings_;

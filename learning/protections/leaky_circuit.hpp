@@ -16,6 +16,7 @@ class LeakyCircuit final : public Protection {
     circuits_[projection]->learn(activity);
   }
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", circuits_); }
   double effective_rank(std::size_t projection) const override {
     return circuits_[projection]->effective_rank();
   }

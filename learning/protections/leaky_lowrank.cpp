@@ -56,6 +56,30 @@ LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionContext& cont
   }
 }
 
+void LeakyLowrank::Part::state(Archive& archive) {
+  archive("subspace", subspace);
+  archive("damping", damping);
+  archive("damp", damp);
+  archive("extractor", *extractor);
+  archive.resizable("energies", energies);
+  archive("rest", rest);
+  archive("measured", measured);
+  archive("weight", weight);
+  archive.resizable("moment", moment);
+  archive.check(energies.size() == damping.rank() && moment.size() >= measured * measured,
+                "energies and responses of the rows were expected");
+  archive("energy", energy);
+  archive("additions", additions);
+}
+
+void LeakyLowrank::state(Archive& archive) {
+  archive("batches", batches_);
+  archive("projection", parts_);
+  for (const auto& part : parts_) {
+    if (archive.loads()) part->response = backend_.allocate<float>(max_rows_ * part->measured);
+  }
+}
+
 void LeakyLowrank::begin_task(std::size_t /*task*/) {
   batches_ = 0;
   for (const auto& part : parts_) part->measured = 0;

@@ -38,6 +38,7 @@ class LeakyLowrank final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
+  void state(Archive& archive) override;
   const Subspace* subspace(std::size_t projection) const override { return &parts_[projection]->subspace; }
   double effective_rank(std::size_t projection) const override;
   std::size_t memory(std::size_t projection) const override;
@@ -61,6 +62,8 @@ class LeakyLowrank final : public Protection {
     Array<float> energy;           ///< [1] Σ ‖x‖² of the same activity
     std::size_t additions = 0;     ///< of neurons, for random numbers
     double unexplained = 0;        ///< part of the energy of the last batch looked at
+
+    void state(Archive& archive);
   };
 
   void measure(Part& part, const Presynaptic& activity);

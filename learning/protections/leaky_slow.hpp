@@ -23,6 +23,7 @@ class LeakySlow final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override {}
+  void state(Archive& archive) override { archive("projection", parts_); }
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->damp.effective_rank();
   }
@@ -39,6 +40,13 @@ class LeakySlow final : public Protection {
     Array<float> fast;         ///< [n × n] C_fast
     std::vector<double> slow;  ///< [n × n] C_slow
     DampingOperator damp;
+
+    void state(Archive& archive) {
+      archive("batches", batches);
+      archive("fast", fast);
+      archive("slow", slow);
+      archive("damp", damp);
+    }
   };
 
   Backend& backend_;

@@ -13,6 +13,7 @@ class NoProtection final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }
   void observe(std::size_t /*projection*/, const Presynaptic& /*activity*/, ConstMatrix /*post*/) override {}
   void end_task() override {}
+  void state(Archive& /*archive*/) override {}
   double effective_rank(std::size_t /*projection*/) const override { return 0; }
   std::size_t memory(std::size_t /*projection*/) const override { return 0; }
 };

@@ -25,6 +25,7 @@ class Owm final : public Protection {
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
   void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) override;
   void end_task() override;
+  void state(Archive& archive) override { archive("projection", parts_); }
   double effective_rank(std::size_t projection) const override {
     return parts_[projection]->remove.effective_rank();
   }
@@ -40,6 +41,11 @@ class Owm final : public Protection {
     Array<float> mean;   ///< [1 × n] of a batch
     Array<float> means;  ///< [n × n] Σ m mᵀ over all batches so far
     DampingOperator remove;
+
+    void state(Archive& archive) {
+      archive("means", means);
+      archive("remove", remove);
+    }
   };
 
   Backend& backend_;

@@ -62,6 +62,7 @@ class Protection {
   /// activity [N × n] and post [N' × targets]: see WeightGradient.
   virtual void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) = 0;
   virtual void end_task() = 0;
+  virtual void state(Archive& archive) = 0;
 
   /// The subspace of a projection's presynaptic activity, for reports; null where there is none.
   virtual const Subspace* subspace(std::size_t /*projection*/) const { return nullptr; }

@@ -23,6 +23,12 @@ void SecondMoment::add(const Presynaptic& rows) {
   }
 }
 
+void SecondMoment::state(Archive& archive) {
+  archive("of_task", of_task_);
+  archive("sum", sum_);
+  archive("tasks", tasks_);
+}
+
 void SecondMoment::end_task() {
   const std::vector<float> values = backend_.download(View<const float>(of_task_.view()));
   backend_.clear(of_task_.view());

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "learning/pairs.hpp"
+#include "sim/archive.hpp"
 
 namespace orthospike {
 
@@ -18,6 +19,7 @@ class SecondMoment {
   void add(const Presynaptic& rows);
   /// A task whose rows are all zero adds nothing. Throws EnvironmentError where they are not finite.
   void end_task();
+  void state(Archive& archive);
 
   std::size_t size() const { return n_; }
   /// [n × n] of finished tasks: its lower triangle, which is all that symmetric.hpp reads.

@@ -15,6 +15,7 @@ class SubspaceOperator final : public PresynapticOperator, public LinearOperator
   void apply_to_gradient(Matrix gradient) override;
   /// 1 until it is set.
   void set_scale(float scale) { scale_ = scale; }
+  void state(Archive& archive) { archive("scale", scale_); }
   /// x without its part in the old rows, scaled. The same x in a row is computed once, until the next `forget`:
   /// often traces are the activity.
   ConstMatrix residual_of(const Presynaptic& x);

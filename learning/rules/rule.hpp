@@ -61,6 +61,8 @@ class Rule {
 
   /// Valid until the next batch.
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;
+  /// None where each batch is on its own.
+  virtual void state(Archive& /*archive*/) {}
   /// [1] gradient by the threshold of a population, empty where the rule has none.
   virtual View<const float> threshold_gradient(std::size_t /*population*/) const { return {}; }
 };

@@ -5,6 +5,7 @@
 #include "learning/pairs.hpp"
 #include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
+#include "sim/archive.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {
@@ -30,6 +31,7 @@ class Extractor {
   /// Takes from the new rows the directions in which none of the activity was, if there are any; only where the
   /// context says finds_unlearned.
   virtual void remove_unlearned(Subspace& subspace) = 0;
+  virtual void state(Archive& archive) = 0;
 };
 
 /// Extractors by their config name. The neurons outlive the extractor.

@@ -82,6 +82,13 @@ void LateralHebbian::remove_unlearned(Subspace& subspace) {
   subspace.replace_new_rows(kept);
 }
 
+void LateralHebbian::state(Archive& archive) {
+  archive.resizable("velocity", velocity_);
+  archive.resizable("first", first_);
+  archive.resizable("moment", moment_);
+  archive("batches", batches_);
+}
+
 bool LateralHebbian::shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
                                          std::size_t iterations, bool has_old_rows) {
   const auto N = static_cast<double>(rows), n = static_cast<double>(inputs), m = static_cast<double>(neurons);

@@ -49,6 +49,7 @@ class LateralHebbian final : public Extractor {
   void begin_task(const Subspace& subspace) override;
   void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) override;
   void remove_unlearned(Subspace& subspace) override;
+  void state(Archive& archive) override;
 
   /// Whether the shortcut costs less for N = rows, n = inputs, m = neurons.
   static bool shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,

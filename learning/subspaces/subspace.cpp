@@ -38,6 +38,18 @@ void Subspace::replace_new_rows(std::span<const float> rows) {
 
 void Subspace::freeze() {
   old_ = rank_;
+  transpose_old_rows();
+}
+
+void Subspace::state(Archive& archive) {
+  archive.resizable("rows", storage_);
+  archive("old_rows", old_);
+  archive.check(storage_.size() % size_ == 0 && old_ * size_ <= storage_.size(), "whole rows were expected");
+  rank_ = storage_.size() / size_;
+  if (archive.loads()) transpose_old_rows();
+}
+
+void Subspace::transpose_old_rows() {
   old_transposed_ = backend_.allocate<float>(size_ * old_);
   backend_.dense().run(Transpose{.a = old_rows(), .b = old_transposed_.matrix(size_, old_)});
 }

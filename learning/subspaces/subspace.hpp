@@ -2,6 +2,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/random_key.hpp"
+#include "sim/archive.hpp"
 
 namespace orthospike {
 
@@ -22,6 +23,8 @@ class Subspace {
   /// Makes the new rows orthonormal and orthogonal to the old ones, with the same span together.
   void orthonormalise_new_rows();
 
+  void state(Archive& archive);
+
   std::size_t presynaptic_size() const { return size_; }
   std::size_t rank() const { return rank_; }
   std::size_t old_rank() const { return old_; }
@@ -35,6 +38,8 @@ class Subspace {
   Matrix new_rows() { return rows().row_range(old_, new_rank()); }
 
  private:
+  void transpose_old_rows();
+
   Backend& backend_;
   std::size_t size_;
   std::size_t rank_ = 0;

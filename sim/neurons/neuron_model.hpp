@@ -6,6 +6,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/neurons/surrogate.hpp"
+#include "sim/archive.hpp"
 #include "sim/clock.hpp"
 #include "sim/registry.hpp"
 
@@ -63,6 +64,8 @@ class NeuronModel {
   virtual View<float> threshold() { return {}; }
   /// What a trained threshold stays above.
   virtual float lowest_threshold() const { return 0; }
+  /// A threshold that can be trained: all else starts from rest with each sample.
+  virtual void state(Archive& archive) { archive("threshold", threshold()); }
 
   /// Of a model whose spikes have a surrogate derivative.
   virtual std::optional<SurrogateTraits> surrogate_traits() const { return {}; }

@@ -164,7 +164,7 @@ class CommandLine(Command):
         self.assertIn("finished already", again.stdout)
         self.assertEqual(json.loads(again.stdout.splitlines()[-1]), json.loads(first.stdout.splitlines()[-1]))
         self.assert_refused(orthospike("run", CONFIG, "--out", out, *QUICK, "--experiment.seed=1"), 2, str(out),
-                            "experiment.seed is '2022' there and '1' here")
+                            "experiment.seed 2022 → 1")
         self.assertEqual((out / "run.h5").stat().st_mtime_ns, before.st_mtime_ns)
 
     def test_names_that_look_like_ini(self):

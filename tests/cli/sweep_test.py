@@ -153,7 +153,7 @@ class Sweep(cli_test.Command):
         self.run_sweep(file, "--point=1")
         (self.folder / "base.ini").write_text(BASE.replace("train_samples = 320", "train_samples = 300"))
         for verb in ("plan", "run", "status", "collect", "slurm"):
-            self.assert_refused(orthospike("sweep", verb, file), 2, "tasks.train_samples is '320' there and '300' here",
+            self.assert_refused(orthospike("sweep", verb, file), 2, "tasks.train_samples 320 → 300",
                                 str(self.out), "--out")
         self.assertEqual(len(list(self.out.iterdir())), 1)
         self.run_sweep(file, "--point=1", f"--out={self.folder / 'other'}")
@@ -182,6 +182,7 @@ class Sweep(cli_test.Command):
         self.assertRegex(text, rf"running +seed=2 +process {os.getpid()} on ")
         self.assertRegex(text, r"done +seed=1 +ACC \d+\.\d\d %\n")
         # Those that others run are left to them.
+        (folders[3] / "checkpoint.h5").unlink()
         text, summary = self.run_sweep(file, "--jobs=2")
         self.assertEqual((summary["done"], summary["running"]), (5, 2))
         self.assertIn("2 run elsewhere", text)
@@ -301,6 +302,8 @@ class Sweep(cli_test.Command):
                 text, summary = self.run_sweep(file, "--jobs=2", "--out", self.out)
                 self.assertEqual(summary["done"], 4)
                 self.assertNotIn("epochs=1 ", text)
+                for partial in partials:
+                    self.assertIn("\ngoes on ", (partial.parent / "log.txt").read_text())
                 self.assertEqual(done.stat().st_mtime_ns, before)
                 self.assertEqual(list(self.out.rglob("lock")), [])
 

@@ -173,23 +173,25 @@ TEST_CASE("configs are compared key by key, without the section of the run") {
   Config config;
   config.experiment.name = "x [run] #";
   const auto difference = [](const Config& a, const Config& b) {
-    return first_difference(a, values_by_key(config_text(b), "stored"));
+    return differences(values_by_key(config_text(b), "stored"), a);
   };
   Config other = config;
   CHECK(difference(config, other).empty());
   other.run.threads = 7;
   CHECK(difference(config, other).empty());
   other.experiment.seed = 3;
-  CHECK(difference(config, other) == "experiment.seed is '3' there and '2022' here");
+  CHECK(difference(config, other) == "experiment.seed 3 → 2022");
+  other.set("tasks.count", "7");
+  CHECK(difference(config, other) == "experiment.seed 3 → 2022, tasks.count 7 → 10");
   other = config;
   other.set("metrics.tested_tasks", "current");
-  CHECK(difference(config, other) == "metrics.tested_tasks is 'current' there and 'all' here");
+  CHECK(difference(config, other) == "metrics.tested_tasks current → all");
 
   auto values = values_by_key(config_text(config), "stored");
   values["tasks.colour"] = "red";
-  CHECK(first_difference(config, values) == "tasks.colour is 'red' there and not read here");
+  CHECK(differences(values, config) == "tasks.colour red → (not read)");
   values.erase("tasks.count");
-  CHECK(first_difference(config, values) == "tasks.count is not read there and '10' here");
+  CHECK(differences(values, config) == "tasks.count (not read) → 10, tasks.colour red → (not read)");
   CHECK_THROWS_WITH(values_by_key("[a]\nb\n", "stored"),
                     "stored:2: 'b' is neither [section] nor key = value");
 }

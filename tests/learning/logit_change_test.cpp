@@ -46,7 +46,7 @@ struct Watched {
     LogitChange logit_change(trainer, 20);
     logit_change.begin_task(tasks(task_count));
     change_readout(change);
-    return logit_change.end_task();
+    return logit_change.end_task(tasks(task_count));
   }
 
   Backend& backend;
@@ -87,7 +87,7 @@ TEST_CASE("without earlier tasks or samples logits are not measured", "[logit_ch
   CHECK(std::isnan(at.measured(0, [](std::size_t, float weight) { return 2 * weight; })));
   LogitChange none(at.trainer, 0);
   none.begin_task(at.tasks(2));
-  CHECK(std::isnan(none.end_task()));
+  CHECK(std::isnan(none.end_task(at.tasks(2))));
 }
 
 TEST_CASE("earlier tasks share the samples", "[logit_change]") {

@@ -143,8 +143,8 @@ TEST_CASE("folders with runs of another config are refused", "[sweep_table]") {
     std::ofstream(some.folder.path() / "base.ini") << base;
     CHECK_THROWS_AS(collect(some.sweep), ConfigError);
   }
-  CHECK_THROWS_WITH(collect(some.sweep), Catch::Contains("tasks.epochs is '1' there and '3' here") &&
-                                             Catch::Contains(some.sweep.points[0].name));
+  CHECK_THROWS_WITH(collect(some.sweep),
+                    Catch::Contains("tasks.epochs 1 → 3") && Catch::Contains(some.sweep.points[0].name));
 }
 
 TEST_CASE("a table that cannot be written is named", "[sweep_table]") {

@@ -155,6 +155,8 @@ TEST_CASE("an interrupted run has the network of its last finished task, and non
   check_row(folder.path() / weights_name, data, partial.accuracy, 2);
   CHECK_FALSE(std::filesystem::exists(folder.path() / weights_name_after(3)));
 
+  remove_run(folder.path());
+  CHECK(std::filesystem::is_empty(folder.path()));
   CHECK_THROWS_WITH(run(digits("permuted"), data, folder, 1), "stopped");
   CHECK_THROWS_AS(weights_file_at(folder.path()), EnvironmentError);
 }

@@ -25,7 +25,9 @@ inline void write_run(const std::filesystem::path& folder, const std::string& co
     costs.seconds[0] += seconds - seconds / 4;
     costs.training_batches = 1;
     costs.training_samples = 100;
-    if (after > 0) file.write_task(after, {.projections = {{}}}, costs);
+    if (after == 0) continue;
+    file.write_report(after, {.projections = {{}}});
+    file.write_costs(after, costs);
   }
   if (tasks_done == 2) file.finish();
 }

@@ -1,0 +1,109 @@
+#include "learning/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include "kernels/error.hpp"
+#include "sim/final_name.hpp"
+
+namespace orthospike {
+
+namespace {
+
+constexpr const char* name = "checkpoint.h5";
+constexpr const char* previous_name = "checkpoint.previous.h5";
+constexpr const char* partial_name = "checkpoint.partial.h5";
+constexpr const char* format = "orthospike checkpoint 1";
+
+/// Texts stand as bytes, which can be under checksums.
+void add_text(Hdf5File& file, const std::string& object, const std::string& text) {
+  file.add_checked<std::uint8_t>(object, std::vector<std::uint8_t>(text.begin(), text.end()));
+}
+
+std::string text(const Hdf5File& file, const std::string& object) {
+  const auto bytes = file.read<std::uint8_t>(object);
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Throws EnvironmentError where the file is damaged anywhere.
+Checkpoint read_whole(const std::filesystem::path& path) {
+  const Hdf5File file = Hdf5File::open(path);
+  for (const std::string& object : file.numeric_objects("/")) static_cast<void>(file.read_values(object));
+  if (text(file, "/origin/format") != format)
+    throw EnvironmentError(fmt::format("{}: not a checkpoint that this version can read", path.string()));
+  return {.path = path,
+          .origin = {.config = text(file, "/origin/config"),
+                     .version = text(file, "/origin/version"),
+                     .git_revision = text(file, "/origin/git_revision"),
+                     .device = text(file, "/origin/device")}};
+}
+
+}  // namespace
+
+void CheckpointSettings::describe(SettingsVisitor& visit) {
+  visit(
+      "run.checkpoint_minutes", minutes, not_negative, "min",
+      "Time between two checkpoints within a task, from which the same command goes on after an interruption; 0: "
+      "only at the end of each task.");
+  visit("run.checkpoint_batches", batches, at_least(0), "batches",
+        "The same by the number of batches; 0: by time alone.");
+}
+
+void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigin& origin, Backend& backend,
+                      const std::function<void(Archive&)>& state) {
+  const std::filesystem::path partial = folder / partial_name;
+  try {
+    Hdf5File file = Hdf5File::create(partial);
+    add_text(file, "/origin/format", format);
+    add_text(file, "/origin/config", origin.config);
+    add_text(file, "/origin/version", origin.version);
+    add_text(file, "/origin/git_revision", origin.git_revision);
+    add_text(file, "/origin/device", origin.device);
+    StateWriter writer(backend, file);
+    state(writer);
+    file.close();
+    static_cast<void>(read_whole(partial));
+  } catch (const EnvironmentError&) {
+    std::error_code error;  // the first one says what is wrong
+    std::filesystem::remove(partial, error);
+    throw;
+  }
+  if (std::filesystem::exists(folder / name)) give_final_name(folder / name, folder / previous_name);
+  give_final_name(partial, folder / name);
+}
+
+std::optional<Checkpoint> find_checkpoint(const std::filesystem::path& folder,
+                                          const std::function<void(const std::string&)>& warn) {
+  std::string damage;
+  for (const char* candidate : {name, previous_name}) {
+    const std::filesystem::path path = folder / candidate;
+    if (!std::filesystem::exists(path)) continue;
+    try {
+      Checkpoint checkpoint = read_whole(path);
+      if (!damage.empty()) warn(fmt::format("{}; the older {} is used", damage, path.string()));
+      return checkpoint;
+    } catch (const EnvironmentError& error) {
+      if (damage.empty()) damage = error.what();
+    }
+  }
+  if (damage.empty()) return {};
+  throw EnvironmentError(fmt::format(
+      "{}, and there is no older checkpoint to go on from; --restart begins the run anew", damage));
+}
+
+void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
+                     const std::function<void(Archive&)>& state) {
+  const Hdf5File file = Hdf5File::open(checkpoint.path);
+  StateReader reader(backend, file);
+  state(reader);
+  reader.finish();
+}
+
+bool has_checkpoint(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / name) || std::filesystem::exists(folder / previous_name);
+}
+
+void remove_checkpoints(const std::filesystem::path& folder) {
+  for (const char* file : {name, previous_name, partial_name}) std::filesystem::remove(folder / file);
+}
+
+}  // namespace orthospike

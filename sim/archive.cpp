@@ -1,0 +1,65 @@
+#include "sim/archive.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+constexpr const char* state_group = "/state";
+
+std::size_t size_of(const Hdf5Values& values) {
+  return std::visit([](const auto& elements) { return elements.size(); }, values);
+}
+
+}  // namespace
+
+void Archive::operator()(const std::string& name, std::string& text) {
+  std::vector<std::uint8_t> bytes(text.begin(), text.end());
+  exchange(name, bytes, any_size);
+  text.assign(bytes.begin(), bytes.end());
+}
+
+void Archive::check(bool holds, const std::string& sentence) const {
+  if (!holds) throw EnvironmentError(fmt::format("{}: {}: {}", source(), group_, sentence));
+}
+
+void Archive::exchange_values(const std::string& object, Hdf5Values& values, std::size_t size) {
+  if (!loads_) {
+    save(object, values);
+    return;
+  }
+  const std::size_t type = values.index();
+  values = load(object);
+  if (values.index() != type)
+    throw EnvironmentError(fmt::format("{}: {} has numbers of another type than expected", source(), object));
+  if (size != any_size && size_of(values) != size)
+    throw EnvironmentError(
+        fmt::format("{}: {} has {} numbers, expected {}", source(), object, size_of(values), size));
+}
+
+void StateWriter::save(const std::string& object, const Hdf5Values& values) {
+  std::visit([&]<class T>(const std::vector<T>& elements) { file_.add_checked<T>(object, elements); },
+             values);
+}
+
+StateReader::StateReader(Backend& backend, const Hdf5File& file) : Archive(backend, true), file_(file) {
+  const std::vector<std::string> objects = file.numeric_objects(state_group);
+  left_ = {objects.begin(), objects.end()};
+}
+
+Hdf5Values StateReader::load(const std::string& object) {
+  if (left_.erase(object) == 0) throw EnvironmentError(fmt::format("{}: {} is not there", source(), object));
+  return file_.read_values(object);
+}
+
+void StateReader::finish() const {
+  if (left_.empty()) return;
+  throw EnvironmentError(fmt::format("{}: nothing reads {}", source(), *left_.begin()));
+}
+
+}  // namespace orthospike
