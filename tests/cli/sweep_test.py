@@ -13,8 +13,7 @@ import sys
 import time
 import unittest
 
-import cli_test
-from cli_test import BINARY, SOURCE, orthospike
+from command import BINARY, SOURCE, Command, orthospike
 
 BASE = f"""
 [data]
@@ -39,7 +38,7 @@ threads = 1
 """
 
 
-class Sweep(cli_test.Command):
+class Sweep(Command):
     def sweep(self, text, base=BASE):
         """A sweep file; its runs go to self.out."""
         (self.folder / "base.ini").write_text(base)
