@@ -2,15 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "kernels/error.hpp"
 
@@ -32,14 +37,17 @@ struct Owner {
   std::string text() const { return fmt::format("{}\n{}\n{}\n{}\n", host, boot, process, start); }
 };
 
-/// Field 22 of /proc/PID/stat; the second one, the name in brackets, may hold blanks. Empty where there is no such process.
+/// Field 22 of /proc/PID/stat; the second one, the name in brackets, may hold blanks. Empty where there is no such
+/// process or it has ended and its parent has not asked how.
 std::string start_of(long process) {
   const std::string stat = text_of(fmt::format("/proc/{}/stat", process));
   const std::size_t name_end = stat.rfind(')');
   if (name_end == std::string::npos) return "";
   std::istringstream fields(stat.substr(name_end + 1));
   std::string field;
-  for (int number = 3; number <= 22; ++number) fields >> field;
+  fields >> field;
+  if (field == "Z") return "";
+  for (int number = 4; number <= 22; ++number) fields >> field;
   return field;
 }
 
@@ -53,7 +61,7 @@ Owner self() {
           .start = start_of(process)};
 }
 
-/// False where the text is none of an owner, as of one that is being written.
+/// False where the text is none of an owner.
 bool read_owner(const std::string& text, Owner& owner) {
   std::istringstream lines(text);
   return static_cast<bool>(lines >> owner.host >> owner.boot >> owner.process >> owner.start);
@@ -68,28 +76,70 @@ std::string words(const Owner& owner) {
   return owner.start.empty() ? "another program" : fmt::format("process {} on {}", owner.process, owner.host);
 }
 
-/// Whether the file was made, with the text in it; not where there is one.
-bool create(const std::filesystem::path& path, const std::string& text) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (descriptor < 0) {
-    if (errno == EEXIST) return false;
-    throw EnvironmentError(fmt::format("{}: {}", path.string(), std::generic_category().message(errno)));
+[[noreturn]] void fail(const std::filesystem::path& path, const std::string& action) {
+  throw EnvironmentError(
+      fmt::format("{}: {}: {}", path.string(), action, std::generic_category().message(errno)));
+}
+
+/// A file of this process alone, whole and on the disk.
+class OwnFile {
+ public:
+  OwnFile(std::filesystem::path path, const std::string& text) : path_(std::move(path)) {
+    const int descriptor = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (descriptor < 0) fail(path_, "cannot be made");
+    const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                         ::fsync(descriptor) == 0;
+    const int error = errno;
+    ::close(descriptor);
+    if (written) return;
+    ::unlink(path_.c_str());
+    errno = error;
+    fail(path_, "cannot be written");
   }
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int error = errno;
-  if (::close(descriptor) != 0 || !written) {
+  OwnFile(const OwnFile&) = delete;
+  OwnFile& operator=(const OwnFile&) = delete;
+  ~OwnFile() { ::unlink(path_.c_str()); }
+
+  /// Whether it got this name; not where there is a file of it. Not all file systems know both ways (NFS, FAT).
+  bool take_name(const std::filesystem::path& name) const {
+    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, name.c_str(), RENAME_NOREPLACE) == 0) return true;
+    if (errno == EINVAL && ::link(path_.c_str(), name.c_str()) == 0) return true;
+    // ENOENT: who has the lock has removed it as one that was left behind.
+    if (errno != EEXIST && errno != ENOENT) fail(name, "cannot be made");
+    return false;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Removes the lock of an owner that is gone. Of several programs that do so at once only one looks at it at a time,
+/// and only at what is the lock then; a kill lets the next one go on.
+void remove_lock_of(const Owner& gone, const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0 && errno == ENOENT) return;
+  if (descriptor < 0 || ::flock(descriptor, LOCK_EX) != 0) {
+    const int error = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    errno = error;
+    fail(path, "left by a program that is gone, cannot be taken over; delete it");
+  }
+  struct stat locked {
+  }, now{};
+  if (::fstat(descriptor, &locked) == 0 && ::stat(path.c_str(), &now) == 0 && locked.st_ino == now.st_ino &&
+      text_of(path) == gone.text()) {
     ::unlink(path.c_str());
-    throw EnvironmentError(
-        fmt::format("{}: cannot be written: {}", path.string(), std::generic_category().message(error)));
   }
-  return true;
+  ::close(descriptor);
 }
 
 }  // namespace
 
 RunLock::RunLock(const std::filesystem::path& folder) : path_(folder / name) {
-  const std::string own = self().text();
-  while (!create(path_, own)) {
+  const Owner own = self();
+  for (;;) {
+    const OwnFile file(fmt::format("{}.{}.{}", path_.string(), own.host, own.process), own.text());
+    if (file.take_name(path_)) break;
     Owner owner;
     const std::string text = text_of(path_);
     if (text.empty() && !std::filesystem::exists(path_)) continue;  // given back meanwhile
@@ -98,15 +148,14 @@ RunLock::RunLock(const std::filesystem::path& folder) : path_(folder / name) {
           fmt::format("{}: {} writes this run; give another folder, or delete {} if that program is gone",
                       folder.string(), words(owner), path_.string()));
     }
-    // Two programs may see that it is gone: the one that makes this file removes the lock, if it is still the same.
-    const std::filesystem::path turn = path_.string() + ".turn";
-    if (!create(turn, own)) {
-      throw EnvironmentError(fmt::format("{}: another program takes this run over; delete {} if none does",
-                                         folder.string(), turn.string()));
-    }
-    if (text_of(path_) == text) ::unlink(path_.c_str());
-    ::unlink(turn.c_str());
+    remove_lock_of(owner, path_);
   }
+  // Of programs that were killed before they had it.
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with(std::string(name) + ".")) left.push_back(entry.path());
+  }
+  for (const std::filesystem::path& path : left) ::unlink(path.c_str());
 }
 
 RunLock::~RunLock() {

@@ -6,8 +6,9 @@
 namespace orthospike {
 
 /// The right to write a run folder, for one program at a time, also over NFS: a file `lock` in it that only one can
-/// create, with the host, the process and when it started. Goes with the object. A lock that a program left when it was
-/// killed is taken over by the next on the same host, where it can be seen that its owner is gone.
+/// make, with the host, the process and when it started. Goes with the object. A lock that a program left when it was
+/// killed is taken over by the next on the same host, where it can be seen that its owner is gone. It appears whole, so
+/// that a kill at any moment leaves one that can be taken over or none.
 class RunLock {
  public:
   static constexpr const char* name = "lock";

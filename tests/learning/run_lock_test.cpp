@@ -93,16 +93,32 @@ TEST_CASE("a lock whose owner may live is respected", "[run_lock]") {
   CHECK(std::filesystem::exists(lock_of(unknown)));
 }
 
-TEST_CASE("a take-over by another program, or one that was killed in it, is respected", "[run_lock]") {
+TEST_CASE("programs that were killed while they took a run stand in nobody's way", "[run_lock]") {
   const auto [host, boot, process, start] = own_lines();
   const TemporaryFolder folder;
   write_lock(folder, {host, boot, process_that_ended(), start});
-  const std::filesystem::path turn = lock_of(folder).string() + ".turn";
-  std::ofstream(turn) << "?";
-  CHECK(refusal(folder).find("delete " + turn.string()) != std::string::npos);
-  CHECK(std::filesystem::exists(lock_of(folder)));
-  std::filesystem::remove(turn);
+  std::ofstream(lock_of(folder).string() + ".some-host.1") << "?";
   CHECK(refusal(folder).empty());
+  CHECK(std::filesystem::is_empty(folder.path()));
+}
+
+TEST_CASE("a process that has ended is gone before its parent asks how", "[run_lock]") {
+  const TemporaryFolder folder;
+  std::array<int, 2> locked{};
+  REQUIRE(pipe(locked.data()) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    new RunLock(folder.path());
+    [[maybe_unused]] const auto written = write(locked[1], "!", 1);
+    _exit(0);
+  }
+  char sign = 0;
+  REQUIRE(read(locked[0], &sign, 1) == 1);
+  siginfo_t ended{};
+  REQUIRE(waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT) == 0);
+  CHECK(refusal(folder).empty());
+  wait(nullptr);
+  for (const int end : locked) close(end);
 }
 
 TEST_CASE("of many programs that see an owner gone one takes over", "[run_lock]") {
@@ -140,7 +156,7 @@ TEST_CASE("of many programs that see an owner gone one takes over", "[run_lock]"
 }
 
 TEST_CASE("a folder that cannot be written is named", "[run_lock]") {
-  CHECK_THROWS_WITH(RunLock("/proc/self"), Catch::Contains("/proc/self/lock: "));
+  CHECK_THROWS_WITH(RunLock("/proc/self"), Catch::Contains("/proc/self/lock."));
   CHECK_THROWS_AS(RunLock("no/such/folder"), EnvironmentError);
 }
 
