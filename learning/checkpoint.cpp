@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "kernels/error.hpp"
 #include "sim/final_name.hpp"
+#include "sim/seal.hpp"
 
 namespace orthospike {
 
@@ -12,6 +16,7 @@ namespace {
 constexpr const char* name = "checkpoint.h5";
 constexpr const char* previous_name = "checkpoint.previous.h5";
 constexpr const char* partial_name = "checkpoint.partial.h5";
+constexpr std::array names = {name, previous_name, partial_name};
 constexpr const char* format = "orthospike checkpoint 1";
 
 /// Texts stand as bytes, which can be under checksums.
@@ -24,8 +29,8 @@ std::string text(const Hdf5File& file, const std::string& object) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// Throws EnvironmentError where the file is damaged anywhere.
-Checkpoint read_whole(const std::filesystem::path& path) {
+/// Throws EnvironmentError where a member is not as it was saved.
+Checkpoint read_members(const std::filesystem::path& path) {
   const Hdf5File file = Hdf5File::open(path);
   for (const std::string& object : file.numeric_objects("/")) static_cast<void>(file.read_values(object));
   if (text(file, "/origin/format") != format)
@@ -35,6 +40,12 @@ Checkpoint read_whole(const std::filesystem::path& path) {
                      .version = text(file, "/origin/version"),
                      .git_revision = text(file, "/origin/git_revision"),
                      .device = text(file, "/origin/device")}};
+}
+
+/// Throws EnvironmentError where the file is damaged anywhere.
+Checkpoint read_whole(const std::filesystem::path& path) {
+  require_seal(path);
+  return read_members(path);
 }
 
 }  // namespace
@@ -61,13 +72,15 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigi
     StateWriter writer(backend, file);
     state(writer);
     file.close();
-    static_cast<void>(read_whole(partial));
+    static_cast<void>(read_members(partial));
+    seal(partial);
   } catch (const EnvironmentError&) {
     std::error_code error;  // the first one says what is wrong
     std::filesystem::remove(partial, error);
     throw;
   }
-  if (std::filesystem::exists(folder / name)) give_final_name(folder / name, folder / previous_name);
+  // Whatever a power cut leaves of these two, there is a whole one that find_checkpoint takes.
+  if (std::filesystem::exists(folder / name)) std::filesystem::rename(folder / name, folder / previous_name);
   give_final_name(partial, folder / name);
 }
 
@@ -96,6 +109,9 @@ void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
   StateReader reader(backend, file);
   state(reader);
   reader.finish();
+  // The next one would put a damaged newer one in the place of this one.
+  const std::filesystem::path newest = checkpoint.path.parent_path() / name;
+  if (checkpoint.path != newest) give_final_name(checkpoint.path, newest);
 }
 
 bool has_checkpoint(const std::filesystem::path& folder) {
@@ -103,7 +119,7 @@ bool has_checkpoint(const std::filesystem::path& folder) {
 }
 
 void remove_checkpoints(const std::filesystem::path& folder) {
-  for (const char* file : {name, previous_name, partial_name}) std::filesystem::remove(folder / file);
+  for (const char* file : names) std::filesystem::remove(folder / file);
 }
 
 }  // namespace orthospike

@@ -27,7 +27,7 @@ struct CheckpointOrigin {
 
 /// Writes `folder`/checkpoint.h5: everything that a run needs to go on, which `state` hands over, each member of it
 /// under `/state` and under checksums. The checkpoint before stays whole until the new one is on the disk and was read
-/// back, and then is checkpoint.previous.h5. Throws EnvironmentError.
+/// back, and then is checkpoint.previous.h5. Throws EnvironmentError, also where a weight is not finite.
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigin& origin, Backend& backend,
                       const std::function<void(Archive&)>& state);
 
@@ -40,13 +40,13 @@ struct Checkpoint {
 /// EnvironmentError where all there are are damaged.
 std::optional<Checkpoint> find_checkpoint(const std::filesystem::path& folder,
                                           const std::function<void(const std::string&)>& warn);
-/// Throws EnvironmentError where the members are not those that were saved.
+/// Where it is the older one, it takes the place of the newer, damaged one. Throws EnvironmentError where the members
+/// are not those that were saved.
 void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
                      const std::function<void(Archive&)>& state);
 
-/// Whether there is one, whole or not.
+/// Whether there is any, whole or not.
 bool has_checkpoint(const std::filesystem::path& folder);
-
 void remove_checkpoints(const std::filesystem::path& folder);
 
 }  // namespace orthospike

@@ -54,7 +54,7 @@ class Hdf5File {
   /// A data set filled with `fill`. A first dimension of 0 can grow (append).
   template <class T>
   void add(const std::string& object, const std::vector<std::size_t>& shape, T fill);
-  /// A list with these values, under checksums: reading fails where a byte has changed.
+  /// A list with these values and their checksum: reading them, in this type, fails where a byte has changed.
   template <class T>
   void add_checked(const std::string& object, std::span<const T> values);
   void add_text(const std::string& object, const std::string& text);
