@@ -16,6 +16,7 @@
 #include "learning/logit_change.hpp"
 #include "learning/monitor.hpp"
 #include "learning/replay.hpp"
+#include "learning/run_lock.hpp"
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
 #include "learning/version.hpp"
@@ -41,11 +42,15 @@ struct Place {
     archive("pass", pass);
     archive("batch", batch);
   }
-  std::string words() const {
+  /// Of a task with so many epochs before its replay.
+  std::string words(std::size_t epochs) const {
     if (task == 0) return "before any training";
     if (!task_has_begun()) return fmt::format("at the beginning of task {}", task);
-    if (batch == 0) return fmt::format("after epoch {} of task {}", pass, task);
-    return fmt::format("after batch {} of epoch {} of task {}", batch, pass + 1, task);
+    const bool replays = batch == 0 ? pass > epochs : pass >= epochs;
+    const std::string what = fmt::format("{} task {}", replays ? "of the replay after" : "of", task);
+    const std::size_t before = replays ? epochs : 0;
+    if (batch == 0) return fmt::format("after epoch {} {}", pass - before, what);
+    return fmt::format("after batch {} of epoch {} {}", batch, pass + 1 - before, what);
   }
 };
 
@@ -102,7 +107,7 @@ class Experiment {
   void go_on_from(const Checkpoint& checkpoint) {
     const CheckpointOrigin& origin = checkpoint.origin;
     load_checkpoint(checkpoint, *backend_, [&](Archive& archive) { state(archive); });
-    observer_.goes_on(fmt::format("goes on {} ({})", place_.words(), checkpoint.path.string()));
+    observer_.goes_on(fmt::format("goes on {} ({})", words_of_place(), checkpoint.path.string()));
     if (origin.version != version || origin.git_revision != git_revision)
       observer_.warn(fmt::format(
           "the run was begun by version {} ({}); numbers may differ from those of a run without interruption",
@@ -124,13 +129,14 @@ class Experiment {
       place_.task = plan_.is_joint() ? tasks_.count() : 1;
     }
     while (place_.task <= tasks_.count()) {
+      const std::size_t task = place_.task;
       try {
-        run_task(place_.task);
+        run_task(task);
+        place_ = {.task = task + 1};
+        save_checkpoint();
       } catch (const EnvironmentError& error) {
-        throw EnvironmentError(fmt::format("in task {}: {}", place_.task, error.what()));
+        throw EnvironmentError(fmt::format("in task {}: {}", task, error.what()));
       }
-      place_ = {.task = place_.task + 1};
-      save_checkpoint();
     }
     file_.finish();
     remove_checkpoints(folder_);
@@ -201,6 +207,11 @@ class Experiment {
   /// Of task k, counted from 0.
   std::size_t samples_of(std::size_t k) const { return tasks_.task(k).train.size(); }
   std::size_t epochs_of(std::size_t k) const { return of_task(config_.tasks.epochs, k); }
+
+  std::string words_of_place() const {
+    const bool is_in_task = place_.task > 0 && place_.task <= tasks_.count();
+    return place_.words(is_in_task ? epochs_of(place_.task - 1) : 0);
+  }
 
   void run_task(std::size_t task) {
     const std::size_t epochs = epochs_of(task - 1);
@@ -285,7 +296,7 @@ class Experiment {
 
   [[noreturn]] void stop() {
     save_checkpoint();
-    throw Interrupted(place_.words());
+    throw Interrupted(words_of_place());
   }
 
   std::vector<ProjectionReport> measure(std::size_t task) {
@@ -565,6 +576,12 @@ class Experiment {
       refuse(fmt::format("not all weights and thresholds are finite after batch {} of epoch {}", place_.batch,
                          epoch),
              rate);
+    if (const std::string projection = trainer_.diverged_subspace(); !projection.empty()) {
+      throw EnvironmentError(fmt::format(
+          "the subspace of {} is not finite after batch {} of epoch {}: its learning diverges; lower "
+          "hebbian.learning_rate",
+          projection, place_.batch, epoch));
+    }
     file_.append_curves(task, epoch, from + 1, losses, accuracies);
     progress.in_curves = place_.batch;
   }
@@ -641,6 +658,16 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
     remove_weights(folder);
   }
   return experiment.run();
+}
+
+void tidy_finished_run(const std::filesystem::path& folder) {
+  if (!has_checkpoint(folder) && !std::filesystem::exists(folder / RunLock::name)) return;
+  try {
+    const RunLock lock(folder);
+    remove_checkpoints(folder);
+  } catch (const EnvironmentError&) {
+    // Another program just ends it, or nobody can write there: nothing needs it.
+  }
 }
 
 void remove_run(const std::filesystem::path& folder) {

@@ -45,6 +45,9 @@ class Interrupted : public std::runtime_error {
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
                          const std::filesystem::path& folder, ExperimentObserver& observer);
 
+/// Removes what a run that was killed when it had just ended left beside its files.
+void tidy_finished_run(const std::filesystem::path& folder);
+
 /// Removes from a folder all that run_experiment writes there, whether it ended or not.
 void remove_run(const std::filesystem::path& folder);
 

@@ -362,23 +362,34 @@ void Trainer::update_thresholds() {
   }
 }
 
+bool Trainer::is_finite(View<const float> values) {
+  return std::ranges::all_of(backend_.download(values), [](float value) { return std::isfinite(value); });
+}
+
+bool Trainer::is_finite(ConstMatrix matrix) {
+  // A mean is finite where its terms are.
+  Array<float> means = backend_.allocate<float>(matrix.cols);
+  backend_.traces().run(SumSteps{.scale = 1.0F / static_cast<float>(matrix.rows),
+                                 .steps = matrix.rows,
+                                 .x = matrix,
+                                 .sum = means.matrix(1, matrix.cols)});
+  return is_finite(std::as_const(means).view());
+}
+
 bool Trainer::all_finite() {
-  const auto finite = [&](View<const float> values) {
-    return std::ranges::all_of(backend_.download(values), [](float value) { return std::isfinite(value); });
-  };
-  for (const Learned& learned : learned_) {
-    const ConstMatrix weights = learned.weights;
-    // A mean is finite where its terms are.
-    Array<float> means = backend_.allocate<float>(weights.cols);
-    backend_.traces().run(SumSteps{.scale = 1.0F / static_cast<float>(weights.rows),
-                                   .steps = weights.rows,
-                                   .x = weights,
-                                   .sum = means.matrix(1, weights.cols)});
-    if (!finite(std::as_const(means).view())) return false;
+  return std::ranges::all_of(learned_, [&](const Learned& learned) { return is_finite(learned.weights); }) &&
+         std::ranges::all_of(network_.populations(), [&](const Population& population) {
+           return population.neuron == nullptr || is_finite(population.neuron->threshold());
+         });
+}
+
+std::string Trainer::diverged_subspace() {
+  for (std::size_t p = 0; p < network_.projections().size(); ++p) {
+    const Subspace* const subspace = protection_->subspace(p);
+    if (subspace != nullptr && subspace->rank() > 0 && !is_finite(subspace->rows()))
+      return network_.projections()[p].name;
   }
-  return std::ranges::all_of(network_.populations(), [&](const Population& population) {
-    return population.neuron == nullptr || finite(population.neuron->threshold());
-  });
+  return "";
 }
 
 std::string Trainer::largest_weight() {

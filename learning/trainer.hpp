@@ -101,12 +101,16 @@ class Trainer {
   PhaseSeconds& seconds() { return seconds_; }
   /// Whether all that learns is finite. Waits for the back end, which reads all weights once.
   bool all_finite();
+  /// A projection that has a subspace with a number that is not finite; empty where there is none.
+  std::string diverged_subspace();
   /// The largest magnitude of all weights and where it is, in words; those that are not finite count as the largest.
   std::string largest_weight();
   /// Updates with which a task seemed to begin, counted from 1 over all tasks.
   const std::vector<std::uint32_t>& detected_boundaries() const { return detected_boundaries_; }
 
  private:
+  bool is_finite(View<const float> values);
+  bool is_finite(ConstMatrix matrix);
   /// Into `input` [samples × inputs].
   void encode(const ShownImages& images, View<const std::uint32_t> samples, Matrix input);
   /// Whether boundaries are hidden and a task seems to begin with this batch.

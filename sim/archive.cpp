@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/error.hpp"
 
@@ -43,6 +44,10 @@ void Archive::exchange_values(const std::string& object, Hdf5Values& values, std
 }
 
 void StateWriter::save(const std::string& object, const Hdf5Values& values) {
+  if (const auto* weights = std::get_if<std::vector<float>>(&values)) {
+    if (!std::ranges::all_of(*weights, [](float weight) { return std::isfinite(weight); }))
+      throw EnvironmentError(fmt::format("{}: {} is not finite and not saved", source(), object));
+  }
   std::visit([&]<class T>(const std::vector<T>& elements) { file_.add_checked<T>(object, elements); },
              values);
 }

@@ -115,7 +115,8 @@ class Archive {
   std::string group_ = "/state/";
 };
 
-/// Saves into a file, each member under a checksum.
+/// Saves into a file, each member under a checksum. Throws EnvironmentError where one of single precision, of which all
+/// that learns is, has a number that is not finite.
 class StateWriter final : public Archive {
  public:
   StateWriter(Backend& backend, Hdf5File& file) : Archive(backend, false), file_(file) {}

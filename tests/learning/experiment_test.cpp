@@ -655,16 +655,24 @@ TEST_CASE("training that diverges is one clear error that names task, batch and 
       of_test.find("in task 1: the loss of the test samples of task 1 is not finite after the last batch") !=
       std::string::npos);
   CHECK(of_test.find("of hidden2_to_readout") != std::string::npos);
-  // Weights of NaN leave neurons silent and the loss finite.
-  config.set("protection.name", "hlop");
-  config.set("hebbian.learning_rate", "1e30");
-  config.set("optimiser.learning_rate", "0.1");
-  config.metrics.quality_samples = 0;
+  config.set("optimiser.weight_decay", "1000");
   const std::string of_weights = failure(config);
   INFO(of_weights);
-  CHECK(of_weights.find("in task 2: not all weights and thresholds are finite after batch 1 of epoch 1") !=
+  CHECK(of_weights.find("in task 1: not all weights and thresholds are finite after batch 1 of epoch 1") !=
         std::string::npos);
   CHECK(of_weights.find("inf, of input_to_hidden1") != std::string::npos);
+  // In the first task, which a subspace does not change yet.
+  config.set("optimiser.weight_decay", "0");
+  config.set("optimiser.learning_rate", "0.1");
+  config.set("protection.name", "hlop");
+  config.set("hebbian.learning_rate", "1e30");
+  config.metrics.quality_samples = 0;
+  const std::string of_subspace = failure(config);
+  INFO(of_subspace);
+  CHECK(of_subspace.find(
+            "in task 1: the subspace of input_to_hidden1 is not finite after batch 1 of epoch 1") !=
+        std::string::npos);
+  CHECK(of_subspace.find("hebbian.learning_rate") != std::string::npos);
 }
 
 TEST_CASE("a subspace that cannot be measured is named with its task") {
