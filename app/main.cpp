@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "app/commands.hpp"
+#include "app/print_error.hpp"
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
 #include "learning/version.hpp"
@@ -51,8 +52,8 @@ int dispatch(std::vector<std::string> words) {
   return found->second(words);
 }
 
-int report(const char* sentence, ExitCode code) {
-  fmt::print(stderr, "orthospike: {}\n", sentence);
+int report(const std::string& sentence, ExitCode code) {
+  orthospike::print_error(sentence);
   return code;
 }
 
@@ -61,15 +62,15 @@ int report(const char* sentence, ExitCode code) {
 int main(int argc, char** argv) {
   try {
     const int code = dispatch({argv + 1, argv + argc});
-    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category());
+    // Of a run whose output nobody takes any more, the code says that it can go on.
+    if (std::fflush(stdout) != 0 && code == done) throw std::system_error(errno, std::generic_category());
     return code;
   } catch (const orthospike::ConfigError& error) {
     return report(error.what(), bad_usage);
   } catch (const std::filesystem::filesystem_error& error) {
     return report(error.what(), failed);
   } catch (const std::system_error& error) {  // of fmt::print
-    return report(fmt::format("cannot write to the standard output: {}", error.code().message()).c_str(),
-                  failed);
+    return report(fmt::format("cannot write to the standard output: {}", error.code().message()), failed);
   } catch (const std::bad_alloc&) {
     return report("not enough memory", failed);
   } catch (const std::exception& error) {

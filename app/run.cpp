@@ -9,6 +9,7 @@
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "app/json.hpp"
+#include "app/print_error.hpp"
 #include "kernels/cpu/instruction_set.hpp"
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
@@ -21,24 +22,30 @@ namespace {
 
 volatile std::sig_atomic_t stop_signal = 0;
 
-/// From now on, these signals ask the run to write a checkpoint and end; a second interrupt from the keyboard ends it at
-/// once.
+/// From now on, these signals ask the run to write a checkpoint and end, as does an output that nobody takes any more
+/// (SIGPIPE); a second interrupt from the keyboard ends it at once.
 void stop_on_signals() {
   struct sigaction action {};
   action.sa_handler = [](int signal) { stop_signal = signal; };
-  for (const auto& [signal, flags] :
-       {std::pair{SIGTERM, SA_RESTART}, {SIGUSR1, SA_RESTART}, {SIGINT, SA_RESTART | SA_RESETHAND}}) {
+  for (const auto& [signal, flags] : {std::pair{SIGTERM, SA_RESTART},
+                                      {SIGUSR1, SA_RESTART},
+                                      {SIGPIPE, SA_RESTART},
+                                      {SIGINT, SA_RESTART | SA_RESETHAND}}) {
     action.sa_flags = flags;
     sigaction(signal, &action, nullptr);
   }
 }
 
+/// To the standard output. Where that fails, the run goes on or ends with a checkpoint (stop_on_signals) all the same.
+void show(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
 /// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
 class Console final : public ExperimentObserver {
  public:
-  void warn(const std::string& sentence) override {
-    fmt::print(stderr, "orthospike: warning: {}\n", sentence);
-  }
+  void warn(const std::string& sentence) override { print_warning(sentence); }
 
   void begins(const std::vector<TaskDescription>& tasks) override { tasks_ = tasks; }
 
@@ -49,26 +56,23 @@ class Console final : public ExperimentObserver {
     if (terminal_) {
       constexpr std::size_t width = 24;
       const std::size_t filled = width * batch / batches;
-      fmt::print("\r[{:#<{}}{:.<{}}] {}\x1b[K", "", filled, "", width - filled, state);
-      if (batch == batches) fmt::print("\n");
-      std::fflush(stdout);
+      show(fmt::format("\r[{:#<{}}{:.<{}}] {}\x1b[K{}", "", filled, "", width - filled, state,
+                       batch == batches ? "\n" : ""));
       return;
     }
     const auto now = std::chrono::steady_clock::now();
     if (batch == batches || now - last_line_ > std::chrono::seconds(10)) {
-      fmt::print("{}\n", state);
-      std::fflush(stdout);
+      show(state + "\n");
       last_line_ = now;
     }
   }
 
-  void goes_on(const std::string& sentence) override { fmt::print("{}\n", sentence); }
+  void goes_on(const std::string& sentence) override { show(sentence + "\n"); }
 
   bool wants_to_stop() override { return stop_signal != 0; }
 
   void evaluated(const AccuracyMatrix& accuracy, std::size_t after) override {
-    if (after > 0) fmt::print("\n{}\n", accuracy_table(accuracy, tasks_, after));
-    std::fflush(stdout);
+    if (after > 0) show(fmt::format("\n{}\n", accuracy_table(accuracy, tasks_, after)));
   }
 
  private:
@@ -129,6 +133,7 @@ bool is_finished(const Config& config, const std::filesystem::path& run_file) {
                     "--restart to replace it",
                     run_file.string(), found));
   }
+  tidy_finished_run(run_file.parent_path());
   fmt::print("{} is finished already; nothing to do\n", run_file.string());
   print_summary(record, run_file);
   return true;
@@ -159,8 +164,8 @@ int run_command(const std::vector<std::string>& words) {
   try {
     print_summary(run_experiment(config, data, arguments.out, console), run_file);
   } catch (const Interrupted& interrupted) {
-    fmt::print(stderr, "orthospike: interrupted {} (signal {}); the same command goes on from there\n",
-               interrupted.what(), static_cast<int>(stop_signal));
+    print_error(fmt::format("interrupted {} (signal {}); the same command goes on from there",
+                            interrupted.what(), static_cast<int>(stop_signal)));
     return interrupted_exit_code;
   } catch (const ConfigError& error) {
     const std::string sentence = with_place(config, error.what());

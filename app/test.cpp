@@ -9,6 +9,7 @@
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "app/json.hpp"
+#include "app/print_error.hpp"
 #include "kernels/error.hpp"
 #include "learning/predictions_file.hpp"
 #include "learning/tester.hpp"
@@ -111,11 +112,8 @@ int test_command(const std::vector<std::string>& words) {
   const TrainedNetwork trained = read_weights(path);
   const Config config = read_config_of_run(trained.config, path.string() + "/config", arguments.settings);
   const std::vector<ImageData> data = read_data_sets(config.data);
-  const auto warn = [](const std::string& sentence) {
-    fmt::print(stderr, "orthospike: warning: {}\n", sentence);
-  };
   try {
-    Tester tester(trained, config, data, warn);
+    Tester tester(trained, config, data, print_warning);
     const std::vector<std::size_t> tasks = chosen_tasks(arguments.tasks, tester.tasks());
     std::unique_ptr<PredictionsFile> predictions;
     if (!arguments.predictions.empty())
