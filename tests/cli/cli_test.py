@@ -12,11 +12,8 @@ import sys
 import time
 import unittest
 
-from command import BINARY, SOURCE, Command, orthospike
+from command import BINARY, CONFIG, SERIAL, SOURCE, Command, orthospike
 
-CONFIG = SOURCE / "tests/data/digits.ini"
-# One thread: on a machine that is busy otherwise, two wait for each other.
-SERIAL = "--run.threads=1"
 QUICK = ["--tasks.count=2", "--tasks.train_samples=640", "--tasks.test_samples=300", "--tasks.epochs=1", SERIAL]
 
 

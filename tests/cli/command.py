@@ -1,4 +1,4 @@
-"""What tests of the program's commands share. They are started with BINARY SOURCE_FOLDER."""
+"""What tests of the program's commands share. Their first arguments are BINARY SOURCE_FOLDER."""
 
 import os
 import pathlib
@@ -9,6 +9,9 @@ import tempfile
 import unittest
 
 BINARY, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+CONFIG = SOURCE / "tests/data/digits.ini"
+# One thread: on a machine that is busy otherwise, two wait for each other.
+SERIAL = "--run.threads=1"
 
 
 def orthospike(*arguments, **options):

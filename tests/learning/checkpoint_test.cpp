@@ -2,15 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-#include <map>
 #include <string>
+#include <vector>
 
 #include "kernels/error.hpp"
 #include "learning/experiment.hpp"
 #include "learning/weights_file.hpp"
 #include "tests/catch.hpp"
 #include "tests/learning/shown_set.hpp"
+#include "tests/same_numbers.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace orthospike::testing {
@@ -61,31 +61,8 @@ Config three_tasks(const Settings& settings = {}) {
   return config;
 }
 
-/// All numbers of a run file but those of time and memory.
-std::map<std::string, Hdf5Values> numbers(const std::filesystem::path& folder) {
-  const Hdf5File file = Hdf5File::open(folder / RunFile::name);
-  std::map<std::string, Hdf5Values> all;
-  for (const std::string& object : file.numeric_objects("/")) {
-    if (object != "/costs/seconds" && object != "/costs/peak_memory") all[object] = file.read_values(object);
-  }
-  return all;
-}
-
 void check_same_run(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const auto left = numbers(a), right = numbers(b);
-  REQUIRE(left.size() == right.size());
-  for (const auto& [object, values] : left) {
-    INFO(object);
-    const bool same = std::visit(
-        [&]<class T>(const std::vector<T>& numbers) {
-          const auto& others = std::get<std::vector<T>>(right.at(object));
-          // By bits, for NaN is where nothing was measured.
-          return numbers.size() == others.size() &&
-                 std::memcmp(numbers.data(), others.data(), numbers.size() * sizeof(T)) == 0;
-        },
-        values);
-    CHECK(same);
-  }
+  CHECK(different_numbers(a / RunFile::name, b / RunFile::name) == std::vector<std::string>());
   TrainedNetwork trained = read_weights(a / weights_name);
   trained.path = b / weights_name;
   trained.config.clear();
