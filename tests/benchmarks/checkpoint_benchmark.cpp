@@ -2,10 +2,11 @@
 //
 //   build/tests/checkpoint_benchmark configs/pmnist-dsr-hlop.ini [--section.key=value ...]
 //
-// Trains 20 batches of each of two tasks, so that all parts have what they keep, and then writes checkpoints into a
-// folder of $TMPDIR, which should lie on the disk of the runs. "gather" is the copy out of the back end, "write" that
-// into the file as far as the system's memory, "fsync" the way to the disk, "seal" the checksum of the file, "read" the
-// look at it and at each member's; "whole" is all of write_checkpoint, with the new names. Medians of nine.
+// Trains 20 batches of each of two tasks, so that all parts have what they keep, and then writes checkpoints as at the
+// end of a task into a folder of $TMPDIR, which should lie on the disk of the runs. "gather" is the copy out of the back
+// end, "write" that into the file as far as the system's memory, "fsync" the way to the disk, "seal" the checksum of
+// the file, "read" the look at it and at each member's, as when a run goes on; "whole" is all of write_checkpoint, which
+// reads the members, too. Medians of nine.
 
 #include <fmt/format.h>
 
@@ -112,7 +113,6 @@ int benchmark(int argc, char** argv) {
     trainer.begin_task(k, {.epochs = 1, .updates_per_epoch = samples.size() / trainer.batch_size()});
     monitor.begin_task();
     batch_seconds = train(config, tasks, k, trained_batches, trainer);
-    if (k == 1) break;  // a checkpoint within the second task
     trainer.end_task();
     const auto measured = std::span(samples).first(std::min(config.metrics.quality_samples, samples.size()));
     Array<std::uint32_t> places = backend->allocate<std::uint32_t>(measured.size());
