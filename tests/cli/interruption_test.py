@@ -1,5 +1,5 @@
 """Ends runs of the orthospike binary in every way and goes on with them: with the same numbers, to the bit, as without.
-Usage: interruption_test.py BINARY SOURCE_FOLDER DIFFERENT_NUMBERS"""
+Usage: interruption_test.py BINARY SOURCE_FOLDER DIFFERENT_NUMBERS KILLS"""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ import unittest
 from command import BINARY, SOURCE, Command, orthospike
 
 DIFFERENT_NUMBERS = pathlib.Path(sys.argv[3]).resolve()
-KILLS, MOST_SECONDS = 200, 150
+KILLS, MOST_SECONDS = int(sys.argv[4]), 150
 # A checkpoint every few batches, so that kills hit them, and replay.
 SMALL = """
 [data]
@@ -420,4 +420,4 @@ class Interruption(Command):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[5:])
