@@ -169,7 +169,8 @@ int run_command(const std::vector<std::string>& words) {
     return interrupted_exit_code;
   } catch (const ConfigError& error) {
     const std::string sentence = with_place(config, error.what());
-    note_failure(arguments.out, sentence);
+    // Else the interrupted run there is not this one, which was refused.
+    if (!has_checkpoint(arguments.out)) note_failure(arguments.out, sentence);
     throw ConfigError(sentence);
   } catch (const std::exception& error) {
     note_failure(arguments.out, error.what());

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "kernels/error.hpp"
@@ -114,7 +115,7 @@ void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
 }
 
 bool has_checkpoint(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / name) || std::filesystem::exists(folder / previous_name);
+  return std::ranges::any_of(names, [&](const char* file) { return std::filesystem::exists(folder / file); });
 }
 
 void remove_checkpoints(const std::filesystem::path& folder) {
