@@ -43,6 +43,16 @@ void Archive::exchange_values(const std::string& object, Hdf5Values& values, std
         fmt::format("{}: {} has {} numbers, expected {}", source(), object, size_of(values), size));
 }
 
+void Archive::exchange_summed(const std::string& name, Array<float>& array, std::size_t size) {
+  std::vector<float> values = loads_ ? std::vector<float>() : backend_.download(std::as_const(array).view());
+  if (sum_) sum_(values);
+  exchange(name, values, size);
+  if (!loads_) return;
+  if (!is_first_) std::ranges::fill(values, 0.0F);
+  if (array.size() != values.size()) array = backend_.allocate<float>(values.size());
+  backend_.upload(std::span<const float>(values), array.view());
+}
+
 void StateWriter::save(const std::string& object, const Hdf5Values& values) {
   if (const auto* weights = std::get_if<std::vector<float>>(&values)) {
     if (!std::ranges::all_of(*weights, [](float weight) { return std::isfinite(weight); }))
@@ -52,7 +62,8 @@ void StateWriter::save(const std::string& object, const Hdf5Values& values) {
              values);
 }
 
-StateReader::StateReader(Backend& backend, const Hdf5File& file) : Archive(backend, true), file_(file) {
+StateReader::StateReader(Backend& backend, const Hdf5File& file, bool is_first)
+    : Archive(backend, true, is_first, {}), file_(file) {
   const std::vector<std::string> objects = file.numeric_objects(state_group);
   left_ = {objects.begin(), objects.end()};
 }

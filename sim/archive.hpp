@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -30,6 +32,9 @@ concept Stateful = requires(T& part, Archive& archive) {
 /// numbers, and buffers. Names are unique within a part.
 class Archive {
  public:
+  /// values ← their sums over all programs that save together, the ranks of a run; all of them call it.
+  using Sum = std::function<void(std::span<float> values)>;
+
   virtual ~Archive() = default;
 
   /// Whether members get what was saved of them; else they are saved.
@@ -71,6 +76,12 @@ class Archive {
     array = backend_.allocate<T>(values.size());
     backend_.upload(std::span<const T>(values), array.view());
   }
+  /// An array of which each rank of a run has a part, all of one size, and only the sum of these matters: that is saved,
+  /// and what the first rank loads; the others get zeros.
+  void summed(const std::string& name, Array<float>& array) { exchange_summed(name, array, array.size()); }
+  void resizable_summed(const std::string& name, Array<float>& array) {
+    exchange_summed(name, array, any_size);
+  }
   template <Stateful T>
   void operator()(const std::string& name, T& part) {
     const std::string outer = std::exchange(group_, group_ + name + "/");
@@ -90,7 +101,9 @@ class Archive {
   void check(bool holds, const std::string& sentence) const;
 
  protected:
-  Archive(Backend& backend, bool loads) : backend_(backend), loads_(loads) {}
+  /// is_first: of all ranks, where it loads. sum: where it saves, and there are others.
+  Archive(Backend& backend, bool loads, bool is_first, Sum sum)
+      : backend_(backend), loads_(loads), is_first_(is_first), sum_(std::move(sum)) {}
 
  private:
   template <class T>
@@ -105,13 +118,15 @@ class Archive {
     values = std::get<std::vector<T>>(std::move(all));
   }
   void exchange_values(const std::string& object, Hdf5Values& values, std::size_t size);
+  void exchange_summed(const std::string& name, Array<float>& array, std::size_t size);
   virtual void save(const std::string& object, const Hdf5Values& values) = 0;
   virtual Hdf5Values load(const std::string& object) = 0;
   /// The file, for messages.
   virtual std::string source() const = 0;
 
   Backend& backend_;
-  bool loads_;
+  bool loads_, is_first_;
+  Sum sum_;
   std::string group_ = "/state/";
 };
 
@@ -119,7 +134,8 @@ class Archive {
 /// that learns is, has a number that is not finite.
 class StateWriter final : public Archive {
  public:
-  StateWriter(Backend& backend, Hdf5File& file) : Archive(backend, false), file_(file) {}
+  StateWriter(Backend& backend, Hdf5File& file, Sum sum = {})
+      : Archive(backend, false, true, std::move(sum)), file_(file) {}
 
  private:
   void save(const std::string& object, const Hdf5Values& values) override;
@@ -129,10 +145,21 @@ class StateWriter final : public Archive {
   Hdf5File& file_;
 };
 
+/// What the other ranks take part with while the first one saves.
+class StateOfOthers final : public Archive {
+ public:
+  StateOfOthers(Backend& backend, Sum sum) : Archive(backend, false, false, std::move(sum)) {}
+
+ private:
+  void save(const std::string& /*object*/, const Hdf5Values& /*values*/) override {}
+  Hdf5Values load(const std::string& /*object*/) override { return {}; }
+  std::string source() const override { return "a rank"; }
+};
+
 /// Loads from one. All errors are EnvironmentErrors that name the file and the member.
 class StateReader final : public Archive {
  public:
-  StateReader(Backend& backend, const Hdf5File& file);
+  StateReader(Backend& backend, const Hdf5File& file, bool is_first = true);
 
   /// Throws where the file has a member that no part asked for.
   void finish() const;
