@@ -24,9 +24,10 @@ void BoundarySettings::describe(SettingsVisitor& visit) {
 }
 
 BoundaryDetector::BoundaryDetector(Backend& backend, std::size_t inputs, std::size_t max_rows,
-                                   std::uint64_t seed, const BoundarySettings& settings)
+                                   std::uint64_t seed, const BoundarySettings& settings, Communicator& ranks)
     : backend_(backend),
       settings_(settings),
+      ranks_(ranks),
       directions_(backend.allocate<float>(inputs * settings.neurons)),
       responses_(backend.allocate<float>(max_rows * settings.neurons)),
       moment_(backend.allocate<float>(settings.neurons * settings.neurons)) {
@@ -56,6 +57,7 @@ std::vector<double> BoundaryDetector::moment_of(ConstMatrix activity) {
   backend_.dense().run(
       Multiply{.a = activity, .b = std::as_const(directions_).matrix(activity.cols, k), .c = y});
   backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = y, .c = moment_.matrix(k, k)});
+  ranks_.sum(backend_, moment_.view());
   const std::vector<float> sum = backend_.download(View<const float>(moment_.view()));
   std::vector<double> moment(sum.begin(), sum.end());
   const double energy = trace(moment, k);
@@ -64,7 +66,7 @@ std::vector<double> BoundaryDetector::moment_of(ConstMatrix activity) {
   return moment;
 }
 
-bool BoundaryDetector::begins_with(ConstMatrix activity) {
+bool BoundaryDetector::begins_with(const Presynaptic& activity) {
   const std::vector<double> moment = moment_of(activity);
   if (moment.empty()) return false;
   bool begins = false;
@@ -74,7 +76,7 @@ bool BoundaryDetector::begins_with(ConstMatrix activity) {
     double residual = 0;
     for (std::size_t i = 0; i < left.size(); ++i) residual += left[i] * moment[i];
     residual /= static_cast<double>(settings_.neurons);
-    const auto rows = static_cast<double>(activity.rows);
+    const auto rows = static_cast<double>(activity.all_rows());
     if (batches_ >= settings_.distance && squares_ > 0) {
       const double deviation = std::sqrt(squares_ / static_cast<double>(residuals_));
       const auto smoothing = static_cast<double>(settings_.smoothing);

@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "learning/communicator.hpp"
+#include "learning/pairs.hpp"
 #include "sim/archive.hpp"
 #include "sim/settings.hpp"
 
@@ -33,10 +35,10 @@ class BoundaryDetector {
  public:
   /// max_rows: of activity.
   BoundaryDetector(Backend& backend, std::size_t inputs, std::size_t max_rows, std::uint64_t seed,
-                   const BoundarySettings& settings);
+                   const BoundarySettings& settings, Communicator& ranks = alone());
 
-  /// Whether a task seems to begin with this batch, activity [B × n].
-  bool begins_with(ConstMatrix activity);
+  /// Whether a task seems to begin with this batch, activity [B × n], of which each rank has some rows.
+  bool begins_with(const Presynaptic& activity);
   void state(Archive& archive);
 
  private:
@@ -46,6 +48,7 @@ class BoundaryDetector {
 
   Backend& backend_;
   BoundarySettings settings_;
+  Communicator& ranks_;
   Array<float> directions_;  ///< [n × k] R
   Array<float> responses_;   ///< [most rows × k] Y
   Array<float> moment_;      ///< [k × k]

@@ -7,7 +7,7 @@ namespace orthospike {
 
 void add_outer_products(Backend& backend, float alpha, const Presynaptic& trace, ConstMatrix post, float beta,
                         Matrix sum) {
-  if (trace.has_events()) {
+  if (trace.has_events() && trace.rows > 0) {
     backend.delivery().run(
         Correlate{.alpha = alpha, .spikes = trace.spikes, .b = post, .beta = beta, .c = sum});
   } else {

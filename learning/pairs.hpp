@@ -11,9 +11,12 @@ struct Presynaptic : ConstMatrix {
   Presynaptic(Matrix rows) : ConstMatrix(rows) {}
   Presynaptic(ConstMatrix rows, ConstSpikes events = {}) : ConstMatrix(rows), spikes(events) {}
 
-  bool has_events() const { return spikes.rows > 0; }
+  bool has_events() const { return spikes.neurons > 0; }
+  /// Rows that all ranks of a run have of this batch.
+  std::size_t all_rows() const { return rows_of_ranks == 0 ? rows : rows_of_ranks; }
 
-  ConstSpikes spikes;  ///< the same rows; empty where they are no spikes
+  ConstSpikes spikes;             ///< the same rows; empty where they are no spikes
+  std::size_t rows_of_ranks = 0;  ///< 0: these are all
 };
 
 /// Pairs of a presynaptic trace and a postsynaptic factor, whose outer products sum to a change of weights, stored

@@ -19,7 +19,7 @@ void Gpm::Settings::describe(SettingsVisitor& visit) {
 }
 
 Gpm::Gpm(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()), settings_(settings) {
+    : backend_(network.backend()), settings_(settings), ranks_(context.ranks) {
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows));
 }
@@ -40,6 +40,7 @@ void Gpm::end_task() {
     Part& part = *parts_[p];
     const std::size_t n = part.subspace.presynaptic_size();
     const Matrix moment = part.moment.matrix(n, n);
+    ranks_.sum(backend_, moment.values);
     const auto host = [&] {
       const std::vector<float> values = backend_.download(View<const float>(moment.values));
       return std::vector<double>(values.begin(), values.end());

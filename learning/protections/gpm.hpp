@@ -37,17 +37,18 @@ class Gpm final : public Protection {
 
     std::string projection;
     Subspace subspace;
-    Array<float> moment;  ///< [n × n] of this task's activity
+    Array<float> moment;  ///< [n × n] of this task's activity, of this rank
     SubspaceOperator remove;
 
     void state(Archive& archive) {
       archive("subspace", subspace);
-      archive("moment", moment);
+      archive.summed("moment", moment);
     }
   };
 
   Backend& backend_;
   Settings settings_;
+  Communicator& ranks_;
   LinearNeurons neurons_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

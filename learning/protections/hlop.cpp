@@ -39,7 +39,8 @@ Hlop::Hlop(const Network& network, const ProtectionContext& context, const Setti
     parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
                                             context.max_rows));
     parts_[p]->extractor = settings.extractor.make(
-        network.backend(), *neurons_, ExtractorContext{.projection = p, .finds_unlearned = true});
+        network.backend(), *neurons_,
+        ExtractorContext{.projection = p, .finds_unlearned = true, .ranks = context.ranks});
   }
 }
 

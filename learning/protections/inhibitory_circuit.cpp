@@ -32,12 +32,14 @@ void CircuitSettings::describe(SettingsVisitor& visit, const std::string& sectio
 }
 
 InhibitoryCircuit::InhibitoryCircuit(Backend& backend, const CircuitSettings& settings, double lambda,
-                                     std::string projection, std::size_t neurons, Rows rows)
+                                     std::string projection, std::size_t neurons, Communicator& ranks,
+                                     Rows rows)
     : backend_(backend),
       settings_(settings),
       lambda_(lambda),
       projection_(std::move(projection)),
       n_(neurons),
+      ranks_(ranks),
       rows_(rows),
       old_weights_(backend.allocate<float>(n_ * n_)),
       new_weights_(backend.allocate<float>(n_ * n_)),
@@ -45,12 +47,14 @@ InhibitoryCircuit::InhibitoryCircuit(Backend& backend, const CircuitSettings& se
 
 void InhibitoryCircuit::learn(const Presynaptic& rows) {
   const float rate = std::max(settings_.learning_rate, 1.0F / static_cast<float>(++batches_));
-  add_outer_products(backend_, rate / (static_cast<float>(lambda_) * static_cast<float>(rows.rows)), rows,
-                     rows, 1.0F - rate, new_weights_.matrix(n_, n_));
+  const auto count = static_cast<float>(std::max<std::size_t>(1, rows.all_rows()));
+  add_outer_products(backend_, rate / (static_cast<float>(lambda_) * count), rows, rows, 1.0F - rate,
+                     new_weights_.matrix(n_, n_));
 }
 
 void InhibitoryCircuit::end_task() {
   if (batches_ == 0) return;
+  ranks_.sum(backend_, new_weights_.view());
   const auto host = [&](const Array<float>& weights) {
     const std::vector<float> values = backend_.download(weights.view());
     return std::vector<double>(values.begin(), values.end());
@@ -69,6 +73,7 @@ void InhibitoryCircuit::end_task() {
           settings_.spike_height * static_cast<float>(std::sqrt(sum * lambda_ / static_cast<double>(n_)));
     }
   }
+  backend_.clear(new_weights_.view());
   const std::vector<double> spectrum = eigenvalues(projection_, host(old_weights_), n_);
   effective_rank_ = 0;
   for (const double value : spectrum) effective_rank_ += value / (1 + value);
@@ -80,7 +85,7 @@ void InhibitoryCircuit::end_task() {
 
 void InhibitoryCircuit::state(Archive& archive) {
   archive("old_weights", old_weights_);
-  archive("new_weights", new_weights_);
+  archive.summed("new_weights", new_weights_);
   archive("batches", batches_);
   archive("tasks", tasks_);
   archive("bound", bound_);

@@ -48,10 +48,10 @@ class InhibitoryCircuit final : public PresynapticOperator, public LinearOperato
 
   /// projection: who it says has rows that are not finite. The settings outlive it.
   InhibitoryCircuit(Backend& backend, const CircuitSettings& settings, double lambda, std::string projection,
-                    std::size_t neurons, Rows rows = Rows::activity);
+                    std::size_t neurons, Communicator& ranks, Rows rows = Rows::activity);
 
   void begin_task() { batches_ = 0; }
-  /// rows [N × n]
+  /// rows [N × n] of this rank
   void learn(const Presynaptic& rows);
   /// From now on rows settle under what was learned, too.
   void end_task();
@@ -77,9 +77,10 @@ class InhibitoryCircuit final : public PresynapticOperator, public LinearOperato
   double lambda_;
   std::string projection_;
   std::size_t n_;
+  Communicator& ranks_;
   Rows rows_;
   Array<float> old_weights_;  ///< [n × n] of finished tasks
-  Array<float> new_weights_;  ///< [n × n] of this task
+  Array<float> new_weights_;  ///< [n × n] of this task, by what this rank has seen of it
   std::size_t batches_ = 0;   ///< of this task so far
   std::size_t tasks_ = 0;     ///< finished ones that had something to learn
   double bound_ = 1;          ///< κ

@@ -57,14 +57,15 @@ void KfacSettings::describe(SettingsVisitor& visit) {
   visit.only(form == Form::circuit, "kfac.form circuit", [&] { circuit.describe(visit, "kfac"); });
 }
 
-Kfac::Part::Part(Backend& backend_, const KfacSettings& settings_, const Projection& its, std::size_t number)
+Kfac::Part::Part(Backend& backend_, const KfacSettings& settings_, const Projection& its, std::size_t number,
+                 Communicator& ranks)
     : backend(backend_),
       settings(settings_),
       projection(its.name),
       lambda(settings_.lambda_of(number)),
       directions(std::min(settings_.directions, its.fan_out)),
-      pre(backend_, its.name, its.fan_in),
-      post(backend_, its.name, its.fan_out),
+      pre(backend_, its.name, its.fan_in, ranks),
+      post(backend_, its.name, its.fan_out, ranks),
       axes(backend_.allocate<float>(its.fan_in * its.fan_in)),
       columns(backend_.allocate<float>(its.fan_in * its.fan_in)),
       leading(backend_.allocate<float>(directions * its.fan_out)),
@@ -174,10 +175,10 @@ void Kfac::Part::apply_to_gradient(Matrix gradient) {
       Multiply{.a = rows, .transpose_a = true, .b = v, .beta = is_exact() ? 0.0F : 1.0F, .c = gradient});
 }
 
-Kfac::Kfac(const Network& network, const KfacSettings& settings)
-    : backend_(network.backend()), settings_(settings) {
+Kfac::Kfac(const Network& network, const KfacSettings& settings, Communicator& ranks)
+    : backend_(network.backend()), settings_(settings), ranks_(ranks) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection, parts_.size()));
+    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection, parts_.size(), ranks));
 }
 
 ChangeOperator* Kfac::change_operator(std::size_t projection) {
@@ -193,9 +194,26 @@ void Kfac::observe(std::size_t projection, const Presynaptic& activity, ConstMat
   part.pre.add(activity);
   // Else the first batches of a task, whose errors are large, would say what matters to it.
   const Matrix errors = grown(backend_, part.normed, post.rows, post.cols);
-  const std::size_t size = post.values.size();
-  backend_.elementwise().run(NormaliseRows{.x = {post.values, 1, size}, .y = {errors.values, 1, size}});
+  normalise(post, errors);
   part.post.add(ConstMatrix(errors));
+}
+
+void Kfac::normalise(ConstMatrix errors, Matrix to) {
+  const std::size_t size = errors.values.size();
+  backend_.elementwise().run(NormaliseRows{.x = {errors.values, 1, size}, .y = {to.values, 1, size}});
+  if (ranks_.is_alone()) return;
+  const ConstMatrix all{errors.values, 1, size}, unit{to.values, 1, size};
+  if (norm_.size() == 0) norm_ = backend_.allocate<float>(1);
+  // Of small errors the square of the norm may be too small for a float; the norm, a product with the unit vector, not.
+  backend_.dense().run(Multiply{.a = all, .b = unit, .transpose_b = true, .c = norm_.matrix(1, 1)});
+  const double norm = backend_.download(std::as_const(norm_).view())[0];
+  double energy = norm * norm;
+  ranks_.sum(std::span(&energy, 1));
+  if (energy == 0) return;
+  const auto share = static_cast<float>(norm / std::sqrt(energy));
+  backend_.upload(std::span<const float>(&share, 1), norm_.view());
+  backend_.elementwise().run(
+      Modulate{.factor = std::as_const(norm_).matrix(1, 1), .x = {to.values, 1, size}});
 }
 
 void Kfac::end_task() {

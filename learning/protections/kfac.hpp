@@ -40,7 +40,7 @@ struct KfacSettings {
 /// V of the largest b, all others have the mean of their b, b_0.
 class Kfac final : public Protection {
  public:
-  Kfac(const Network& network, const KfacSettings& settings);
+  Kfac(const Network& network, const KfacSettings& settings, Communicator& ranks = alone());
 
   void begin_task(std::size_t /*task*/) override {}
   ChangeOperator* change_operator(std::size_t projection) override;
@@ -55,7 +55,8 @@ class Kfac final : public Protection {
 
  private:
   struct Part final : ChangeOperator, LinearOperator {
-    Part(Backend& backend, const KfacSettings& settings, const Projection& projection, std::size_t number);
+    Part(Backend& backend, const KfacSettings& settings, const Projection& projection, std::size_t number,
+         Communicator& ranks);
 
     Pairs apply_to_pairs(const Pairs& pairs) override;
     LinearOperator* linear() override { return this; }
@@ -83,8 +84,13 @@ class Kfac final : public Protection {
     Array<float> traces, posts, along, damped, normed;  ///< grow as needed
   };
 
+  /// to [N × m] ← errors of this rank, divided by the norm of those of all.
+  void normalise(ConstMatrix errors, Matrix to);
+
   Backend& backend_;
   KfacSettings settings_;
+  Communicator& ranks_;
+  Array<float> norm_;                         ///< [1] of a rank's errors
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

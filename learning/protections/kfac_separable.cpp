@@ -1,12 +1,17 @@
 #include "learning/protections/kfac_separable.hpp"
 
+#include <algorithm>
+
 namespace orthospike {
 
 class KfacSeparable::ExactSide final : public Side {
  public:
   ExactSide(Backend& backend, const std::string& projection, std::size_t size, double lambda,
-            InhibitoryCircuit::Rows rows)
-      : lambda_(lambda), rows_(rows), moment_(backend, projection, size), damp_(backend, projection, size) {}
+            Communicator& ranks, InhibitoryCircuit::Rows rows)
+      : lambda_(lambda),
+        rows_(rows),
+        moment_(backend, projection, size, ranks),
+        damp_(backend, projection, size) {}
 
   void begin_task() override {}
   void observe(const Presynaptic& rows) override { moment_.add(rows); }
@@ -34,8 +39,8 @@ class KfacSeparable::ExactSide final : public Side {
 class KfacSeparable::CircuitSide final : public Side {
  public:
   CircuitSide(Backend& backend, const CircuitSettings& settings, const std::string& projection,
-              std::size_t size, double lambda, InhibitoryCircuit::Rows rows)
-      : circuit_(backend, settings, lambda, projection, size, rows) {}
+              std::size_t size, double lambda, Communicator& ranks, InhibitoryCircuit::Rows rows)
+      : circuit_(backend, settings, lambda, projection, size, ranks, rows) {}
 
   void begin_task() override { circuit_.begin_task(); }
   void observe(const Presynaptic& rows) override { circuit_.learn(rows); }
@@ -58,7 +63,8 @@ void KfacSeparable::Part::apply_to_gradient(Matrix gradient) {
   backend->copy(post->on_rows().apply_to_traces(gradient).values, gradient.values);
 }
 
-KfacSeparable::KfacSeparable(const Network& network, const KfacSettings& settings) : settings_(settings) {
+KfacSeparable::KfacSeparable(const Network& network, const KfacSettings& settings, Communicator& ranks)
+    : settings_(settings), ranks_(ranks) {
   for (const Projection& projection : network.projections()) {
     using Rows = InhibitoryCircuit::Rows;
     Backend& backend = network.backend();
@@ -76,8 +82,9 @@ std::unique_ptr<KfacSeparable::Side> KfacSeparable::make_side(Backend& backend, 
                                                               std::size_t size, double lambda,
                                                               InhibitoryCircuit::Rows rows) const {
   if (settings_.form == KfacSettings::Form::circuit)
-    return std::make_unique<CircuitSide>(backend, settings_.circuit, projection.name, size, lambda, rows);
-  return std::make_unique<ExactSide>(backend, projection.name, size, lambda, rows);
+    return std::make_unique<CircuitSide>(backend, settings_.circuit, projection.name, size, lambda, ranks_,
+                                         rows);
+  return std::make_unique<ExactSide>(backend, projection.name, size, lambda, ranks_, rows);
 }
 
 void KfacSeparable::begin_task(std::size_t /*task*/) {
@@ -97,7 +104,9 @@ PresynapticOperator* KfacSeparable::presynaptic_operator(std::size_t projection)
 
 void KfacSeparable::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) {
   parts_[projection]->pre->observe(activity);
-  parts_[projection]->post->observe(post);
+  Presynaptic errors(post);
+  errors.rows_of_ranks = post.rows * activity.all_rows() / std::max<std::size_t>(1, activity.rows);
+  parts_[projection]->post->observe(errors);
 }
 
 void KfacSeparable::end_task() {

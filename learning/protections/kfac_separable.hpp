@@ -10,7 +10,7 @@ namespace orthospike {
 /// of them is large.
 class KfacSeparable final : public Protection {
  public:
-  KfacSeparable(const Network& network, const KfacSettings& settings);
+  KfacSeparable(const Network& network, const KfacSettings& settings, Communicator& ranks = alone());
 
   void begin_task(std::size_t task) override;
   ChangeOperator* change_operator(std::size_t projection) override;
@@ -57,6 +57,7 @@ class KfacSeparable final : public Protection {
                                   double lambda, InhibitoryCircuit::Rows rows) const;
 
   KfacSettings settings_;
+  Communicator& ranks_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

@@ -33,13 +33,14 @@ void LeakySettings::describe(SettingsVisitor& visit) {
   visit.only(is_circuit(), "leaky.form circuit", [&] { circuit.describe(visit, "leaky"); });
 }
 
-Leaky::Part::Part(Backend& backend, const Projection& projection)
-    : moment(backend, projection.name, projection.fan_in),
+Leaky::Part::Part(Backend& backend, const Projection& projection, Communicator& ranks)
+    : moment(backend, projection.name, projection.fan_in, ranks),
       damp(backend, projection.name, projection.fan_in) {}
 
-Leaky::Leaky(const Network& network, const LeakySettings& settings) : settings_(settings) {
+Leaky::Leaky(const Network& network, const LeakySettings& settings, Communicator& ranks)
+    : settings_(settings) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(network.backend(), projection));
+    parts_.push_back(std::make_unique<Part>(network.backend(), projection, ranks));
 }
 
 PresynapticOperator* Leaky::presynaptic_operator(std::size_t projection) {

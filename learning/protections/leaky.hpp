@@ -37,7 +37,7 @@ void describe_lambda(SettingsVisitor& visit, float& lambda);
 /// 1 / (1 + c / lambda) is left.
 class Leaky final : public Protection {
  public:
-  Leaky(const Network& network, const LeakySettings& settings);
+  Leaky(const Network& network, const LeakySettings& settings, Communicator& ranks = alone());
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -53,7 +53,7 @@ class Leaky final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, const Projection& projection);
+    Part(Backend& backend, const Projection& projection, Communicator& ranks);
 
     SecondMoment moment;  ///< its sum is C
     DampingOperator damp;

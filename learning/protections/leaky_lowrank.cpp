@@ -47,12 +47,13 @@ LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionContext& cont
     : backend_(network.backend()),
       settings_(settings),
       seed_(context.seed),
+      ranks_(context.ranks),
       max_rows_(context.max_rows),
       energies_(backend_.allocate<float>(2)) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
     parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p], max_rows_));
     parts_[p]->extractor = std::make_unique<LateralHebbian>(
-        backend_, neurons_, ExtractorContext{.projection = p}, settings_.learning);
+        backend_, neurons_, ExtractorContext{.projection = p, .ranks = ranks_}, settings_.learning);
   }
 }
 
@@ -65,10 +66,10 @@ void LeakyLowrank::Part::state(Archive& archive) {
   archive("rest", rest);
   archive("measured", measured);
   archive("weight", weight);
-  archive.resizable("moment", moment);
+  archive.resizable_summed("moment", moment);
   archive.check(energies.size() == damping.rank() && moment.size() >= measured * measured,
                 "energies and responses of the rows were expected");
-  archive("energy", energy);
+  archive.summed("energy", energy);
   archive("additions", additions);
 }
 
@@ -136,6 +137,7 @@ double LeakyLowrank::unexplained(const Part& part, ConstMatrix x) {
   }
   add_energy(backend_, 1.0F, x, 0.0F, energies_.view().subview(0, 1));
   add_energy(backend_, 1.0F, rest, 0.0F, energies_.view().subview(1, 1));
+  ranks_.sum(backend_, energies_.view());
   const std::vector<float> energies = backend_.download(View<const float>(energies_.view()));
   return energies[0] > 0 ? static_cast<double>(energies[1]) / energies[0] : 0;
 }
@@ -168,8 +170,10 @@ std::vector<double> LeakyLowrank::sum_responses(Part& part) {
   for (std::size_t i = 0; i < rank; ++i)
     sum[i * rank + i] = i < part.energies.size() ? part.energies[i] : part.rest;
   if (measured > 0) {
-    const std::vector<float> moment = backend_.download(View<const float>(part.moment.view()));
-    const double energy = backend_.download(View<const float>(part.energy.view()))[0];
+    std::vector<float> moment = backend_.download(View<const float>(part.moment.view()));
+    ranks_.sum(std::span(moment));
+    double energy = backend_.download(View<const float>(part.energy.view()))[0];
+    ranks_.sum(std::span(&energy, 1));
     const double scale = energy == 0 ? 0 : static_cast<double>(n) / energy;
     double left = energy;
     for (std::size_t i = 0; i < measured; ++i) {

@@ -58,7 +58,7 @@ class LeakyLowrank final : public Protection {
     std::size_t measured = 0;      ///< rows whose responses are in moment
     float weight = 0;              ///< of the last batch in moment and energy
     Array<float> response;         ///< [most rows × measured] of one batch
-    Array<float> moment;           ///< [measured × measured] Σ yᵀ y of responses y
+    Array<float> moment;           ///< [measured × measured] Σ yᵀ y of responses y of this rank
     Array<float> energy;           ///< [1] Σ ‖x‖² of the same activity
     std::size_t additions = 0;     ///< of neurons, for random numbers
     double unexplained = 0;        ///< part of the energy of the last batch looked at
@@ -78,6 +78,7 @@ class LeakyLowrank final : public Protection {
   Backend& backend_;
   Settings settings_;
   std::uint64_t seed_;
+  Communicator& ranks_;
   LinearNeurons neurons_;
   std::size_t max_rows_;
   std::size_t batches_ = 0;                   ///< of this task so far

@@ -12,8 +12,8 @@ LeakySlow::Part::Part(Backend& backend, const Projection& projection)
       slow(n * n),
       damp(backend, projection.name, projection.fan_in) {}
 
-LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings)
-    : backend_(network.backend()), settings_(settings) {
+LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings, Communicator& ranks)
+    : backend_(network.backend()), settings_(settings), ranks_(ranks) {
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
@@ -26,10 +26,11 @@ PresynapticOperator* LeakySlow::presynaptic_operator(std::size_t projection) {
 void LeakySlow::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   const float rate = 1.0F / static_cast<float>(std::min(++part.batches, settings_.fast_updates));
-  add_outer_products(backend_, rate / static_cast<float>(activity.rows), activity, activity, 1.0F - rate,
-                     part.fast.matrix(part.n, part.n));
+  add_outer_products(backend_, rate / static_cast<float>(activity.all_rows()), activity, activity,
+                     1.0F - rate, part.fast.matrix(part.n, part.n));
   if (part.batches % settings_.refresh != 0) return;
-  const std::vector<float> fast = backend_.download(View<const float>(part.fast.view()));
+  std::vector<float> fast = backend_.download(View<const float>(part.fast.view()));
+  ranks_.sum(std::span(fast));
   const double energy = trace({fast.begin(), fast.end()}, part.n);
   if (energy != 0) {  // a silent source has nothing to protect
     const double share = static_cast<double>(settings_.refresh) / static_cast<double>(settings_.slow_updates);

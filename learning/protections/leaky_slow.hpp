@@ -17,7 +17,7 @@ namespace orthospike {
 /// before is protected in part only.
 class LeakySlow final : public Protection {
  public:
-  LeakySlow(const Network& network, const LeakySettings& settings);
+  LeakySlow(const Network& network, const LeakySettings& settings, Communicator& ranks = alone());
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -37,13 +37,13 @@ class LeakySlow final : public Protection {
 
     std::size_t n;
     std::size_t batches = 0;
-    Array<float> fast;         ///< [n × n] C_fast
+    Array<float> fast;         ///< [n × n] C_fast by what this rank has seen
     std::vector<double> slow;  ///< [n × n] C_slow
     DampingOperator damp;
 
     void state(Archive& archive) {
       archive("batches", batches);
-      archive("fast", fast);
+      archive.summed("fast", fast);
       archive("slow", slow);
       archive("damp", damp);
     }
@@ -51,6 +51,7 @@ class LeakySlow final : public Protection {
 
   Backend& backend_;
   LeakySettings settings_;
+  Communicator& ranks_;
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };
 

@@ -17,7 +17,10 @@ void Owm::Settings::describe(SettingsVisitor& visit) {
 }
 
 Owm::Owm(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()), settings_(settings), ones_(backend_.allocate<float>(context.max_rows)) {
+    : backend_(network.backend()),
+      settings_(settings),
+      ranks_(context.ranks),
+      ones_(backend_.allocate<float>(context.max_rows)) {
   backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = ones_.view()});
   for (const Projection& projection : network.projections())
     parts_.push_back(std::make_unique<Part>(backend_, projection));
@@ -30,10 +33,11 @@ PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {
 void Owm::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   const Matrix mean = part.mean.matrix(1, part.n);
-  backend_.dense().run(Multiply{.alpha = 1.0F / static_cast<float>(activity.rows),
+  backend_.dense().run(Multiply{.alpha = 1.0F / static_cast<float>(activity.all_rows()),
                                 .a = ones_.matrix(1, activity.rows),
                                 .b = activity,
                                 .c = mean});
+  ranks_.sum(backend_, mean.values);
   backend_.dense().run(Multiply{
       .a = mean, .transpose_a = true, .b = mean, .beta = 1.0F, .c = part.means.matrix(part.n, part.n)});
 }

@@ -50,6 +50,7 @@ class Owm final : public Protection {
 
   Backend& backend_;
   Settings settings_;
+  Communicator& ranks_;
   Array<float> ones_;                         ///< [1 × most rows]
   std::vector<std::unique_ptr<Part>> parts_;  ///< one a projection
 };

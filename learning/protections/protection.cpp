@@ -21,21 +21,22 @@ Protections& protections() {
     known.add<Hlop>("hlop", "learned subspaces are removed from changes");
     known.add<NoProtection>("none", "");
     known.add("leaky", "each direction is weakened by its use", LeakySettings{},
-              [](const Network& network, const ProtectionContext&,
+              [](const Network& network, const ProtectionContext& context,
                  const LeakySettings& settings) -> std::unique_ptr<Protection> {
                 if (!settings.traits().needs_boundaries)
-                  return std::make_unique<LeakySlow>(network, settings);
-                if (settings.is_circuit()) return std::make_unique<LeakyCircuit>(network, settings);
-                return std::make_unique<Leaky>(network, settings);
+                  return std::make_unique<LeakySlow>(network, settings, context.ranks);
+                if (settings.is_circuit())
+                  return std::make_unique<LeakyCircuit>(network, settings, context.ranks);
+                return std::make_unique<Leaky>(network, settings, context.ranks);
               });
     known.add<LeakyLowrank>("leaky_lowrank", "the same with few lateral neurons");
     known.add("kfac", "each pair of directions is weakened by its use and by how much it matters",
               KfacSettings{},
-              [](const Network& network, const ProtectionContext&,
+              [](const Network& network, const ProtectionContext& context,
                  const KfacSettings& settings) -> std::unique_ptr<Protection> {
                 if (settings.form == KfacSettings::Form::product)
-                  return std::make_unique<Kfac>(network, settings);
-                return std::make_unique<KfacSeparable>(network, settings);
+                  return std::make_unique<Kfac>(network, settings, context.ranks);
+                return std::make_unique<KfacSeparable>(network, settings, context.ranks);
               });
     known.add<Gpm>("gpm", "exact components are removed");
     known.add<Owm>("owm", "recursive least squares");

@@ -41,7 +41,8 @@ class PresynapticOperator : public ChangeOperator {
 };
 
 /// Keeps what earlier tasks learned. Within a task, for each batch and projection: the operator is asked for
-/// and applied first, then the batch's activity is observed.
+/// and applied first, then the batch's activity is observed. On several ranks each observes its rows of the batch,
+/// which may be none, and operators are the same on all.
 class Protection {
  public:
   struct Traits {
@@ -79,6 +80,7 @@ class Protection {
 struct ProtectionContext {
   std::uint64_t seed = 0;
   std::size_t max_rows = 0;  ///< of traces and activity
+  Communicator& ranks = alone();
 };
 
 /// Protections by their name. The network outlives the protection.

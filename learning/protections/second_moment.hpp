@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "learning/communicator.hpp"
 #include "learning/pairs.hpp"
 #include "sim/archive.hpp"
 
@@ -13,9 +14,9 @@ namespace orthospike {
 class SecondMoment {
  public:
   /// projection: who it says has rows that are not finite.
-  SecondMoment(Backend& backend, std::string projection, std::size_t n);
+  SecondMoment(Backend& backend, std::string projection, std::size_t n, Communicator& ranks);
 
-  /// rows [N × n] of this task
+  /// rows [N × n] of this task, of this rank
   void add(const Presynaptic& rows);
   /// A task whose rows are all zero adds nothing. Throws EnvironmentError where they are not finite.
   void end_task();
@@ -33,7 +34,8 @@ class SecondMoment {
   Backend& backend_;
   std::string projection_;
   std::size_t n_;
-  Array<float> of_task_;  ///< [n × n] not scaled; its lower triangle
+  Communicator& ranks_;
+  Array<float> of_task_;  ///< [n × n] of this rank, not scaled; its lower triangle
   std::vector<double> sum_;
   std::size_t tasks_ = 0;
 };

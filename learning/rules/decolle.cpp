@@ -57,10 +57,11 @@ ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t proje
                                  .dt = height.denominator,
                                  .crossover = DeliverySettings().crossover,
                                  .currents = logits});
-  const float share = static_cast<float>(engine.step_count()) / static_cast<float>(engine.steps());
+  const float of_steps = static_cast<float>(engine.step_count()) / static_cast<float>(engine.steps());
+  const float of_batch = static_cast<float>(engine.batch()) / static_cast<float>(all_samples(engine));
   backend.loss().run(CrossEntropy{.logits = logits,
                                   .targets = targets,
-                                  .weight = share,
+                                  .weight = of_steps * of_batch,
                                   .logit_gradient = errors,
                                   .loss = loss_.view(),
                                   .correct = correct_.view()});

@@ -25,6 +25,7 @@ Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext&
              const Settings& settings)
     : Stdp(network, context, settings),
       feedback_(feedback),
+      ranks_(context.ranks),
       modulation_(settings.modulation),
       eligibility_tau_(settings.eligibility_tau) {
   Backend& backend = network.backend();
@@ -55,6 +56,12 @@ void Rstdp::backward(const ClockEngine& engine, ConstMatrix readout_error, View<
   Stdp::backward(engine, readout_error, targets);
 }
 
+void Rstdp::backward_of_none() {
+  if (modulation_ != Modulation::reward) return;
+  network_.backend().clear(mean_.view());
+  ranks_.sum(network_.backend(), mean_.view());
+}
+
 ConstMatrix Rstdp::modulation(std::size_t population) const {
   const std::size_t rows = steps_ * batch_;
   if (modulation_ == Modulation::reward) return factors_[0].matrix(rows, 1);
@@ -70,8 +77,12 @@ void Rstdp::reward(const ClockEngine& engine, View<const Target> targets) {
   backend.loss().run(
       MarkCorrect{.logits = engine.logits(), .targets = targets, .right = right_.view().subview(0, batch_)});
   // 1 and -1 less their mean are twice 1 and 0 less theirs.
-  backend.dense().run(Multiply{
-      .alpha = 1.0F / static_cast<float>(batch_), .a = right, .transpose_a = true, .b = ones, .c = mean});
+  backend.dense().run(Multiply{.alpha = 1.0F / static_cast<float>(all_samples(engine)),
+                               .a = right,
+                               .transpose_a = true,
+                               .b = ones,
+                               .c = mean});
+  ranks_.sum(backend, mean_.view());
   backend.dense().run(
       Multiply{.alpha = -2.0F, .a = ones, .b = mean, .beta = 2.0F, .addend = right, .c = rewards});
   spread(1.0F, rewards.values, factors_[0].view());
@@ -86,7 +97,7 @@ void Rstdp::propagate_errors(const ClockEngine& engine, ConstMatrix readout_erro
     errors[projection.source] = feedback_.propagate(p, to_readout ? readout_error : errors[projection.target],
                                                     readout_error, errors_[projection.source].view());
     // The loss is a mean over the batch, and so is what Stdp makes of these factors.
-    spread(-static_cast<float>(engine.batch()), errors[projection.source].values,
+    spread(-static_cast<float>(all_samples(engine)), errors[projection.source].values,
            factors_[projection.source].view());
   }
 }

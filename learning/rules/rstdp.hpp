@@ -28,6 +28,7 @@ class Rstdp final : public Stdp {
         const Settings& settings);
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
+  void backward_of_none() override;
 
  private:
   ConstMatrix modulation(std::size_t population) const override;
@@ -37,6 +38,7 @@ class Rstdp final : public Stdp {
   void spread(float scale, View<const float> values, View<float> factors);
 
   ErrorFeedback& feedback_;
+  Communicator& ranks_;
   Modulation modulation_;
   float eligibility_tau_;
   std::size_t batch_ = 0;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/target.hpp"
+#include "learning/communicator.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/pairs.hpp"
 #include "sim/clock_engine.hpp"
@@ -29,6 +30,7 @@ struct RuleContext {
   /// traces do not enter linearly. If not, a rule may put the past into its postsynaptic factors instead, which
   /// gives the same sums.
   bool past_in_traces = true;
+  Communicator& ranks = alone();
 };
 
 /// A training rule: turns activity and the error at the read-out into gradients. It changes no weights, so
@@ -55,9 +57,14 @@ class Rule {
   /// Most rows N or N' of a gradient.
   virtual std::size_t max_rows() const = 0;
 
-  /// From the engine's last run. readout_error: the gradient of the loss by its logits, [batch × classes], or,
+  /// From the engine's last run. readout_error: the gradient of the batch's loss by its logits, [batch × classes], or,
   /// with step losses, by those of each step, [steps·batch × classes]. targets [batch].
   virtual void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) = 0;
+  /// Instead, on a rank of a run that has no sample of the batch: sums with the others what they sum.
+  virtual void backward_of_none() {}
+  /// The batch has so many samples on all ranks of the run together, of which the engine runs some; its gradients are
+  /// this rank's part of those of all.
+  void share_batch(std::size_t samples_of_ranks) { samples_of_ranks_ = samples_of_ranks; }
 
   /// Valid until the next batch.
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;
@@ -65,6 +72,15 @@ class Rule {
   virtual void state(Archive& /*archive*/) {}
   /// [1] gradient by the threshold of a population, empty where the rule has none.
   virtual View<const float> threshold_gradient(std::size_t /*population*/) const { return {}; }
+
+ protected:
+  /// Samples that a mean over the batch is of.
+  std::size_t all_samples(const ClockEngine& engine) const {
+    return samples_of_ranks_ == 0 ? engine.batch() : samples_of_ranks_;
+  }
+
+ private:
+  std::size_t samples_of_ranks_ = 0;  ///< 0: the engine has them all
 };
 
 /// Rules by their config name. The network, the error feedback and the back end outlive the rule.

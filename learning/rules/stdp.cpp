@@ -121,7 +121,7 @@ void Stdp::fill_post(const ClockEngine& engine, std::size_t population) {
   const Matrix post = rows_[population].post.matrix(2 * count, size);
   const Matrix potentiation = post.first_rows(count);
   const Matrix depression = post.row_range(count, count);
-  const float share = 1.0F / static_cast<float>(batch);
+  const float share = 1.0F / static_cast<float>(all_samples(engine));
   weigh(-share * stdp.a_plus, -share * stdp.a3_plus, stdp.tau_y, spikes, potentiation);
   earlier_trace(stdp.tau_minus, spikes, depression);
   if (const ConstMatrix factor = modulation(population); !factor.empty()) {
@@ -139,7 +139,7 @@ WeightGradient Stdp::between_spikes(const ClockEngine& engine, std::size_t p) {
                                  .spikes.matrix(batch + count, projection.fan_in)
                                  .row_range(projection.is_recurrent() ? 0 : batch, count);
   const Matrix traces = traces_[p].matrix(2 * count, projection.fan_in);
-  const float share = 1.0F / static_cast<float>(batch);
+  const float share = 1.0F / static_cast<float>(all_samples(engine));
   trace(decay(stdp.tau_plus), spikes, traces.first_rows(count));
   weigh(share * stdp.a_minus, share * stdp.a3_minus, stdp.tau_x, spikes, traces.row_range(count, count));
   return {.post = rows_[projection.target].post.matrix(2 * count, projection.fan_out),
@@ -157,7 +157,7 @@ WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
   const ConstMatrix rows = rows_[projection.target].post.matrix(2 * steps * batch, projection.fan_out);
   const ConstMatrix potentiation = rows.first_rows(steps * batch);
   const ConstMatrix depression = rows.row_range(steps * batch, steps * batch);
-  const float share = 1.0F / static_cast<float>(batch);
+  const float share = 1.0F / static_cast<float>(all_samples(engine));
 
   const Matrix post = summed_[p].matrix(2 * batch, projection.fan_out);
   const Matrix of_pairs = post.first_rows(batch);

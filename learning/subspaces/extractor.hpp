@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "learning/communicator.hpp"
 #include "learning/pairs.hpp"
 #include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
@@ -14,6 +15,7 @@ namespace orthospike {
 struct ExtractorContext {
   std::size_t projection = 0;    ///< settings may differ
   bool finds_unlearned = false;  ///< records what remove_unlearned goes by
+  Communicator& ranks = alone();
 };
 
 /// Share of additions above which responses to spikes are a dense product (Deliver of kernels/delivery.hpp).

@@ -27,6 +27,7 @@ LateralHebbian::LateralHebbian(Backend& backend, LateralNeurons& neurons, const 
                                const Settings& settings)
     : backend_(backend),
       neurons_(neurons),
+      ranks_(context.ranks),
       finds_unlearned_(context.finds_unlearned),
       learning_rate_(settings.learning_rate[std::min(context.projection, settings.learning_rate.size() - 1)]),
       settings_(settings) {}
@@ -46,7 +47,8 @@ void LateralHebbian::remove_unlearned(Subspace& subspace) {
   if (!finds_unlearned_ || m == 0 || batches_ == 0) return;
   const std::vector<float> rows = backend_.download(View<const float>(subspace.new_rows().values));
   const std::vector<float> first = backend_.download(View<const float>(first_.view()));
-  const std::vector<float> moment = backend_.download(View<const float>(moment_.view()));
+  std::vector<float> moment = backend_.download(View<const float>(moment_.view()));
+  ranks_.sum(std::span(moment));
   std::vector<double> moves(m * n);
   double largest = 0, strongest = 0;  // of ‖row‖², of a row's response energy
   for (std::size_t k = 0; k < m; ++k) {
@@ -85,7 +87,7 @@ void LateralHebbian::remove_unlearned(Subspace& subspace) {
 void LateralHebbian::state(Archive& archive) {
   archive.resizable("velocity", velocity_);
   archive.resizable("first", first_);
-  archive.resizable("moment", moment_);
+  archive.resizable_summed("moment", moment_);
   archive("batches", batches_);
 }
 
@@ -116,7 +118,7 @@ void LateralHebbian::learn(const Presynaptic& x, ConstMatrix old_residual, Subsp
   }
 }
 
-void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h) {
+void LateralHebbian::learn_direct(const Presynaptic& x, ConstMatrix old_residual, Matrix h) {
   const Matrix y = buffer(response_, x.rows, h.rows);
   const Matrix residual = buffer(residual_, x.rows, x.cols);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
@@ -127,11 +129,17 @@ void LateralHebbian::learn_direct(ConstMatrix x, ConstMatrix old_residual, Matri
           Multiply{.a = y, .transpose_a = true, .b = y, .beta = 1.0F, .c = moment_.matrix(h.rows, h.rows)});
     backend_.dense().run(
         Multiply{.alpha = -1.0F, .a = y, .b = h, .beta = 1.0F, .addend = old_residual, .c = residual});
-    backend_.subspaces().run(HebbianStep{.rates = rates(x.rows),
-                                         .response = y,
-                                         .residual = residual,
-                                         .velocity = velocity_.matrix(h.rows, h.cols),
-                                         .h = h});
+    const Matrix velocity = velocity_.matrix(h.rows, h.cols);
+    if (ranks_.is_alone()) {
+      backend_.subspaces().run(
+          HebbianStep{.rates = rates(x), .response = y, .residual = residual, .velocity = velocity, .h = h});
+      continue;
+    }
+    const Matrix d = buffer(correlation_, h.rows, h.cols);
+    backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = residual, .c = d});
+    ranks_.sum(backend_, d.values);
+    backend_.subspaces().run(
+        FollowCorrelation{.rates = rates(x), .correlation = d, .velocity = velocity, .h = h});
   }
 }
 
@@ -156,18 +164,20 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
     if (has_old_rows) {
       backend_.dense().run(Multiply{.a = old_residual, .transpose_a = true, .b = y, .c = d});
     } else {
-      backend_.delivery().run(Correlate{.spikes = x.spikes, .b = y, .c = d});
+      add_outer_products(backend_, 1.0F, x, y, 0.0F, d);
     }
     backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = y, .c = overlap});
     if (k == 0 && finds_unlearned_) backend_.elementwise().run(Add{.x = overlap.values, .y = moment_.view()});
     backend_.dense().run(Multiply{.alpha = -1.0F, .a = transposed, .b = overlap, .beta = 1.0F, .c = d});
+    ranks_.sum(backend_, d.values);
     backend_.subspaces().run(FollowCorrelation{
-        .rates = rates(x.rows), .correlation = d, .velocity = velocity_.matrix(n, h.rows), .h = transposed});
+        .rates = rates(x), .correlation = d, .velocity = velocity_.matrix(n, h.rows), .h = transposed});
   }
   backend_.dense().run(Transpose{.a = transposed, .b = h});
 }
 
-void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h) {
+void LateralHebbian::learn_by_shortcut(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows,
+                                       Matrix h) {
   const std::size_t n = x.cols;
   const Matrix c = buffer(second_moment_, n, n);
   backend_.dense().run(Multiply{.a = x, .transpose_a = true, .b = x, .c = c});
@@ -189,15 +199,16 @@ void LateralHebbian::learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, 
       backend_.copy(View<const float>(hc.values), d.values);
     }
     backend_.dense().run(Multiply{.alpha = -1.0F, .a = overlap, .b = h, .beta = 1.0F, .c = d});
+    ranks_.sum(backend_, d.values);
     backend_.subspaces().run(FollowCorrelation{
-        .rates = rates(x.rows), .correlation = d, .velocity = velocity_.matrix(h.rows, n), .h = h});
+        .rates = rates(x), .correlation = d, .velocity = velocity_.matrix(h.rows, n), .h = h});
   }
 }
 
-HebbianRates LateralHebbian::rates(std::size_t rows) const {
+HebbianRates LateralHebbian::rates(const Presynaptic& x) const {
   return {.learning_rate = learning_rate_,
           .momentum = settings_.momentum,
-          .scale = 1.0F / static_cast<float>(rows),
+          .scale = 1.0F / static_cast<float>(x.all_rows()),
           .clamp = settings_.clamp};
 }
 

@@ -24,6 +24,8 @@ struct HebbianRates;
 /// Neither alone is enough: rows that explain all activity from the first do not move, and of faint responses sums of
 /// floats keep no trace. Where all combinations learned, rows stay as they are.
 ///
+/// Several ranks of a run sum d in each iteration, each having that of its own samples.
+///
 /// Three forms give the same d with linear responses, q(z) = z; `learn` takes the one for events where x is
 /// spikes, else the one with fewer multiply-adds; with other responses always the direct one:
 ///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, once N·m² to find unlearned ones
@@ -56,23 +58,24 @@ class LateralHebbian final : public Extractor {
                                   std::size_t iterations, bool has_old_rows);
 
  private:
-  void learn_direct(ConstMatrix x, ConstMatrix old_residual, Matrix h);
+  void learn_direct(const Presynaptic& x, ConstMatrix old_residual, Matrix h);
   void learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
-  void learn_by_shortcut(ConstMatrix x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
-  HebbianRates rates(std::size_t rows) const;
+  void learn_by_shortcut(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
+  HebbianRates rates(const Presynaptic& x) const;
   /// A matrix in `array`, which grows as needed.
   Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
 
   Backend& backend_;
   LateralNeurons& neurons_;
+  Communicator& ranks_;
   bool finds_unlearned_;
   float learning_rate_;
   Settings settings_;
-  Array<float> first_;                            // [m × n] rows as they were added
-  Array<float> moment_;                           // [m × m] yᵀ y, summed over the batches since then
-  std::size_t batches_ = 0;                       // since then
-  Array<float> velocity_;                         // [m × n], transposed while x is spikes
-  Array<float> response_, residual_;              // direct form: [N × m], [N × n]
+  Array<float> first_;                // [m × n] rows as they were added
+  Array<float> moment_;               // [m × m] yᵀ y of this rank, summed over the batches since then
+  std::size_t batches_ = 0;           // since then
+  Array<float> velocity_;             // [m × n], transposed while x is spikes
+  Array<float> response_, residual_;  // direct form: [N × m], [N × n]
   Array<float> second_moment_, residual_moment_;  // shortcut: [n × n]
   Array<float> transposed_, one_;                 // events: [n × m], [1]
   Array<float> mapped_, correlation_, overlap_;   // shortcut, events: [m × n] twice, [m × m]
