@@ -42,6 +42,17 @@ void show(const std::string& text) {
   std::fflush(stdout);
 }
 
+/// What ranks but the first have: they are silent, but hear signals.
+class Silent final : public ExperimentObserver {
+ public:
+  void warn(const std::string& /*sentence*/) override {}
+  void begins(const std::vector<TaskDescription>& /*tasks*/) override {}
+  void training(std::size_t /*task*/, std::size_t /*epoch*/, std::size_t /*batch*/, std::size_t /*batches*/,
+                double /*loss*/, double /*accuracy*/) override {}
+  void evaluated(const AccuracyMatrix& /*accuracy*/, std::size_t /*after*/) override {}
+  bool wants_to_stop() override { return stop_signal != 0; }
+};
+
 /// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
 class Console final : public ExperimentObserver {
  public:
@@ -139,17 +150,42 @@ bool is_finished(const Config& config, const std::filesystem::path& run_file) {
   return true;
 }
 
+/// The work of a rank that is not the first, once it has read what it trains on.
+int take_part(const Config& config, const std::vector<ImageData>& data, const std::filesystem::path& folder,
+              Communicator& ranks) {
+  if (ranks.any(false)) return 0;  // the first one has the folder by now
+  Silent silent;
+  try {
+    run_experiment(config, data, folder, silent, ranks);
+  } catch (const Interrupted&) {
+    return interrupted_exit_code;
+  } catch (const ConfigError& error) {
+    throw ConfigError(with_place(config, error.what()));
+  }
+  return 0;
+}
+
+void print_sums(const Communicator& ranks, const RunRecord& record) {
+  if (ranks.is_alone()) return;
+  double batches = 0;
+  for (const TaskCosts& costs : record.costs) batches += costs.training_batches;
+  fmt::print("{} ranks: each sent {:.4g} MB a batch and summed for {:.1f} s since it was started\n",
+             ranks.size(), 1e-6 * ranks.bytes_sent() / batches, ranks.seconds());
+}
+
 }  // namespace
 
 int run_command(const std::vector<std::string>& words) {
+  const std::unique_ptr<Communicator> ranks = make_communicator();
   const Arguments arguments = parse(words);
   const Config config = read_config(arguments.config_file, arguments.settings);
 
   const std::filesystem::path run_file = arguments.out / RunFile::name;
-  if (!arguments.restart && is_finished(config, run_file)) return 0;
+  if (ranks->any(ranks->is_first() && !arguments.restart && is_finished(config, run_file))) return 0;
   stop_on_signals();
 
   const std::vector<ImageData> data = read_data_sets(config.data);
+  if (!ranks->is_first()) return take_part(config, data, arguments.out, *ranks);
   std::error_code error;
   std::filesystem::create_directories(arguments.out, error);
   if (error)
@@ -157,12 +193,14 @@ int run_command(const std::vector<std::string>& words) {
         fmt::format("{}: cannot make the folder: {}", arguments.out.string(), error.message()));
   const RunLock lock(arguments.out);
   if (arguments.restart) remove_run(arguments.out);
-  if (is_finished(config, run_file)) return 0;  // by another program meanwhile
+  if (ranks->any(is_finished(config, run_file))) return 0;  // by another program meanwhile
   Console console;
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   forget_failure(arguments.out);
   try {
-    print_summary(run_experiment(config, data, arguments.out, console), run_file);
+    const RunRecord record = run_experiment(config, data, arguments.out, console, *ranks);
+    print_sums(*ranks, record);
+    print_summary(record, run_file);
   } catch (const Interrupted& interrupted) {
     print_error(fmt::format("interrupted {} (signal {}); the same command goes on from there",
                             interrupted.what(), static_cast<int>(stop_signal)));

@@ -60,7 +60,14 @@ void CheckpointSettings::describe(SettingsVisitor& visit) {
 }
 
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigin& origin, Backend& backend,
-                      const std::function<void(Archive&)>& state) {
+                      Communicator& ranks, const std::function<void(Archive&)>& state) {
+  Archive::Sum sum;
+  if (!ranks.is_alone()) sum = [&](std::span<float> values) { ranks.sum(values); };
+  if (!ranks.is_first()) {
+    StateOfOthers others(backend, sum);
+    state(others);
+    return;
+  }
   const std::filesystem::path partial = folder / partial_name;
   try {
     Hdf5File file = Hdf5File::create(partial);
@@ -69,7 +76,7 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigi
     add_text(file, "/origin/version", origin.version);
     add_text(file, "/origin/git_revision", origin.git_revision);
     add_text(file, "/origin/device", origin.device);
-    StateWriter writer(backend, file);
+    StateWriter writer(backend, file, sum);
     state(writer);
     file.close();
     static_cast<void>(read_members(partial));
@@ -103,15 +110,17 @@ std::optional<Checkpoint> find_checkpoint(const std::filesystem::path& folder,
       "{}, and there is no older checkpoint to go on from; --restart begins the run anew", damage));
 }
 
-void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
+void load_checkpoint(const Checkpoint& checkpoint, Backend& backend, Communicator& ranks,
                      const std::function<void(Archive&)>& state) {
   const Hdf5File file = Hdf5File::open(checkpoint.path);
-  StateReader reader(backend, file);
+  StateReader reader(backend, file, ranks.is_first());
   state(reader);
-  reader.finish();
-  // The next one would put a damaged newer one in the place of this one.
+  if (ranks.is_first()) reader.finish();  // what was written of the run is not the others
+  // The next one would put a damaged newer one in the place of this one, which all ranks have read by then.
   const std::filesystem::path newest = checkpoint.path.parent_path() / name;
-  if (checkpoint.path != newest) give_final_name(checkpoint.path, newest);
+  if (checkpoint.path == newest) return;
+  ranks.any(false);
+  if (ranks.is_first()) give_final_name(checkpoint.path, newest);
 }
 
 bool has_checkpoint(const std::filesystem::path& folder) {

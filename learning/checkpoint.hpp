@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "learning/communicator.hpp"
 #include "sim/archive.hpp"
 #include "sim/settings.hpp"
 
@@ -27,9 +28,10 @@ struct CheckpointOrigin {
 
 /// Writes `folder`/checkpoint.h5: everything that a run needs to go on, which `state` hands over, each member of it
 /// under `/state` and under checksums. The checkpoint before stays whole until the new one is on the disk and was read
-/// back, and then is checkpoint.previous.h5. Throws EnvironmentError, also where a weight is not finite.
+/// back, and then is checkpoint.previous.h5. All ranks of a run call it and the first one writes. Throws EnvironmentError,
+/// also where a weight is not finite.
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointOrigin& origin, Backend& backend,
-                      const std::function<void(Archive&)>& state);
+                      Communicator& ranks, const std::function<void(Archive&)>& state);
 
 struct Checkpoint {
   std::filesystem::path path;
@@ -40,9 +42,9 @@ struct Checkpoint {
 /// EnvironmentError where all there are are damaged.
 std::optional<Checkpoint> find_checkpoint(const std::filesystem::path& folder,
                                           const std::function<void(const std::string&)>& warn);
-/// Where it is the older one, it takes the place of the newer, damaged one. Throws EnvironmentError where the members
-/// are not those that were saved.
-void load_checkpoint(const Checkpoint& checkpoint, Backend& backend,
+/// By every rank, as many as there are now. Where it is the older one, it takes the place of the newer, damaged one.
+/// Throws EnvironmentError where the members are not those that were saved.
+void load_checkpoint(const Checkpoint& checkpoint, Backend& backend, Communicator& ranks,
                      const std::function<void(Archive&)>& state);
 
 /// Whether there is any, whole or not.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -72,29 +73,33 @@ std::size_t size_of(const std::vector<Share>& update) {
 class Experiment {
  public:
   Experiment(const Config& config, const TaskSequence& sequence, const std::filesystem::path& folder,
-             ExperimentObserver& observer)
+             ExperimentObserver& observer, Communicator& ranks)
       : config_(config),
         folder_(folder),
         observer_(observer),
+        ranks_(ranks),
         plan_(config.protection),
         told_(config.tasks.boundaries == TaskSettings::Boundaries::known),
         backend_(make_backend(config.run.device, static_cast<int>(config.run.threads),
                               [&](const std::string& sentence) { observer.warn(sentence); })),
         tasks_(*backend_, sequence),
-        trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits()),
+        trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits(),
+                 ranks),
         trained_(start(sequence.shape())),
         monitor_(trainer_, std::min(config.metrics.quality_samples, most_training_samples(tasks_)),
                  plan_.is_joint() ? 1 : tasks_.count()),
         logit_change_(trainer_, config.metrics.quality_samples),
         amplifies_(trainer_.network().projections().size()),
-        accuracy_(tasks_.count()),
-        file_(folder, trained_.config,
-              {.version = version,
-               .git_revision = git_revision,
-               .device = backend_->device(),
-               .seed = config.experiment.seed,
-               .threads = static_cast<std::uint64_t>(backend_->threads())},
-              descriptions(tasks_), projection_names()) {
+        accuracy_(tasks_.count()) {
+    if (ranks_.is_first()) {
+      file_.emplace(folder, trained_.config,
+                    RunOrigin{.version = version,
+                              .git_revision = git_revision,
+                              .device = backend_->device(),
+                              .seed = config.experiment.seed,
+                              .threads = static_cast<std::uint64_t>(backend_->threads())},
+                    descriptions(tasks_), projection_names());
+    }
     for (std::size_t k = 0; k < tasks_.count(); ++k) {
       firsts_.push_back(k == 0 ? 0 : firsts_.back() + samples_of(k - 1));
       first_streams_.push_back(k == 0 ? 0 : first_streams_.back() + epochs_of(k - 1));
@@ -106,7 +111,7 @@ class Experiment {
   /// Takes over all that a run with the same config had when it wrote a checkpoint.
   void go_on_from(const Checkpoint& checkpoint) {
     const CheckpointOrigin& origin = checkpoint.origin;
-    load_checkpoint(checkpoint, *backend_, [&](Archive& archive) { state(archive); });
+    load_checkpoint(checkpoint, *backend_, ranks_, [&](Archive& archive) { state(archive); });
     observer_.goes_on(fmt::format("goes on {} ({})", words_of_place(), checkpoint.path.string()));
     if (origin.version != version || origin.git_revision != git_revision)
       observer_.warn(fmt::format(
@@ -138,9 +143,10 @@ class Experiment {
         throw EnvironmentError(fmt::format("in task {}: {}", task, error.what()));
       }
     }
-    file_.finish();
+    if (!ranks_.is_first()) return {};
+    file_->finish();
     remove_checkpoints(folder_);
-    return read_run_file(file_.final_path());
+    return read_run_file(file_->final_path());
   }
 
  private:
@@ -184,6 +190,7 @@ class Experiment {
   }
 
   void save_weights(std::size_t task) {
+    if (!ranks_.is_first()) return;
     const PhaseTimer timer(trainer_.seconds(), Phase::measure);
     trained_.tasks_trained = task;
     store(trainer_.network(), config_.neuron.name(), trained_);
@@ -226,14 +233,16 @@ class Experiment {
     while (place_.pass < passes) train(task, replay_pass(task, place_.pass - epochs + 1));
     evaluate(task);
     save_weights(task);
-    file_.append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
+    if (file_)
+      file_->append_boundaries(std::span(trainer_.detected_boundaries()).subspan(boundaries_written_));
     boundaries_written_ = trainer_.detected_boundaries().size();
     const auto samples = static_cast<double>(costs_.training_samples);
     costs_.multiply_adds /= samples;
     costs_.spikes /= samples;
     costs_.synaptic_operations /= samples;
     costs_.seconds = std::exchange(trainer_.seconds(), {});
-    file_.write_costs(task, std::exchange(costs_, {}));
+    if (file_) file_->write_costs(task, costs_);
+    costs_ = {};
   }
 
   void begin_task(std::size_t task) {
@@ -249,7 +258,7 @@ class Experiment {
     if (told_) trainer_.end_task();
     const TaskReport report{.projections = measure(task),
                             .logit_change = logit_change_.end_task(test_samples_before(task))};
-    file_.write_report(task, report);
+    if (file_) file_->write_report(task, report);
     if (task < tasks_.count()) warn_of_amplification(task, report.projections);
   }
 
@@ -272,7 +281,7 @@ class Experiment {
     archive("amplifies", amplifies_);
     archive("silent", silent_);
     archive("saturated", saturated_);
-    archive("run_file", file_);
+    if (file_) archive("run_file", *file_);
   }
 
   void save_checkpoint() {
@@ -282,7 +291,7 @@ class Experiment {
                       .version = version,
                       .git_revision = git_revision,
                       .device = backend_->device()},
-                     *backend_, [&](Archive& archive) { state(archive); });
+                     *backend_, ranks_, [&](Archive& archive) { state(archive); });
     saved_ = std::chrono::steady_clock::now();
     batches_since_ = 0;
   }
@@ -292,6 +301,13 @@ class Experiment {
     const std::chrono::duration<double, std::ratio<60>> passed = std::chrono::steady_clock::now() - saved_;
     return (minutes > 0 && passed.count() >= static_cast<double>(minutes)) ||
            (batches > 0 && batches_since_ >= batches);
+  }
+
+  /// Whether any rank wants to stop, and whether the first one, whose clock counts, finds that a checkpoint is due.
+  std::pair<bool, bool> agreed(bool stops, bool is_due) {
+    std::array<double, 2> ranks{stops ? 1.0 : 0.0, is_due && ranks_.is_first() ? 1.0 : 0.0};
+    ranks_.sum(std::span(ranks));
+    return {ranks[0] > 0, ranks[1] > 0};
   }
 
   [[noreturn]] void stop() {
@@ -335,7 +351,9 @@ class Experiment {
   /// Warns of populations of which since the last call no neuron fired, or each in every step, once of each.
   void warn_of_idle_populations(std::size_t task) {
     const ClockEngine& engine = trainer_.engine();
-    const ClockEngine::Work work = engine.work();
+    ClockEngine::Work work = engine.work();
+    ranks_.sum(std::span(work.population_spikes));
+    ranks_.sum(std::span(&work.samples, 1));
     for (std::size_t i = 0; i < engine.network().populations().size(); ++i) {
       const Population& population = engine.network().populations()[i];
       if (population.kind != Population::Kind::spiking) continue;
@@ -367,7 +385,7 @@ class Experiment {
     for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
       const auto& [images, samples, targets] = tasks_.test_samples(task - 1);
       const Evaluation result = trainer_.evaluate(images, samples, targets, [&](ConstMatrix) {
-        if (observer_.wants_to_stop()) stop();  // it is evaluated anew
+        if (ranks_.any(observer_.wants_to_stop())) stop();  // it is evaluated anew
       });
       if (!std::isfinite(result.loss)) {
         refuse(fmt::format("the loss of the test samples of task {} is not finite {}", task,
@@ -378,7 +396,7 @@ class Experiment {
       losses[task - 1] = result.loss;
     }
     if (after > 0) warn_of_idle_populations(after);
-    file_.write_accuracies(accuracy_, losses, after);
+    if (file_) file_->write_accuracies(accuracy_, losses, after);
     observer_.evaluated(accuracy_, after);
   }
 
@@ -523,8 +541,8 @@ class Experiment {
       ++batches_since_;
       ++costs_.training_batches;
       if (place_.batch % batches_between_reports == 0 || place_.batch == batches) report(task, progress);
-      const bool stops = observer_.wants_to_stop();
-      if (!stops && !checkpoint_is_due()) continue;
+      const auto [stops, is_due] = agreed(observer_.wants_to_stop(), checkpoint_is_due());
+      if (!stops && !is_due) continue;
       extend_curves(task, progress);
       add_costs();
       if (stops) stop();
@@ -540,23 +558,30 @@ class Experiment {
     counted_ = trainer_.engine().work();
   }
 
-  /// Multiply-adds, spikes and synaptic operations as sums over samples.
+  /// Multiply-adds, spikes and synaptic operations as sums over samples, of all ranks.
   void add_costs() {
     const ClockEngine::Work work = trainer_.engine().work();
-    costs_.training_samples += static_cast<std::uint64_t>(work.samples - counted_.samples);
-    costs_.multiply_adds += backend_->multiply_adds() - counted_multiply_adds_;
-    costs_.spikes += work.spikes - counted_.spikes;
-    costs_.synaptic_operations += work.synaptic_operations - counted_.synaptic_operations;
+    std::array<double, 4> added{
+        work.samples - counted_.samples, backend_->multiply_adds() - counted_multiply_adds_,
+        work.spikes - counted_.spikes, work.synaptic_operations - counted_.synaptic_operations};
+    ranks_.sum(std::span(added));
+    costs_.training_samples += static_cast<std::uint64_t>(added[0]);
+    costs_.multiply_adds += added[1];
+    costs_.spikes += added[2];
+    costs_.synaptic_operations += added[3];
     begin_costs();
   }
 
   /// Adds the points of the updates since the last one, where these left all that learns finite.
   void extend_curves(std::size_t task, Progress& progress) {
     const std::size_t from = progress.in_curves, epoch = place_.pass + 1;
-    const std::vector<double> sums =
+    std::vector<double> sums =
         backend_->download(std::as_const(progress.losses).view().subview(from, place_.batch - from));
-    const std::vector<std::uint32_t> counts =
+    const std::vector<std::uint32_t> own =
         backend_->download(std::as_const(progress.correct).view().subview(from, place_.batch - from));
+    std::vector<double> counts(own.begin(), own.end());
+    ranks_.sum(std::span(sums));
+    ranks_.sum(std::span(counts));
     std::vector<double> losses, accuracies;
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const auto size = static_cast<double>(size_of(progress.pass.updates[from + i]));
@@ -582,7 +607,7 @@ class Experiment {
           "hebbian.learning_rate",
           projection, place_.batch, epoch));
     }
-    file_.append_curves(task, epoch, from + 1, losses, accuracies);
+    if (file_) file_->append_curves(task, epoch, from + 1, losses, accuracies);
     progress.in_curves = place_.batch;
   }
 
@@ -597,6 +622,7 @@ class Experiment {
   const Config& config_;
   std::filesystem::path folder_;
   ExperimentObserver& observer_;
+  Communicator& ranks_;
   const ProtectionPlan& plan_;
   bool told_;  ///< whether the trainer is told of boundaries
   std::unique_ptr<Backend> backend_;
@@ -611,7 +637,7 @@ class Experiment {
   std::vector<std::uint8_t> saturated_ = silent_;
   std::vector<std::uint8_t> amplifies_;
   AccuracyMatrix accuracy_;
-  RunFile file_;
+  std::optional<RunFile> file_;  ///< of the first rank
   Place place_;
   TaskCosts costs_;  ///< of this task so far
   double counted_multiply_adds_ = 0;
@@ -630,7 +656,8 @@ class Experiment {
 }  // namespace
 
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
-                         const std::filesystem::path& folder, ExperimentObserver& observer) {
+                         const std::filesystem::path& folder, ExperimentObserver& observer,
+                         Communicator& ranks) {
   if (config.tasks.mixing > 0 && config.protection.is_joint())
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
   const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
@@ -651,10 +678,11 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
       observer.warn(fmt::format("{}: the run that was interrupted there left no checkpoint; it begins anew",
                                 folder.string()));
   }
-  Experiment experiment(config, *sequence, folder, observer);
+  ranks.any(false);  // all have looked for what the first one now writes
+  Experiment experiment(config, *sequence, folder, observer, ranks);
   if (checkpoint) {
     experiment.go_on_from(*checkpoint);
-  } else {
+  } else if (ranks.is_first()) {
     remove_weights(folder);
   }
   return experiment.run();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "datasets/data_set.hpp"
+#include "learning/communicator.hpp"
 #include "learning/config.hpp"
 #include "learning/metrics.hpp"
 #include "learning/run_file.hpp"
@@ -41,9 +42,11 @@ class Interrupted : public std::runtime_error {
 /// returns, and the network's weights beside it (weights_file.hpp). The same config, seed and device give the same
 /// numbers whatever the number of threads. Where the folder has a checkpoint, the run goes on from there and ends as it
 /// would have without the interruption, bit for bit. Throws ConfigError, also for a checkpoint of another config,
-/// EnvironmentError, Interrupted.
+/// EnvironmentError, Interrupted. All ranks of a run call it, for one folder that all can read and the first one writes;
+/// what it returns to the others is empty. Where any observer wants to stop, all do.
 RunRecord run_experiment(const Config& config, const std::vector<ImageData>& data,
-                         const std::filesystem::path& folder, ExperimentObserver& observer);
+                         const std::filesystem::path& folder, ExperimentObserver& observer,
+                         Communicator& ranks = alone());
 
 /// Removes what a run that was killed when it had just ended left beside its files.
 void tidy_finished_run(const std::filesystem::path& folder);

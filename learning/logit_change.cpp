@@ -30,8 +30,8 @@ std::vector<double> LogitChange::logits(const std::vector<StoredTasks::TestSampl
   for (const auto& [images, samples, targets] : earlier) {
     if (samples_ == 0) continue;
     const std::size_t count = std::min(std::max<std::size_t>(1, samples_ / earlier.size()), samples.size());
-    for (std::size_t first = 0; first < count; first += trainer_.batch_size()) {
-      const std::size_t batch = std::min(trainer_.batch_size(), count - first);
+    for (std::size_t first = 0; first < count; first += trainer_.run_size()) {
+      const std::size_t batch = std::min(trainer_.run_size(), count - first);
       trainer_.run_batch(images, samples.subview(first, batch));
       const ConstMatrix z = trainer_.engine().logits();
       const std::vector<float> values = backend.download(z.values);

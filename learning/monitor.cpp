@@ -149,7 +149,7 @@ bool Monitor::samples_matter() {
 
 void Monitor::add_activity(const ShownImages& images, View<const std::uint32_t> samples) {
   const std::size_t wanted = std::min(samples_, samples.size());
-  const std::size_t most = trainer_.batch_size();
+  const std::size_t most = trainer_.run_size();
   for (std::size_t first = 0; first < wanted; first += most) {
     const std::size_t batch = std::min(most, wanted - first);
     trainer_.run_batch(images, samples.subview(first, batch));
@@ -187,8 +187,8 @@ double Monitor::energy_taken(std::size_t p) {
 
 double Monitor::energy_left(PresynapticOperator& protect, ConstMatrix x) {
   Array<float> sum = backend_.allocate<float>(1);
-  for (std::size_t first = 0; first < x.rows; first += trainer_.batch_size()) {
-    const ConstMatrix batch = x.row_range(first, std::min(trainer_.batch_size(), x.rows - first));
+  for (std::size_t first = 0; first < x.rows; first += trainer_.run_size()) {
+    const ConstMatrix batch = x.row_range(first, std::min(trainer_.run_size(), x.rows - first));
     const ConstMatrix left = protect.apply_to_traces(batch);
     backend_.dense().run(Multiply{.a = {batch.values, 1, batch.values.size()},
                                   .b = {left.values, 1, left.values.size()},

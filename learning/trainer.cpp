@@ -35,8 +35,10 @@ void check_boundaries(const Config& config) {
 
 }  // namespace
 
-Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits)
+Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits,
+                 Communicator& ranks)
     : backend_(backend),
+      ranks_(ranks),
       mean_(config.data.mean.value()),
       deviation_(config.data.deviation.value()),
       batch_size_(config.training.batch_size),
@@ -49,13 +51,14 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   const ProtectionPlan& plan = config.protection;
   const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
   const std::size_t max_batch =
-      plan.has_replay() ? std::max(batch_size_, plan.replay().batch_size) : batch_size_;
+      ranks.largest_slice(plan.has_replay() ? std::max(batch_size_, plan.replay().batch_size) : batch_size_);
   feedback_ = config.feedback.make(network_, config.experiment.seed);
   rule_ = config.rule.make(network_, *feedback_,
                            RuleContext{.seed = config.experiment.seed,
                                        .max_batch = max_batch,
                                        .clock = config.clock,
-                                       .past_in_traces = updates_each_step || !protects_linearly_});
+                                       .past_in_traces = updates_each_step || !protects_linearly_,
+                                       .ranks = ranks});
   if (updates_each_step && !rule_->is_online()) {
     throw ConfigError(
         fmt::format("rule.update: gradients of the rule {} need later steps here, so that weights can only "
@@ -67,7 +70,8 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
   steps_per_update_ = updates_each_step ? 1 : config.clock.steps;
   steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
   protection_ = plan.protection().make(
-      network_, ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows()});
+      network_,
+      ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows(), .ranks = ranks});
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     const Matrix feedback = feedback_->learned_weights(p);
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
@@ -88,14 +92,15 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       summed_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
   if (config.detects_boundaries()) {
-    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, batch_size_, config.experiment.seed,
-                                                   config.boundaries);
+    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, run_size(), config.experiment.seed,
+                                                   config.boundaries, ranks);
   }
   logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * logits);
   summed_error_ = backend.allocate<float>(max_batch * logits);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
   threshold_direction_ = backend.allocate<float>(1);
+  share_ = backend.allocate<float>(1);
 }
 
 void Trainer::begin_task(std::size_t task, const TaskLength& length) {
@@ -136,18 +141,28 @@ void Trainer::run_batch(const ShownImages& images, View<const std::uint32_t> sam
   engine_->run();
 }
 
-void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
-  const Matrix input = engine_->input(batch.samples.size());
-  {
-    const PhaseTimer timer(seconds_, Phase::encode);
-    std::size_t shown = 0;
-    for (const auto& [count, images] : batch.shares) {
-      encode(images, batch.samples.subview(shown, count), input.row_range(shown, count));
-      shown += count;
-    }
+Trainer::Part Trainer::encode_slice(const Batch& batch) {
+  const PhaseTimer timer(seconds_, Phase::encode);
+  const auto [first, own] = ranks_.slice(batch.samples.size());
+  const Part part{.samples = batch.samples.subview(first, own),
+                  .targets = batch.targets.subview(first, own),
+                  .of_ranks = batch.samples.size()};
+  if (own == 0) return part;
+  const Matrix input = engine_->input(own);
+  std::size_t begin = 0;  // of the share in the batch
+  for (const auto& [count, images] : batch.shares) {
+    const std::size_t from = std::clamp(begin, first, first + own);
+    const std::size_t size = std::clamp(begin + count, first, first + own) - from;
+    if (size > 0) encode(images, batch.samples.subview(from, size), input.row_range(from - first, size));
+    begin += count;
   }
+  return part;
+}
+
+void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
+  const Part part = encode_slice(batch);
   ++updates_of_all_;
-  if (begins_task(input)) {
+  if (begins_task(part)) {
     detected_boundaries_.push_back(updates_of_all_);
     end_task();
     begin_task(task_ + 1, task_length_);
@@ -155,32 +170,58 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
   rate_ = schedule_.learning_rate(updates_++, task_length_);
   const bool is_whole = steps_per_run_ == steps_per_update_;
   for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
-    compute_gradients(batch.targets, first, std::min(steps_per_run_, engine_->steps() - first), loss,
-                      correct);
+    compute_gradients(part, first, std::min(steps_per_run_, engine_->steps() - first), loss, correct);
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
       const std::size_t p = learned_[parameter].projection;
       if (is_whole) {
-        update_weights(parameter);
+        update_weights(part, parameter);
       } else {
         // Only traces can be protected now where the operator is not linear.
         ChangeOperator* const projector = operator_on(parameter);
-        add_gradient(parameter, first > 0,
-                     projector != nullptr && projector->linear() == nullptr ? projector : nullptr);
+        find_gradient(part, parameter, first > 0,
+                      projector != nullptr && projector->linear() == nullptr ? projector : nullptr,
+                      summed_gradient(parameter));
       }
-      if (learned_[parameter].feedback) continue;
-      const PhaseTimer timer(seconds_, Phase::extract);
-      const WeightGradient gradient = rule_->weight_gradient(p);
-      protection_->observe(p, gradient.activity, gradient.post);
+      if (!learned_[parameter].feedback) observe(part, p);
     }
   }
-  for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter)
+  for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter) {
+    sum_over_ranks(summed_gradient(parameter));
     update_by_gradient(parameter, summed_gradient(parameter));
-  if (train_thresholds_) update_thresholds();
+  }
+  if (train_thresholds_) update_thresholds(part);
 }
 
-bool Trainer::begins_task(ConstMatrix input) {
+void Trainer::observe(const Part& part, std::size_t projection) {
   const PhaseTimer timer(seconds_, Phase::extract);
-  return detector_ != nullptr && detector_->begins_with(input);
+  const Projection& of = network_.projections()[projection];
+  const bool has_some = !part.samples.empty();
+  WeightGradient gradient;
+  if (has_some) {
+    gradient = rule_->weight_gradient(projection);
+    gradient.activity.rows_of_ranks = gradient.activity.rows * part.of_ranks / part.samples.size();
+  } else {
+    gradient.activity = ConstMatrix{.values = {}, .rows = 0, .cols = of.fan_in};
+    gradient.post = {.values = {}, .rows = 0, .cols = of.fan_out};
+  }
+  if (part.of_ranks < ranks_.size()) {  // those that have none hear from the others what it is
+    std::array<double, 2> seen{static_cast<double>(gradient.activity.rows),
+                               gradient.activity.has_events() ? 1.0 : 0.0};
+    ranks_.sum(std::span(seen));
+    gradient.activity.rows_of_ranks = static_cast<std::size_t>(seen[0]);
+    if (seen[1] > 0) gradient.activity.spikes.neurons = of.fan_in;
+  }
+  protection_->observe(projection, gradient.activity, gradient.post);
+}
+
+bool Trainer::begins_task(const Part& part) {
+  const PhaseTimer timer(seconds_, Phase::extract);
+  if (detector_ == nullptr) return false;
+  const std::size_t inputs = network_.populations()[network_.projections()[0].source].size;
+  Presynaptic activity(part.samples.empty() ? ConstMatrix{{}, 0, inputs}
+                                            : engine_->input(part.samples.size()));
+  activity.rows_of_ranks = part.of_ranks;
+  return detector_->begins_with(activity);
 }
 
 void Trainer::begin_replay() {
@@ -189,20 +230,21 @@ void Trainer::begin_replay() {
 
 void Trainer::replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
   std::size_t shown = 0;
-  for (const auto& [count, images] : batch.shares) {
-    {
-      const PhaseTimer timer(seconds_, Phase::encode);
-      encode(images, batch.samples.subview(shown, count), engine_->input(count));
-    }
+  for (const Share& share : batch.shares) {
+    const Part part = encode_slice({.samples = batch.samples.subview(shown, share.samples),
+                                    .targets = batch.targets.subview(shown, share.samples),
+                                    .shares = {&share, 1}});
     for (std::size_t first = 0; first < engine_->steps(); first += engine_->most_at_once()) {
-      compute_gradients(batch.targets.subview(shown, count), first,
-                        std::min(engine_->most_at_once(), engine_->steps() - first), loss, correct);
-      for (std::size_t i = 0; i < learned_.size(); ++i) add_gradient(i, shown + first > 0, nullptr);
+      compute_gradients(part, first, std::min(engine_->most_at_once(), engine_->steps() - first), loss,
+                        correct);
+      for (std::size_t i = 0; i < learned_.size(); ++i)
+        find_gradient(part, i, shown + first > 0, nullptr, summed_gradient(i));
     }
-    shown += count;
+    shown += share.samples;
   }
   const PhaseTimer timer(seconds_, Phase::update);
   for (std::size_t i = 0; i < learned_.size(); ++i) {
+    ranks_.sum(backend_, summed_gradients_[i].view());
     const View<float> weights = learned_[i].weights.values;
     replay_optimiser_->find_direction(i, weights, summed_gradients_[i].view());
     backend_.elementwise().run(
@@ -219,8 +261,15 @@ void Trainer::encode(const ShownImages& images, View<const std::uint32_t> sample
                                        .currents = input});
 }
 
-void Trainer::compute_gradients(View<const Target> targets, std::size_t first, std::size_t count,
-                                View<double> loss, View<std::uint32_t> correct) {
+void Trainer::compute_gradients(const Part& part, std::size_t first, std::size_t count, View<double> loss,
+                                View<std::uint32_t> correct) {
+  const View<const Target> targets = part.targets;
+  rule_->share_batch(part.of_ranks);
+  if (targets.empty()) {
+    const PhaseTimer timer(seconds_, Phase::rule);
+    rule_->backward_of_none();
+    return;
+  }
   {
     const PhaseTimer timer(seconds_, Phase::forward);
     engine_->run_steps(first, count, rule_->recording());
@@ -236,6 +285,7 @@ void Trainer::compute_gradients(View<const Target> targets, std::size_t first, s
                                      .logit_gradient = gradient_for(logits),
                                      .loss = loss,
                                      .correct = correct});
+    scale_to_all(part, gradient_for(logits));
     readout_error_ = gradient_for(logits);
     rule_->backward(*engine_, readout_error_, targets);
     return;
@@ -256,10 +306,20 @@ void Trainer::compute_gradients(View<const Target> targets, std::size_t first, s
                                    .logit_gradient = gradient_for(each),
                                    .loss = loss,
                                    .correct = unused_correct_.view()});
+  scale_to_all(part, gradient_for(each));
   rule_->backward(*engine_, gradient_for(each), targets);
   const Matrix sum = summed_error_.matrix(targets.size(), each.cols);
   backend_.traces().run(SumSteps{.steps = count, .x = gradient_for(each), .sum = sum});
   readout_error_ = sum;
+}
+
+void Trainer::scale_to_all(const Part& part, Matrix gradient) {
+  if (part.targets.size() == part.of_ranks) return;
+  const float share = static_cast<float>(part.targets.size()) / static_cast<float>(part.of_ranks);
+  backend_.upload(std::span(&share, 1), share_.view());
+  const std::size_t size = gradient.values.size();
+  backend_.elementwise().run(
+      Modulate{.factor = std::as_const(share_).matrix(1, 1), .x = {gradient.values, 1, size}});
 }
 
 bool Trainer::is_of_rule(std::size_t parameter) const {
@@ -283,31 +343,38 @@ ChangeOperator* Trainer::operator_on(std::size_t parameter) const {
 /// The operator on N pairs costs about as much as on N columns of the summed gradient or the direction, which has
 /// `targets`: 2·M·n each with M subspace rows, n² with a whole matrix. The fewer are taken where the optimiser
 /// allows both.
-void Trainer::update_weights(std::size_t parameter) {
+void Trainer::update_weights(const Part& part, std::size_t parameter) {
   const Matrix weights = learned_[parameter].weights;
-  const Pairs pairs = pairs_of(parameter);
   ChangeOperator* const projector = operator_on(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  if (linear != nullptr && (of_sums == nullptr || pairs.trace.rows <= weights.cols)) {
+  if (linear != nullptr && ranks_.is_alone() &&
+      (of_sums == nullptr || pairs_of(parameter).trace.rows <= weights.cols)) {
     update_by_pairs(*linear, parameter);
     return;
   }
   const std::size_t size = weights.values.size();
   if (direction_.size() < size) direction_ = backend_.allocate<float>(size);
   const Matrix direction = direction_.matrix(weights.rows, weights.cols);
-  {
-    const PhaseTimer timer(seconds_, Phase::update);
-    add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, 0.0F, direction);
-  }
+  find_gradient(part, parameter, false, of_sums == nullptr ? projector : nullptr, direction);
+  sum_over_ranks(direction);
   update_by_gradient(parameter, direction);
 }
 
-void Trainer::add_gradient(std::size_t parameter, bool to_others, ChangeOperator* projector) {
+void Trainer::find_gradient(const Part& part, std::size_t parameter, bool to_others,
+                            ChangeOperator* projector, Matrix gradient) {
+  if (part.samples.empty()) {
+    if (!to_others) backend_.clear(gradient.values);
+    return;
+  }
   const Pairs pairs = protected_pairs(parameter, projector);
   const PhaseTimer timer(seconds_, Phase::update);
-  add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, to_others ? 1.0F : 0.0F,
-                     summed_gradient(parameter));
+  add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, to_others ? 1.0F : 0.0F, gradient);
+}
+
+void Trainer::sum_over_ranks(Matrix gradient) {
+  const PhaseTimer timer(seconds_, Phase::update);
+  ranks_.sum(backend_, gradient.values);
 }
 
 Pairs Trainer::protected_pairs(std::size_t parameter, ChangeOperator* projector) {
@@ -348,14 +415,19 @@ void Trainer::update_by_pairs(LinearSteps& steps, std::size_t parameter) {
   steps.step(parameter, rate_, pairs.trace, pairs.post, learned_[parameter].weights);
 }
 
-void Trainer::update_thresholds() {
+void Trainer::update_thresholds(const Part& part) {
   const PhaseTimer timer(seconds_, Phase::update);
   for (std::size_t i = 0; i < network_.populations().size(); ++i) {
     const View<const float> gradient = rule_->threshold_gradient(i);
     if (gradient.empty()) continue;
     NeuronModel& neuron = *network_.populations()[i].neuron;
     const View<float> threshold = neuron.threshold();
-    backend_.copy(gradient, threshold_direction_.view());
+    if (part.samples.empty()) {
+      backend_.clear(threshold_direction_.view());
+    } else {
+      backend_.copy(gradient, threshold_direction_.view());
+    }
+    ranks_.sum(backend_, threshold_direction_.view());
     optimiser_->find_direction(learned_.size() + i, {}, threshold_direction_.view());
     backend_.elementwise().run(Add{.alpha = -rate_, .x = threshold_direction_.view(), .y = threshold});
     backend_.elementwise().run(RaiseTo{.bound = neuron.lowest_threshold(), .values = threshold});
@@ -412,19 +484,23 @@ Evaluation Trainer::evaluate(const ShownImages& images, View<const std::uint32_t
   Array<double> loss = backend_.allocate<double>(1);
   Array<std::uint32_t> correct = backend_.allocate<std::uint32_t>(1);
   for (std::size_t first = 0; first < samples.size(); first += batch_size_) {
-    const std::size_t batch = std::min(batch_size_, samples.size() - first);
-    run_batch(images, samples.subview(first, batch));
-    const ConstMatrix logits = engine_->logits();
+    const auto [begin, batch] = ranks_.slice(std::min(batch_size_, samples.size() - first));
+    if (batch > 0) run_batch(images, samples.subview(first + begin, batch));
+    const ConstMatrix logits = batch > 0 ? engine_->logits() : ConstMatrix();
     if (see) see(logits);
+    if (batch == 0) continue;
     backend_.loss().run(CrossEntropy{.logits = logits,
-                                     .targets = targets.subview(first, batch),
+                                     .targets = targets.subview(first + begin, batch),
                                      .logit_gradient = logit_gradient_.matrix(logits.rows, logits.cols),
                                      .loss = loss.view(),
                                      .correct = correct.view()});
   }
+  std::array<double, 2> sums{
+      static_cast<double>(backend_.download(View<const std::uint32_t>(correct.view()))[0]),
+      backend_.download(View<const double>(loss.view()))[0]};
+  ranks_.sum(std::span(sums));
   const auto count = static_cast<double>(samples.size());
-  return {.accuracy = backend_.download(View<const std::uint32_t>(correct.view()))[0] / count,
-          .loss = backend_.download(View<const double>(loss.view()))[0] / count};
+  return {.accuracy = sums[0] / count, .loss = sums[1] / count};
 }
 
 }  // namespace orthospike

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "learning/boundary_detector.hpp"
+#include "learning/communicator.hpp"
 #include "learning/config.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
@@ -58,18 +59,20 @@ struct Batch {
   std::span<const Share> shares;
 };
 
-/// A network and everything that teaches it, one batch at a time.
+/// A network and everything that teaches it, one batch at a time. Several ranks have the same network; each learns from
+/// its slice of every batch, and all take the step that one would take by the whole batch.
 class Trainer {
  public:
   /// Builds all parts by their config names; throws ConfigError for what does not fit together.
   /// config.data must say mean and deviation.
-  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits);
+  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits,
+          Communicator& ranks = alone());
 
   /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task
   /// on thresholds stay as they are. With hidden boundaries only the first task is begun from outside and none
   /// is ended: before a batch with which a task seems to begin the trainer does both.
   void begin_task(std::size_t task, const TaskLength& length);
-  /// One update. Adds the summed loss of the batch and the number of right answers.
+  /// One update. Adds the summed loss of this rank's part of the batch and the number of right answers in it.
   void train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
   void end_task();
 
@@ -79,7 +82,8 @@ class Trainer {
   /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
   void replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
 
-  /// samples and targets [as many as are tested]; `see` gets the logits of batch after batch, [samples × logits].
+  /// samples and targets [as many as are tested]; `see` gets the logits of batch after batch, [samples × logits], of this
+  /// rank's part of each.
   Evaluation evaluate(const ShownImages& images, View<const std::uint32_t> samples,
                       View<const Target> targets, const std::function<void(ConstMatrix)>& see = {});
   /// Forward pass only, for `engine().activity`.
@@ -88,7 +92,11 @@ class Trainer {
   /// Between two batches.
   void state(Archive& archive);
 
+  /// Of all ranks together.
   std::size_t batch_size() const { return batch_size_; }
+  /// Samples that a rank runs at once.
+  std::size_t run_size() const { return ranks_.largest_slice(batch_size_); }
+  Communicator& ranks() { return ranks_; }
   /// What pixels from 0 to 1 become inputs with, (pixel - mean) / deviation.
   float mean() const { return mean_; }
   float deviation() const { return deviation_; }
@@ -109,30 +117,45 @@ class Trainer {
   const std::vector<std::uint32_t>& detected_boundaries() const { return detected_boundaries_; }
 
  private:
+  /// A rank's part of a batch of so many samples on all ranks.
+  struct Part {
+    View<const std::uint32_t> samples;
+    View<const Target> targets;
+    std::size_t of_ranks;
+  };
+
+  /// This rank's slice of a batch, encoded as the engine's input.
+  Part encode_slice(const Batch& batch);
   bool is_finite(View<const float> values);
   bool is_finite(ConstMatrix matrix);
   /// Into `input` [samples × inputs].
   void encode(const ShownImages& images, View<const std::uint32_t> samples, Matrix input);
   /// Whether boundaries are hidden and a task seems to begin with this batch.
-  bool begins_task(ConstMatrix input);
+  bool begins_task(const Part& part);
   /// Runs steps first … first + count - 1 of the encoded batch and asks the rule for their gradients.
-  void compute_gradients(View<const Target> targets, std::size_t first, std::size_t count, View<double> loss,
+  void compute_gradients(const Part& part, std::size_t first, std::size_t count, View<double> loss,
                          View<std::uint32_t> correct);
+  /// From a gradient of the mean over this rank's samples its part of that over those of all ranks.
+  void scale_to_all(const Part& part, Matrix gradient);
+  void observe(const Part& part, std::size_t projection);
   /// Whether the rule says how the parameter changes; else it is weights that an error feedback learns by itself.
   bool is_of_rule(std::size_t parameter) const;
   Pairs pairs_of(std::size_t parameter) const;
   /// Of the protection, on changes of the parameter; null where it has none.
   ChangeOperator* operator_on(std::size_t parameter) const;
+  void sum_over_ranks(Matrix gradient);
   /// The pairs, under the operator if there is one.
   Pairs protected_pairs(std::size_t parameter, ChangeOperator* projector);
-  void update_weights(std::size_t parameter);
-  /// Adds the gradient of the last run to that of runs before, its pairs under the operator if there is one.
-  void add_gradient(std::size_t parameter, bool to_others, ChangeOperator* projector);
+  void update_weights(const Part& part, std::size_t parameter);
+  /// gradient ← that of the last run, its pairs under the operator if there is one, added to that of runs before or not;
+  /// of this rank's part.
+  void find_gradient(const Part& part, std::size_t parameter, bool to_others, ChangeOperator* projector,
+                     Matrix gradient);
   Matrix summed_gradient(std::size_t parameter);
   /// From a gradient whose pairs were not projected, if they can be projected later; overwrites it.
   void update_by_gradient(std::size_t parameter, Matrix gradient);
   void update_by_pairs(LinearSteps& steps, std::size_t parameter);
-  void update_thresholds();
+  void update_thresholds(const Part& part);
 
   /// Weights that learn: those of a projection, or those that the feedback has to its source.
   struct Learned {
@@ -142,6 +165,7 @@ class Trainer {
   };
 
   Backend& backend_;
+  Communicator& ranks_;
   float mean_, deviation_;
   std::size_t batch_size_;
   bool protects_linearly_;
@@ -172,6 +196,7 @@ class Trainer {
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
   Array<float> threshold_direction_;            ///< [1]
+  Array<float> share_;                          ///< [1] this rank's of a batch
   std::vector<Array<float>> summed_gradients_;  ///< over runs, and in replay over tasks, of all that learns
   PhaseSeconds seconds_{};
 };
