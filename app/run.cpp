@@ -56,6 +56,9 @@ class Silent final : public ExperimentObserver {
 /// Progress for people: a bar that moves on a terminal, a line now and then elsewhere.
 class Console final : public ExperimentObserver {
  public:
+  /// What mpirun gives its ranks looks like a terminal, wherever its own output goes.
+  explicit Console(const Communicator& ranks) : terminal_(ranks.is_alone() && ::isatty(STDOUT_FILENO) == 1) {}
+
   void warn(const std::string& sentence) override { print_warning(sentence); }
 
   void begins(const std::vector<TaskDescription>& tasks) override { tasks_ = tasks; }
@@ -88,7 +91,7 @@ class Console final : public ExperimentObserver {
 
  private:
   std::vector<TaskDescription> tasks_;
-  bool terminal_ = ::isatty(STDOUT_FILENO) == 1;
+  bool terminal_;
   std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
 };
 
@@ -194,7 +197,7 @@ int run_command(const std::vector<std::string>& words) {
   const RunLock lock(arguments.out);
   if (arguments.restart) remove_run(arguments.out);
   if (ranks->any(is_finished(config, run_file))) return 0;  // by another program meanwhile
-  Console console;
+  Console console(*ranks);
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
   forget_failure(arguments.out);
   try {

@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <chrono>
+#include <csignal>
 #include <exception>
 #include <thread>
 
@@ -26,7 +27,9 @@ class MpiCommunicator final : public Communicator {
   explicit MpiCommunicator(std::size_t size) : Communicator(own_rank(), size), counts_(size), places_(size) {}
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() > 0) {
-      if (!is_first()) std::this_thread::sleep_for(std::chrono::seconds(2));
+      if (is_first()) return;
+      std::signal(SIGTERM, SIG_DFL);  // with which mpirun ends the others
+      std::this_thread::sleep_for(std::chrono::seconds(5));
       return;
     }
     MPI_Barrier(MPI_COMM_WORLD);  // a rank that ends with another code than 0 ends those that still write
