@@ -17,13 +17,15 @@ from command import BINARY, CONFIG, SERIAL, SOURCE, Command, orthospike
 QUICK = ["--tasks.count=2", "--tasks.train_samples=640", "--tasks.test_samples=300", "--tasks.epochs=1", SERIAL]
 
 
-class CommandLine(Command):
+class Program(Command):
     def finished_run(self):
         out = self.folder / "run"
         result = orthospike("run", CONFIG, "--out", out, *QUICK)
         self.assertEqual(result.returncode, 0, result.stderr)
         return out, result
 
+
+class CommandLine(Program):
     def test_usage(self):
         self.assert_refused(orthospike(), 2, "--help")
         self.assert_refused(orthospike("rnu"), 2, "'rnu'", "'run'")
@@ -419,6 +421,119 @@ class CommandLine(Command):
     def test_a_terminal_gets_a_bar(self):
         shown = self.shown_on_a_terminal("run", CONFIG, "--out", self.folder / "bar", *QUICK)
         self.assertRegex(shown, r"\r\[#{24}\] task 2/2")
+
+
+MPIRUN = shutil.which("mpirun")
+
+
+@unittest.skipUnless(MPIRUN, "there is no mpirun")
+class Ranks(Program):
+    """Runs of several ranks."""
+
+    # Of MPI itself memory is left when a rank ends.
+    ENVIRONMENT = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+    LONG = ["--tasks.count=2", "--tasks.epochs=200", "--hlop.ranks=5", "--run.checkpoint_batches=20", SERIAL]
+
+    def command(self, count, *arguments):
+        return [MPIRUN, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(count), BINARY,
+                *map(str, arguments)]
+
+    def ranks(self, count, *arguments):
+        return subprocess.run(self.command(count, *arguments), capture_output=True, text=True, errors="replace",
+                              timeout=300, cwd=SOURCE, env=self.ENVIRONMENT)
+
+    def setUp(self):
+        super().setUp()
+        result = self.ranks(2, "run")
+        if "built without MPI" in result.stderr:
+            self.skipTest("the program was built without MPI")
+
+    def sentences(self, result):
+        return [line for line in result.stderr.splitlines() if line.startswith("orthospike: ")]
+
+    def start(self, *command):
+        process = subprocess.Popen(command, cwd=SOURCE, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env=self.ENVIRONMENT)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def assert_one_goes_on(self, out):
+        """Without mpirun, from the checkpoint."""
+        process = self.start(BINARY, "run", CONFIG, "--out", out, *self.LONG)
+        line = process.stdout.readline()
+        self.assertIn("goes on", line, line or process.stderr.readline())
+
+    def begin(self, out):
+        """A long run of two ranks, when it has a checkpoint."""
+        process = self.start(*self.command(2, "run", CONFIG, "--out", out, *self.LONG))
+        deadline = time.time() + 300
+        while not (out / "checkpoint.h5").exists() and time.time() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        return process
+
+    def end(self, process):
+        """What it wrote to stderr."""
+        return process.communicate(timeout=20)[1]
+
+    def test_ranks_find_what_one_finds(self):
+        one = json.loads(self.finished_run()[1].stdout.splitlines()[-1])
+        for count in (2, 3):
+            out = self.folder / f"of {count}"
+            result = self.ranks(count, "run", CONFIG, "--out", out, *QUICK)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertEqual(sorted(path.name for path in out.iterdir()), ["run.h5", "weights.h5"])
+            self.assertEqual(result.stdout.count("\nafter 2"), 1)
+            self.assertRegex(result.stdout, rf"(?m)^{count} ranks: each sent \S+ MB a batch")
+            self.assertNotIn("\r[", result.stdout)
+            summary = json.loads(result.stdout.splitlines()[-1])
+            self.assertAlmostEqual(summary["acc"], one["acc"], delta=0.02)
+            text = orthospike("inspect", out).stdout
+            self.assertRegex(text, r"(?m)^2 of 2 tasks$")
+            again = self.ranks(2, "run", CONFIG, "--out", out, *QUICK)
+            self.assertEqual(again.returncode, 0)
+            self.assertEqual(again.stdout.count("finished already"), 1)
+
+    def test_other_ranks_go_on_after_a_signal(self):
+        out = self.folder / "run"
+        process = self.begin(out)
+        process.send_signal(signal.SIGUSR1)
+        error = self.end(process)
+        self.assertEqual(process.returncode, 75, error)
+        self.assertEqual(error.count("the same command goes on from there"), 1)
+        self.assertEqual(list(self.folder.glob("run/lock")), [])
+        # mpirun itself ends with 1 where it is terminated.
+        process = self.start(*self.command(3, "run", CONFIG, "--out", out, *self.LONG))
+        self.assertIn("goes on", process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        self.end(process)
+        self.assertNotEqual(process.returncode, 0)
+        self.assert_one_goes_on(out)
+
+    def test_a_killed_rank_ends_the_run(self):
+        for place in (0, 1):
+            out = self.folder / f"run of {place}"
+            process = self.begin(out)
+            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+            self.assertEqual(len(children), 2)
+            os.kill(int(children[place]), signal.SIGKILL)
+            error = self.end(process)
+            self.assertNotIn(process.returncode, (0, 75))
+            self.assertRegex(error, r"exited on signal 9")
+            self.assert_one_goes_on(out)
+
+    def test_an_error_of_all_is_one_sentence(self):
+        result = self.ranks(3, "run", CONFIG, "--tasks.cuont=2")
+        self.assertEqual(result.returncode, 2)
+        self.assertEqual(len(self.sentences(result)), 1, result.stderr)
+        result = self.ranks(2, "run", CONFIG, "--out", self.folder / "nan", *QUICK, "--optimiser.learning_rate=1e30")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(self.sentences(result)), 1, result.stderr)
+        (self.folder / "locked").mkdir()
+        (self.folder / "locked/lock").write_text("?")
+        result = self.ranks(2, "run", CONFIG, "--out", self.folder / "locked", *QUICK)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(len(self.sentences(result)), 1, result.stderr)
 
 
 if __name__ == "__main__":

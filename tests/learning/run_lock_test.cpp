@@ -52,6 +52,23 @@ std::string process_that_ended() {
   return fmt::format("{}", child);
 }
 
+/// That has ended, and that its parent has not waited for.
+pid_t zombie() {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  siginfo_t end;
+  waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT);
+  return child;
+}
+
+/// Field 22 of /proc/PID/stat of a process whose name has no blanks.
+std::string start_of(pid_t process) {
+  std::ifstream stat(fmt::format("/proc/{}/stat", process));
+  std::string field;
+  for (int number = 1; number <= 22; ++number) stat >> field;
+  return field;
+}
+
 }  // namespace
 
 TEST_CASE("a run folder is one program's until it lets go", "[run_lock]") {
@@ -69,7 +86,9 @@ TEST_CASE("a run folder is one program's until it lets go", "[run_lock]") {
 
 TEST_CASE("the lock of a program that is gone is taken over", "[run_lock]") {
   const auto [host, boot, process, start] = own_lines();
+  const pid_t ended = zombie();
   for (const std::array<std::string, 4>& gone : {std::array{host, boot, process_that_ended(), start},
+                                                 {host, boot, fmt::format("{}", ended), start_of(ended)},
                                                  {host, "another-boot", process, start},
                                                  {host, boot, process, "1"}}) {
     const TemporaryFolder folder;
@@ -79,6 +98,7 @@ TEST_CASE("the lock of a program that is gone is taken over", "[run_lock]") {
     CHECK(refusal(folder).empty());
     CHECK(std::filesystem::is_empty(folder.path()));
   }
+  waitpid(ended, nullptr, 0);
 }
 
 TEST_CASE("a lock whose owner may live is respected", "[run_lock]") {
