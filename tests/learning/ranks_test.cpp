@@ -43,8 +43,27 @@ struct Trained {
   std::vector<float> thresholds;
   std::vector<double> effective_ranks;
   std::vector<std::uint32_t> boundaries;
+  std::vector<double> detector;  ///< all that the boundary detector keeps
   double loss = 0, correct = 0;  ///< over all batches and ranks
   Evaluation evaluation;
+};
+
+/// The numbers of a part that a checkpoint would have.
+class Kept final : public Archive {
+ public:
+  Kept(Backend& backend, std::string part) : Archive(backend, false, true, {}), part_(std::move(part)) {}
+
+  std::vector<double> numbers;
+
+ private:
+  void save(const std::string& object, const Hdf5Values& values) override {
+    if (object.find(part_) == std::string::npos) return;
+    std::visit([&](const auto& of) { numbers.insert(numbers.end(), of.begin(), of.end()); }, values);
+  }
+  Hdf5Values load(const std::string& /*object*/) override { return {}; }
+  std::string source() const override { return ""; }
+
+  std::string part_;
 };
 
 std::vector<std::vector<float>> weights_of(Trainer& trainer) {
@@ -126,6 +145,9 @@ class Learner {
     for (std::size_t p = 0; p < trainer_.network().projections().size(); ++p)
       all.effective_ranks.push_back(trainer_.protection().effective_rank(p));
     all.boundaries = trainer_.detected_boundaries();
+    Kept detector(*backend_, "/boundary_detector/");
+    trainer_.state(detector);
+    all.detector = detector.numbers;
     std::array<double, 2> sums{downloaded(*backend_, loss_)[0],
                                static_cast<double>(downloaded(*backend_, correct_)[0])};
     ranks_.sum(std::span(sums));
@@ -179,6 +201,9 @@ void check_alike(const Trained& found, const Trained& expected,
   for (std::size_t p = 0; p < found.effective_ranks.size(); ++p)
     CHECK(std::abs(found.effective_ranks[p] - expected.effective_ranks[p]) < rounding * 20);
   CHECK(found.boundaries == expected.boundaries);
+  REQUIRE(found.detector.size() == expected.detector.size());
+  for (std::size_t i = 0; i < found.detector.size(); ++i)
+    CHECK(std::abs(found.detector[i] - expected.detector[i]) < rounding);
   CHECK(std::abs(found.loss - expected.loss) < rounding * expected.loss);
   CHECK(std::abs(found.correct - expected.correct) <= 1);
   CHECK(std::abs(found.evaluation.accuracy - expected.evaluation.accuracy) <= 1.0 / tested + 1e-9);
