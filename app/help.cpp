@@ -19,6 +19,7 @@ Usage:
       Trains the task sequence of the INI file CONFIG and writes DIR/run.h5 (default: runs/ and the config's name).
       The last line printed is JSON with the results. A run that was interrupted goes on from its last checkpoint, which
       SIGTERM, SIGINT and SIGUSR1 have it write; a finished run is not run again. --restart begins anew.
+      With mpirun -n K before it, K of it train together, each on its part of every batch.
   orthospike test RUN [--task K,...] [--predictions FILE.csv or FILE.h5] [--section.key=value ...]
       Shows the network of a run, or of a weights file, the run's test samples, or those of other data or tasks that
       keys of data, tasks and sequences give; prints accuracies and confusion matrices, the last line as JSON.

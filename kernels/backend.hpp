@@ -84,6 +84,13 @@ class Backend {
     check_equal("copy", from.size(), to.size());
     do_copy(from.address(), to.address(), from.size() * sizeof(T));
   }
+  /// The elements themselves where they lie in the host's memory, after all earlier operations; else none.
+  template <class T>
+  std::span<T> in_host_memory(View<T> values) {
+    if (!uses_host_memory()) return {};
+    synchronise();
+    return {values.address(), values.size()};
+  }
   template <class T>
   void clear(View<T> values) {
     do_clear(values.address(), values.size() * sizeof(T));
@@ -132,6 +139,7 @@ class Backend {
     optimisers_ = make_family<OptimiserSteps>(device, multiply_adds_);
   }
 
+  virtual bool uses_host_memory() const { return false; }
   virtual Memory allocate_bytes(std::size_t bytes) = 0;
   virtual void do_upload(const void* from, void* to, std::size_t bytes) = 0;
   virtual void do_download(const void* from, void* to, std::size_t bytes) = 0;

@@ -10,6 +10,7 @@ class HostBackend : public Backend {
   void synchronise() final {}
 
  protected:
+  bool uses_host_memory() const final { return true; }
   Memory allocate_bytes(std::size_t bytes) final;
   void do_upload(const void* from, void* to, std::size_t bytes) final;
   void do_download(const void* from, void* to, std::size_t bytes) final;

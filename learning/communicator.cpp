@@ -54,7 +54,11 @@ void Communicator::sum(std::span<double> values) {
 }
 
 void Communicator::sum(Backend& backend, View<float> values) {
-  if (is_alone()) return;
+  if (is_alone() || values.empty()) return;
+  if (const std::span<float> here = backend.in_host_memory(values); !here.empty()) {
+    sum_values(here);
+    return;
+  }
   room_.resize(values.size());
   backend.download(View<const float>(values), std::span(room_));
   sum_values(std::span(room_));

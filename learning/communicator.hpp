@@ -56,7 +56,7 @@ class Communicator {
   std::size_t rank_, size_;
   double bytes_ = 0;
   double seconds_ = 0;
-  std::vector<float> room_;  ///< of what lies in a back end's memory
+  std::vector<float> room_;  ///< of what lies on a device
 };
 
 /// For a program that is all ranks itself: sums are what they are.

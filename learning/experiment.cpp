@@ -285,6 +285,11 @@ class Experiment {
   }
 
   void save_checkpoint() {
+    if (!trainer_.ranks_agree()) {
+      throw EnvironmentError(
+          "the weights of the ranks are not the same: their processors round differently, or a part of the network "
+          "does not sum over ranks; start ranks on machines of one kind");
+    }
     const PhaseTimer timer(trainer_.seconds(), Phase::measure);
     write_checkpoint(folder_,
                      {.config = trained_.config,

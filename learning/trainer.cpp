@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -462,6 +463,22 @@ std::string Trainer::diverged_subspace() {
       return network_.projections()[p].name;
   }
   return "";
+}
+
+bool Trainer::ranks_agree() {
+  if (ranks_.is_alone()) return true;
+  std::uint32_t mark = 2166136261U;  // FNV-1a
+  const auto add = [&](View<const float> values) {
+    for (const float value : backend_.download(values))
+      mark = (mark ^ std::bit_cast<std::uint32_t>(value)) * 16777619U;
+  };
+  for (const Learned& learned : learned_) add(learned.weights.values);
+  for (const Population& population : network_.populations()) {
+    if (population.neuron != nullptr) add(population.neuron->threshold());
+  }
+  double sum = mark;  // exact for more than a million ranks
+  ranks_.sum(std::span(&sum, 1));
+  return !ranks_.any(sum != static_cast<double>(ranks_.size()) * mark);
 }
 
 std::string Trainer::largest_weight() {

@@ -111,6 +111,8 @@ class Trainer {
   bool all_finite();
   /// A projection that has a subspace with a number that is not finite; empty where there is none.
   std::string diverged_subspace();
+  /// Whether all that learns is the same on every rank, as it must be for them to learn together. All of them ask.
+  bool ranks_agree();
   /// The largest magnitude of all weights and where it is, in words; those that are not finite count as the largest.
   std::string largest_weight();
   /// Updates with which a task seemed to begin, counted from 1 over all tasks.

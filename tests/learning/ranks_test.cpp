@@ -350,6 +350,26 @@ TEST_CASE("ranks learn what one does under the forms that protections have", "[r
   }
 }
 
+TEST_CASE("ranks notice that they do not learn the same", "[ranks]") {
+  const Config config = config_of({{"protection.name", "none"}});
+  std::array<bool, 3> before{}, after{};
+  ThreadRanks(3).run([&](Communicator& ranks) {
+    Learner rank(config, ranks);
+    rank.begin_task(0);
+    rank.train(0, 0, 2);
+    before[ranks.rank()] = rank.trainer().ranks_agree();
+    const View<float> weight = rank.trainer().network().projections()[1].weights.view().subview(7, 1);
+    const std::vector<float> other = {
+        std::nextafter(rank.backend().download(View<const float>(weight))[0], 1.0F)};
+    if (ranks.rank() == 1) rank.backend().upload(std::span(other), weight);
+    after[ranks.rank()] = rank.trainer().ranks_agree();
+  });
+  CHECK(before == std::array{true, true, true});
+  CHECK(after == std::array{false, false, false});
+  Learner one(config, alone());
+  CHECK(one.trainer().ranks_agree());
+}
+
 TEST_CASE("a checkpoint of some ranks is one that others go on from", "[ranks]") {
   for (const Settings& settings : std::vector<Settings>{
            {{"protection.name", "leaky"}},
