@@ -40,9 +40,8 @@ void Communicator::sum_values(std::span<T> values) {
   const auto start = std::chrono::steady_clock::now();
   sum_over_ranks(values);
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const double others = static_cast<double>(size_) - 1;
-  const auto own = static_cast<double>(slice(values.size()).count), all = static_cast<double>(values.size());
-  bytes_ += (all - own + others * own) * sizeof(T);
+  bytes_ += 2.0 * static_cast<double>(size_ - 1) / static_cast<double>(size_) *
+            static_cast<double>(values.size_bytes());
 }
 
 void Communicator::sum(std::span<float> values) {

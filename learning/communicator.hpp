@@ -42,7 +42,7 @@ class Communicator {
   /// Whether it holds on any rank.
   bool any(bool holds);
 
-  /// That this rank sent for sums so far: of each, every value but those it adds up itself, and these to all others.
+  /// That this rank sent for sums so far, by the least that n values of K ranks take: 2·n·(K - 1) / K.
   double bytes_sent() const { return bytes_; }
   /// That it spent in them, waiting for others included.
   double seconds() const { return seconds_; }

