@@ -44,7 +44,7 @@ double median(std::vector<double> values) {
 /// Takes what is saved nowhere.
 class Gatherer final : public Archive {
  public:
-  explicit Gatherer(Backend& backend) : Archive(backend, false) {}
+  explicit Gatherer(Backend& backend) : Archive(backend, false, true, {}) {}
   std::size_t bytes = 0;
 
  private:
@@ -155,7 +155,7 @@ int benchmark(int argc, char** argv) {
     whole.push_back(seconds_of([&] {
       write_checkpoint(folder.path(),
                        {.config = config_text(config), .version = {}, .git_revision = {}, .device = {}},
-                       *backend, state);
+                       *backend, alone(), state);
     }));
   }
   std::size_t weights = 0;
