@@ -13,6 +13,22 @@ CONFIG = SOURCE / "tests/data/digits.ini"
 # One thread: on a machine that is busy otherwise, two wait for each other.
 SERIAL = "--run.threads=1"
 
+# For tests of sweeps, which take a config with keys of their own.
+SMALL_DIGITS = f"""
+[data]
+name = optdigits
+path = {SOURCE}/tests/data
+mean = 0.287
+deviation = 0.354
+[protection]
+name = leaky
+[metrics]
+quality_samples = 0
+[run]
+device = cpu
+threads = 1
+"""
+
 
 def orthospike(*arguments, **options):
     options.setdefault("cwd", SOURCE)

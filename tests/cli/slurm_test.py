@@ -13,28 +13,15 @@ import tempfile
 import time
 import unittest
 
-from command import BINARY, SOURCE, Command, orthospike
+from command import BINARY, SMALL_DIGITS, SOURCE, Command, orthospike
 
 # Points of some seconds, in which there is a middle.
-BASE = f"""
-[data]
-name = optdigits
-path = {SOURCE}/tests/data
-mean = 0.287
-deviation = 0.354
-[tasks]
+BASE = SMALL_DIGITS + """[tasks]
 count = 3
 epochs = 150
 held_back_samples = 500
 [network]
 hidden = 64
-[protection]
-name = leaky
-[metrics]
-quality_samples = 0
-[run]
-device = cpu
-threads = 1
 """
 SWEEP = "[sweep]\nconfig = base.ini\nseeds = 1-2\n[vary]\nleaky.lambda = 0.05 | 0.2 | 1 | 5\n"
 

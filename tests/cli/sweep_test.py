@@ -13,28 +13,15 @@ import sys
 import time
 import unittest
 
-from command import BINARY, SOURCE, Command, orthospike
+from command import BINARY, SMALL_DIGITS, SOURCE, Command, orthospike
 
-BASE = f"""
-[data]
-name = optdigits
-path = {SOURCE}/tests/data
-mean = 0.287
-deviation = 0.354
-[tasks]
+BASE = SMALL_DIGITS + """[tasks]
 count = 2
 train_samples = 320
 test_samples = 100
 held_back_samples = 200
 [network]
 hidden = 32
-[protection]
-name = leaky
-[metrics]
-quality_samples = 0
-[run]
-device = cpu
-threads = 1
 """
 
 
