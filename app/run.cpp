@@ -47,8 +47,7 @@ class Silent final : public ExperimentObserver {
  public:
   void warn(const std::string& /*sentence*/) override {}
   void begins(const std::vector<TaskDescription>& /*tasks*/) override {}
-  void training(std::size_t /*task*/, std::size_t /*epoch*/, std::size_t /*batch*/, std::size_t /*batches*/,
-                double /*loss*/, double /*accuracy*/) override {}
+  void training(const TrainingReport& /*report*/) override {}
   void evaluated(const AccuracyMatrix& /*accuracy*/, std::size_t /*after*/) override {}
   bool wants_to_stop() override { return stop_signal != 0; }
 };
@@ -63,19 +62,19 @@ class Console final : public ExperimentObserver {
 
   void begins(const std::vector<TaskDescription>& tasks) override { tasks_ = tasks; }
 
-  void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches, double loss,
-                double accuracy) override {
-    const std::string state = fmt::format("task {}/{}  epoch {}  batch {}/{}  loss {:.4f}  accuracy {:.2f} %",
-                                          task, tasks_.size(), epoch, batch, batches, loss, 100.0 * accuracy);
+  void training(const TrainingReport& report) override {
+    const auto& [task, pass, unit, done, all, loss, accuracy] = report;
+    const std::string state = fmt::format("task {}/{}  {}  {} {}/{}  loss {:.4f}  accuracy {:.2f} %", task,
+                                          tasks_.size(), pass, unit, done, all, loss, 100.0 * accuracy);
     if (terminal_) {
       constexpr std::size_t width = 24;
-      const std::size_t filled = width * batch / batches;
+      const std::size_t filled = width * done / all;
       show(fmt::format("\r[{:#<{}}{:.<{}}] {}\x1b[K{}", "", filled, "", width - filled, state,
-                       batch == batches ? "\n" : ""));
+                       done == all ? "\n" : ""));
       return;
     }
     const auto now = std::chrono::steady_clock::now();
-    if (batch == batches || now - last_line_ > std::chrono::seconds(10)) {
+    if (done == all || now - last_line_ > std::chrono::seconds(10)) {
       show(state + "\n");
       last_line_ = now;
     }

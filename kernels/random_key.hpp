@@ -18,6 +18,8 @@ enum class RandomPurpose : std::uint32_t {
   held_back = 10,
   class_order = 11,
   sweep = 12,
+  clients = 13,
+  shards = 14,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any

@@ -35,6 +35,25 @@ class Communicator {
   /// That of the rank with the most.
   std::size_t largest_slice(std::size_t count) const { return (count + size_ - 1) / size_; }
 
+  /// While one lives, a rank is alone: it learns what others do not.
+  class Apart {
+   public:
+    explicit Apart(Communicator& ranks) : ranks_(ranks), rank_(ranks.rank_), size_(ranks.size_) {
+      ranks.rank_ = 0;
+      ranks.size_ = 1;
+    }
+    Apart(const Apart&) = delete;
+    Apart& operator=(const Apart&) = delete;
+    ~Apart() {
+      ranks_.rank_ = rank_;
+      ranks_.size_ = size_;
+    }
+
+   private:
+    Communicator& ranks_;
+    std::size_t rank_, size_;
+  };
+
   /// values ← their sums over all ranks, with the same bits on each rank.
   void sum(std::span<float> values);
   void sum(std::span<double> values);

@@ -279,6 +279,7 @@ void Config::describe(SettingsVisitor& visit) {
   visit.only(rule.traits().reads_feedback, "rules that errors of neurons come back to",
              [&] { feedback.describe(visit); });
   protection.describe(visit);
+  federated.describe(visit);
   // Whether they are read is the protection's to say, too.
   visit.only(detects_boundaries(), "tasks.boundaries hidden", [&] { boundaries.describe(visit); });
   optimiser.describe(visit);

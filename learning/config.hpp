@@ -10,6 +10,7 @@
 #include "datasets/task_sequence.hpp"
 #include "learning/boundary_detector.hpp"
 #include "learning/checkpoint.hpp"
+#include "learning/clients.hpp"
 #include "learning/feedback/error_feedback.hpp"
 #include "learning/ini.hpp"
 #include "learning/optimisers/optimiser.hpp"
@@ -72,6 +73,7 @@ struct Config {
   Choice<Rules> rule{rules()};
   Choice<ErrorFeedbacks> feedback{error_feedbacks()};
   ProtectionPlan protection;
+  FederatedSettings federated;
   Choice<Optimisers> optimiser{optimisers()};
   ScheduleSettings schedule;
   MetricSettings metrics;

@@ -7,16 +7,16 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <map>
+#include <numeric>
 #include <optional>
+#include <tuple>
 #include <utility>
 
-#include "datasets/sample_order.hpp"
 #include "kernels/error.hpp"
 #include "learning/checkpoint.hpp"
 #include "learning/logit_change.hpp"
 #include "learning/monitor.hpp"
-#include "learning/replay.hpp"
+#include "learning/passes.hpp"
 #include "learning/run_lock.hpp"
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
@@ -33,9 +33,9 @@ constexpr std::size_t batches_between_reports = 50;
 /// How far a run has come.
 struct Place {
   std::size_t task = 0;  ///< 0: before the evaluation without any training
-  std::size_t pass =
-      0;  ///< epochs of it, then of its replay, that are done; after the last: before its evaluation
-  std::size_t batch = 0;  ///< batches of the next pass that are done
+  std::size_t pass = 0;  ///< passes of it that are done; after the last: before its evaluation
+  std::size_t batch =
+      0;  ///< batches of the next pass that are done, clients of the next round of federated training
 
   bool task_has_begun() const { return pass + batch > 0; }
   void state(Archive& archive) {
@@ -43,31 +43,7 @@ struct Place {
     archive("pass", pass);
     archive("batch", batch);
   }
-  /// Of a task with so many epochs before its replay.
-  std::string words(std::size_t epochs) const {
-    if (task == 0) return "before any training";
-    if (!task_has_begun()) return fmt::format("at the beginning of task {}", task);
-    const bool replays = batch == 0 ? pass > epochs : pass >= epochs;
-    const std::string what = fmt::format("{} task {}", replays ? "of the replay after" : "of", task);
-    const std::size_t before = replays ? epochs : 0;
-    if (batch == 0) return fmt::format("after epoch {} {}", pass - before, what);
-    return fmt::format("after batch {} of epoch {} {}", batch, pass + 1 - before, what);
-  }
 };
-
-/// What one pass over samples shows, update by update.
-struct Pass {
-  std::vector<std::uint32_t> samples;       ///< numbers of images
-  std::vector<Target> targets;              ///< of the samples
-  std::vector<std::vector<Share>> updates;  ///< of each, the shares of its samples
-  bool replay = false;
-};
-
-std::size_t size_of(const std::vector<Share>& update) {
-  std::size_t size = 0;
-  for (const Share& share : update) size += share.samples;
-  return size;
-}
 
 /// One run: what run_experiment's steps share.
 class Experiment {
@@ -83,6 +59,7 @@ class Experiment {
         backend_(make_backend(config.run.device, static_cast<int>(config.run.threads),
                               [&](const std::string& sentence) { observer.warn(sentence); })),
         tasks_(*backend_, sequence),
+        passes_(config, tasks_),
         trainer_(*backend_, with_moments(config, sequence), sequence.shape().size(), sequence.logits(),
                  ranks),
         trained_(start(sequence.shape())),
@@ -99,12 +76,6 @@ class Experiment {
                               .seed = config.experiment.seed,
                               .threads = static_cast<std::uint64_t>(backend_->threads())},
                     descriptions(tasks_), projection_names());
-    }
-    for (std::size_t k = 0; k < tasks_.count(); ++k) {
-      firsts_.push_back(k == 0 ? 0 : firsts_.back() + samples_of(k - 1));
-      first_streams_.push_back(k == 0 ? 0 : first_streams_.back() + epochs_of(k - 1));
-      lengths_.push_back(epochs_of(k) * samples_of(k));
-      targets_.push_back(tasks_.training_targets(k));
     }
   }
 
@@ -211,26 +182,60 @@ class Experiment {
     return all;
   }
 
-  /// Of task k, counted from 0.
-  std::size_t samples_of(std::size_t k) const { return tasks_.task(k).train.size(); }
-  std::size_t epochs_of(std::size_t k) const { return of_task(config_.tasks.epochs, k); }
+  enum class Kind { epoch, round, observation, replay };
+
+  /// How many passes a task (counted from 1) has, in this order.
+  struct PassesOfTask {
+    std::size_t training, observation, replay;
+    Kind training_kind;
+
+    std::size_t all() const { return training + observation + replay; }
+    /// What a pass is, and which one of its kind it is, counted from 0.
+    std::pair<Kind, std::size_t> kind(std::size_t pass) const {
+      if (pass < training) return {training_kind, pass};
+      if (pass < training + observation) return {Kind::observation, pass - training};
+      return {Kind::replay, pass - training - observation};
+    }
+  };
+
+  PassesOfTask passes_of(std::size_t task) const {
+    const bool is_federated = config_.federated.is_on();
+    return {.training = is_federated ? passes_.rounds_of(task - 1) : passes_.epochs_of(task - 1),
+            .observation = is_federated && plan_.protection().traits().observes ? 1U : 0U,
+            .replay = plan_.has_replay() && task > 1 ? plan_.replay().epochs : 0,
+            .training_kind = is_federated ? Kind::round : Kind::epoch};
+  }
+
+  /// A pass in words, with its number where there may be several.
+  static std::string words(std::pair<Kind, std::size_t> pass) {
+    if (pass.first == Kind::observation) return "observation";
+    return fmt::format("{} {}", pass.first == Kind::round ? "round" : "epoch", pass.second + 1);
+  }
 
   std::string words_of_place() const {
-    const bool is_in_task = place_.task > 0 && place_.task <= tasks_.count();
-    return place_.words(is_in_task ? epochs_of(place_.task - 1) : 0);
+    const auto& [task, pass, batch] = place_;
+    if (task == 0) return "before any training";
+    if (!place_.task_has_begun()) return fmt::format("at the beginning of task {}", task);
+    const auto shown = passes_of(task).kind(batch == 0 ? pass - 1 : pass);
+    const std::string done = batch == 0
+                                 ? words(shown)
+                                 : fmt::format("{} {} of {}", shown.first == Kind::round ? "client" : "batch",
+                                               batch, words(shown));
+    return fmt::format("after {} of {}task {}", done, shown.first == Kind::replay ? "the replay after " : "",
+                       task);
   }
 
   void run_task(std::size_t task) {
-    const std::size_t epochs = epochs_of(task - 1);
-    const std::size_t passes = epochs + (plan_.has_replay() && task > 1 ? plan_.replay().epochs : 0);
+    const PassesOfTask passes = passes_of(task);
+    const std::size_t learned = passes.training + passes.observation;
     // Mixing shows the task before this one, replay and joint training all.
     if (task > 1 && !plan_.has_replay() && !plan_.is_joint()) tasks_.forget_training_images_before(task - 2);
     if (!place_.task_has_begun()) begin_task(task);
-    const bool was_trained = place_.pass >= epochs;  // before the interruption
-    while (place_.pass < epochs) train(task, training_pass(task, place_.pass + 1));
+    const bool was_trained = place_.pass >= learned;  // before the interruption
+    while (place_.pass < learned) run_pass(task, passes.kind(place_.pass));
     if (!was_trained) end_task(task);
-    if (place_.pass == epochs && place_.batch == 0 && passes > epochs) trainer_.begin_replay();
-    while (place_.pass < passes) train(task, replay_pass(task, place_.pass - epochs + 1));
+    if (place_.pass == learned && place_.batch == 0 && passes.replay > 0) trainer_.begin_replay();
+    while (place_.pass < passes.all()) run_pass(task, passes.kind(place_.pass));
     evaluate(task);
     save_weights(task);
     if (file_)
@@ -247,8 +252,9 @@ class Experiment {
 
   void begin_task(std::size_t task) {
     if (told_ || task == 1) {
-      trainer_.begin_task(plan_.is_joint() ? 0 : task - 1,
-                          {.epochs = epochs_of(task - 1), .updates_per_epoch = updates_per_epoch(task)});
+      trainer_.begin_task(
+          plan_.is_joint() ? 0 : task - 1,
+          {.epochs = passes_.epochs_of(task - 1), .updates_per_epoch = passes_.batches_per_epoch(task - 1)});
     }
     monitor_.begin_task();
     logit_change_.begin_task(test_samples_before(task));
@@ -405,156 +411,186 @@ class Experiment {
     observer_.evaluated(accuracy_, after);
   }
 
-  std::size_t updates_per_epoch(std::size_t task) const {
-    const std::size_t samples =
-        plan_.is_joint() ? firsts_.back() + samples_of(tasks_.count() - 1) : samples_of(task - 1);
-    return (samples + trainer_.batch_size() - 1) / trainer_.batch_size();
-  }
-
-  /// All training samples in random order, in joint training those of every task; task and epoch count from 0.
-  /// Number firsts_[k] + i stands for training sample i of task k.
-  std::vector<std::uint32_t> shuffled_samples(std::size_t task, std::size_t epoch) const {
-    const std::size_t first = plan_.is_joint() ? 0 : firsts_[task];
-    const auto stream = static_cast<std::uint32_t>(first_streams_[task] + epoch);
-    std::vector<std::uint32_t> numbers =
-        shuffled_order(firsts_[task] + samples_of(task) - first,
-                       {config_.experiment.seed, RandomPurpose::sample_order, stream});
-    for (std::uint32_t& number : numbers) number += static_cast<std::uint32_t>(first);
-    return numbers;
-  }
-
-  /// The same where boundaries are gradual: samples change places with those as far beyond the boundary.
-  std::vector<std::uint32_t> mixed_samples(std::size_t task, std::size_t epoch) const {
-    std::vector<std::uint32_t> numbers = shuffled_samples(task, epoch);
-    /// Of another task, by task and epoch.
-    std::map<std::pair<std::size_t, std::size_t>, std::vector<std::uint32_t>> neighbours;
-    for (std::size_t i = 0; config_.tasks.mixing > 0 && i < samples_of(task); ++i) {
-      const auto [shown, position] = mixed_position({task, epoch * samples_of(task) + i}, lengths_,
-                                                    config_.tasks.mixing, config_.experiment.seed);
-      if (shown == task) continue;
-      const std::size_t its_epoch = position / samples_of(shown);
-      std::vector<std::uint32_t>& others = neighbours[{shown, its_epoch}];
-      if (others.empty()) others = shuffled_samples(shown, its_epoch);
-      numbers[i] = others[position % samples_of(shown)];
+  /// What a pass shows, in the back end's memory, and what becomes of it.
+  struct Shown {
+    Shown(Backend& backend, const Pass& of)
+        : pass(of),
+          samples(backend.allocate<std::uint32_t>(of.samples.size())),
+          targets(backend.allocate<Target>(of.targets.size())),
+          losses(backend.allocate<double>(of.batches.size())),
+          correct(backend.allocate<std::uint32_t>(of.batches.size())) {
+      backend.upload(std::span(of.samples), samples.view());
+      backend.upload(std::span(of.targets), targets.view());
     }
-    return numbers;
-  }
 
-  /// The task, counted from 0, that number stands for a sample of.
-  std::size_t task_of(std::uint32_t number) const {
-    return static_cast<std::size_t>(std::ranges::upper_bound(firsts_, number) - firsts_.begin()) - 1;
-  }
-
-  void show(std::size_t k, std::size_t sample, Pass& pass) const {
-    pass.samples.push_back(tasks_.task(k).train[sample]);
-    pass.targets.push_back(targets_[k][sample]);
-  }
-
-  Pass training_pass(std::size_t task, std::size_t epoch) {
-    Pass pass;
-    std::vector<std::uint32_t> numbers = mixed_samples(task - 1, epoch - 1);
-    const auto of_number = [&](std::uint32_t number) { return task_of(number); };
-    for (std::size_t first = 0; first < numbers.size(); first += trainer_.batch_size()) {
-      const auto batch =
-          std::span(numbers).subspan(first, std::min(trainer_.batch_size(), numbers.size() - first));
-      std::ranges::stable_sort(batch, {}, of_number);
-      std::vector<Share>& shares = pass.updates.emplace_back();
-      for (std::size_t begin = 0; begin < batch.size(); begin += shares.back().samples) {
-        const std::size_t shown = task_of(batch[begin]);
-        const auto size = static_cast<std::size_t>(std::ranges::count(batch, shown, of_number));
-        shares.push_back({size, tasks_.training_images(shown)});
-      }
-      for (const std::uint32_t number : batch) show(task_of(number), number - firsts_[task_of(number)], pass);
+    /// The next batch and where its loss and right answers go.
+    std::tuple<Batch, View<double>, View<std::uint32_t>> next() {
+      const std::size_t now = batch++, size = size_of(pass.batches[now]);
+      const std::size_t first = std::exchange(sample, sample + size);
+      return {{.samples = samples.view().subview(first, size),
+               .targets = targets.view().subview(first, size),
+               .shares = pass.batches[now]},
+              losses.view().subview(now, 1),
+              correct.view().subview(now, 1)};
     }
-    return pass;
-  }
-
-  /// Places in Task::train of the samples of task k that are replayed.
-  const std::vector<std::uint32_t>& replayed(std::size_t k) {
-    for (std::size_t task = memory_.size(); task <= k; ++task) {
-      std::vector<std::uint8_t> labels;
-      for (const Target& target : targets_[task]) labels.push_back(target.label);
-      memory_.push_back(choose_for_replay(
-          labels, plan_.replay().samples_per_class, plan_.replay().selection,
-          {config_.experiment.seed, RandomPurpose::replay_memory, static_cast<std::uint32_t>(task)}));
+    void skip(std::size_t batches) {
+      while (batch < batches) sample += size_of(pass.batches[batch++]);
     }
-    return memory_[k];
-  }
 
-  /// Each update shows a mini-batch of each task. Those that store fewer samples than the others show them again.
-  Pass replay_pass(std::size_t task, std::size_t epoch) {
-    const auto stream = static_cast<std::uint32_t>((task - 1) * plan_.replay().epochs + epoch - 1);
-    std::size_t largest = 0;
-    for (std::size_t shown = 0; shown < task; ++shown) largest = std::max(largest, replayed(shown).size());
-    const std::vector<std::uint32_t> order =
-        shuffled_order(largest, {config_.experiment.seed, RandomPurpose::replay_order, stream});
-    Pass pass;
-    pass.replay = true;
-    for (std::size_t first = 0; first < order.size(); first += plan_.replay().batch_size) {
-      const auto places =
-          std::span(order).subspan(first, std::min(plan_.replay().batch_size, order.size() - first));
-      std::vector<Share>& shares = pass.updates.emplace_back();
-      for (std::size_t shown = 0; shown < task; ++shown) {
-        for (const std::uint32_t place : places)
-          show(shown, replayed(shown)[place % replayed(shown).size()], pass);
-        shares.push_back({places.size(), tasks_.training_images(shown)});
-      }
-    }
-    return pass;
-  }
-
-  /// The updates of a pass from the place on, with what they showed.
-  struct Progress {
     const Pass& pass;
-    Array<double> losses = {};          ///< [updates] sums over samples
-    Array<std::uint32_t> correct = {};  ///< [updates]
-    std::size_t in_curves = 0;          ///< updates
-    // Since the last report:
-    double loss = 0, right = 0, samples = 0;
+    Array<std::uint32_t> samples;
+    Array<Target> targets;
+    Array<double> losses;          ///< [batches] sums over samples
+    Array<std::uint32_t> correct;  ///< [batches]
+    std::size_t batch = 0, sample = 0;
   };
 
-  /// Makes the updates of the pass that are left of it, and adds what they took to the costs.
-  void train(std::size_t task, const Pass& pass) {
-    const std::size_t batches = pass.updates.size();
-    Array<std::uint32_t> samples = backend_->allocate<std::uint32_t>(pass.samples.size());
-    backend_->upload(std::span(pass.samples), samples.view());
-    Array<Target> targets = backend_->allocate<Target>(pass.targets.size());
-    backend_->upload(std::span(pass.targets), targets.view());
-    Progress progress{.pass = pass,
-                      .losses = backend_->allocate<double>(batches),
-                      .correct = backend_->allocate<std::uint32_t>(batches),
-                      .in_curves = place_.batch};
-    begin_costs();
+  /// Of consecutive batches, each an entry: sums over samples, and how many these are.
+  struct Points {
+    std::vector<double> losses, right, samples;
 
-    std::size_t shown = 0;
-    for (std::size_t batch = 0; batch < place_.batch; ++batch) shown += size_of(pass.updates[batch]);
-    while (place_.batch < batches) {
-      const std::vector<Share>& shares = pass.updates[place_.batch];
-      const std::size_t size = size_of(shares);
-      const Batch shown_now{.samples = samples.view().subview(shown, size),
-                            .targets = targets.view().subview(shown, size),
-                            .shares = shares};
-      const View<double> loss = progress.losses.view().subview(place_.batch, 1);
-      const View<std::uint32_t> right = progress.correct.view().subview(place_.batch, 1);
-      if (pass.replay) {
-        trainer_.replay_batch(shown_now, loss, right);
-      } else {
-        trainer_.train_batch(shown_now, loss, right);
+    void append(const Points& more) {
+      losses.insert(losses.end(), more.losses.begin(), more.losses.end());
+      right.insert(right.end(), more.right.begin(), more.right.end());
+      samples.insert(samples.end(), more.samples.begin(), more.samples.end());
+    }
+  };
+
+  /// Of batches `from` … `to` - 1 of a pass, of this rank.
+  Points points_of(const Shown& shown, std::size_t from, std::size_t to) {
+    Points points;
+    points.losses = backend_->download(shown.losses.view().subview(from, to - from));
+    const std::vector<std::uint32_t> right =
+        backend_->download(shown.correct.view().subview(from, to - from));
+    points.right.assign(right.begin(), right.end());
+    for (std::size_t i = from; i < to; ++i)
+      points.samples.push_back(static_cast<double>(size_of(shown.pass.batches[i])));
+    return points;
+  }
+
+  void run_pass(std::size_t task, std::pair<Kind, std::size_t> pass) {
+    begin_costs();
+    switch (pass.first) {
+      case Kind::epoch:
+        show(task, pass, passes_.training(task - 1, pass.second));
+        break;
+      case Kind::round:
+        train_clients(task, passes_.round(task - 1, pass.second));
+        break;
+      case Kind::observation:
+        show(task, pass, passes_.training(task - 1, 0));
+        break;
+      case Kind::replay:
+        show(task, pass, passes_.replay(task - 1, pass.second));
+        break;
+    }
+  }
+
+  /// Shows the batches that are left of a pass, and adds what they took to the costs.
+  void show(std::size_t task, std::pair<Kind, std::size_t> kind, const Pass& pass) {
+    Shown shown(*backend_, pass);
+    shown.skip(place_.batch);
+    Points since_report;
+    std::size_t in_curves = place_.batch;
+    const auto extend_curves = [&] {
+      const Points points = points_of(shown, in_curves, place_.batch);
+      since_report.append(add_points(task, kind, in_curves + 1, points));
+      in_curves = place_.batch;
+    };
+    while (place_.batch < pass.batches.size()) {
+      const auto [batch, loss, right] = shown.next();
+      switch (kind.first) {
+        case Kind::observation:
+          trainer_.observe_batch(batch, loss, right);
+          break;
+        case Kind::replay:
+          trainer_.replay_batch(batch, loss, right);
+          break;
+        default:
+          trainer_.train_batch(batch, loss, right);
       }
-      shown += size;
       ++place_.batch;
       ++batches_since_;
-      ++costs_.training_batches;
-      if (place_.batch % batches_between_reports == 0 || place_.batch == batches) report(task, progress);
+      if (kind.first != Kind::observation) ++costs_.training_batches;
+      if (place_.batch % batches_between_reports == 0 || place_.batch == pass.batches.size()) {
+        extend_curves();
+        report({.task = task,
+                .pass = words(kind),
+                .unit = "batch",
+                .done = place_.batch,
+                .all = pass.batches.size()},
+               std::exchange(since_report, {}));
+      }
       const auto [stops, is_due] = agreed(observer_.wants_to_stop(), checkpoint_is_due());
       if (!stops && !is_due) continue;
-      extend_curves(task, progress);
+      extend_curves();
       add_costs();
       if (stops) stop();
       save_checkpoint();
     }
     add_costs();
     place_ = {.task = place_.task, .pass = place_.pass + 1};
+  }
+
+  /// The turns of those clients that are left of a round, as many at a time as there are ranks, and their average.
+  void train_clients(std::size_t task, const std::vector<Passes::ClientPass>& clients) {
+    const std::pair<Kind, std::size_t> round{Kind::round, place_.pass};
+    std::size_t updates = 0;
+    for (std::size_t client = 0; client < place_.batch; ++client)
+      updates += clients[client].shown.batches.size();
+    while (place_.batch < clients.size()) {
+      const auto turn =
+          std::span(clients).subspan(place_.batch, std::min(ranks_.size(), clients.size() - place_.batch));
+      const Points points = add_points(task, round, updates + 1, take_turns(turn));
+      updates += points.losses.size();
+      batches_since_ += points.losses.size();
+      costs_.training_batches += static_cast<std::uint32_t>(points.losses.size());
+      add_costs();
+      place_.batch += turn.size();
+      report(
+          {.task = task, .pass = words(round), .unit = "client", .done = place_.batch, .all = clients.size()},
+          points);
+      if (place_.batch == clients.size()) {
+        trainer_.end_round();
+        require_finite(fmt::format("after {}", words(round)), "optimiser.learning_rate");
+        place_ = {.task = place_.task, .pass = place_.pass + 1};
+      }
+      const auto [stops, is_due] = agreed(observer_.wants_to_stop(), checkpoint_is_due());
+      if (stops) stop();
+      if (is_due) save_checkpoint();
+      if (place_.batch == 0) return;
+    }
+  }
+
+  /// Each rank takes that of one client, of which there are no more than ranks. Of the batches of all of them, one after
+  /// another, what this rank knows.
+  Points take_turns(std::span<const Passes::ClientPass> clients) {
+    const Passes::ClientPass idle;
+    const bool has_client = ranks_.rank() < clients.size();
+    const Passes::ClientPass& own = has_client ? clients[ranks_.rank()] : idle;
+    Shown shown(*backend_, own.shown);
+    if (has_client) trainer_.begin_client(own.length, own.updates);
+    std::size_t most = 0;
+    for (const Passes::ClientPass& client : clients) most = std::max(most, client.shown.batches.size());
+    for (std::size_t i = 0; i < most; ++i) {
+      if (i < own.shown.batches.size()) {
+        const auto [batch, loss, right] = shown.next();
+        trainer_.train_batch(batch, loss, right);
+      }
+      if (!ranks_.any(observer_.wants_to_stop()) || i + 1 == most) continue;
+      if (has_client) trainer_.leave_client();
+      stop();  // the turn is taken anew
+    }
+    if (has_client) trainer_.end_client(own.share);
+    Points points;
+    for (const Passes::ClientPass& client : clients) {
+      const std::size_t count = client.shown.batches.size();
+      points.append(&client == &own ? points_of(shown, 0, count)
+                                    : Points{std::vector<double>(count), std::vector<double>(count),
+                                             std::vector<double>(count)});
+    }
+    ranks_.sum(std::span(points.samples));
+    return points;
   }
 
   /// From now on, what the back end does is costs of the task.
@@ -577,51 +613,41 @@ class Experiment {
     begin_costs();
   }
 
-  /// Adds the points of the updates since the last one, where these left all that learns finite.
-  void extend_curves(std::size_t task, Progress& progress) {
-    const std::size_t from = progress.in_curves, epoch = place_.pass + 1;
-    std::vector<double> sums =
-        backend_->download(std::as_const(progress.losses).view().subview(from, place_.batch - from));
-    const std::vector<std::uint32_t> own =
-        backend_->download(std::as_const(progress.correct).view().subview(from, place_.batch - from));
-    std::vector<double> counts(own.begin(), own.end());
-    ranks_.sum(std::span(sums));
-    ranks_.sum(std::span(counts));
+  /// Of all ranks, from those of each; appended to the curves where these updates, of which the first one is number
+  /// `first` of the pass, left all that learns finite.
+  Points add_points(std::size_t task, std::pair<Kind, std::size_t> pass, std::size_t first, Points points) {
+    ranks_.sum(std::span(points.losses));
+    ranks_.sum(std::span(points.right));
+    const std::string rate = pass.first == Kind::replay ? "replay.learning_rate" : "optimiser.learning_rate";
     std::vector<double> losses, accuracies;
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const auto size = static_cast<double>(size_of(progress.pass.updates[from + i]));
-      losses.push_back(sums[i] / size);
-      accuracies.push_back(counts[i] / size);
-      progress.loss += sums[i];
-      progress.right += counts[i];
-      progress.samples += size;
+    for (std::size_t i = 0; i < points.losses.size(); ++i) {
+      if (!std::isfinite(points.losses[i]))
+        refuse(fmt::format("the loss of batch {} of {} is not finite", first + i, words(pass)), rate);
+      losses.push_back(points.losses[i] / points.samples[i]);
+      accuracies.push_back(points.right[i] / points.samples[i]);
     }
-    const std::string rate = progress.pass.replay ? "replay.learning_rate" : "optimiser.learning_rate";
-    const auto lost = std::ranges::find_if_not(sums, [](double sum) { return std::isfinite(sum); });
-    if (lost != sums.end()) {
-      const std::size_t batch = from + 1 + static_cast<std::size_t>(lost - sums.begin());
-      refuse(fmt::format("the loss of batch {} of epoch {} is not finite", batch, epoch), rate);
-    }
-    if (!trainer_.all_finite())
-      refuse(fmt::format("not all weights and thresholds are finite after batch {} of epoch {}", place_.batch,
-                         epoch),
-             rate);
-    if (const std::string projection = trainer_.diverged_subspace(); !projection.empty()) {
-      throw EnvironmentError(fmt::format(
-          "the subspace of {} is not finite after batch {} of epoch {}: its learning diverges; lower "
-          "hebbian.learning_rate",
-          projection, place_.batch, epoch));
-    }
-    if (file_) file_->append_curves(task, epoch, from + 1, losses, accuracies);
-    progress.in_curves = place_.batch;
+    require_finite(fmt::format("after batch {} of {}", first + losses.size() - 1, words(pass)), rate);
+    if (file_ && pass.first != Kind::observation)
+      file_->append_curves(task, place_.pass + 1, first, losses, accuracies);
+    return points;
   }
 
-  void report(std::size_t task, Progress& progress) {
-    extend_curves(task, progress);
-    warn_of_idle_populations(task);
-    observer_.training(task, place_.pass + 1, place_.batch, progress.pass.updates.size(),
-                       progress.loss / progress.samples, progress.right / progress.samples);
-    progress.loss = progress.right = progress.samples = 0;
+  void require_finite(const std::string& when, const std::string& rate) {
+    if (!trainer_.all_finite())
+      refuse(fmt::format("not all weights and thresholds are finite {}", when), rate);
+    if (const std::string projection = trainer_.diverged_subspace(); !projection.empty()) {
+      throw EnvironmentError(fmt::format(
+          "the subspace of {} is not finite {}: its learning diverges; lower hebbian.learning_rate",
+          projection, when));
+    }
+  }
+
+  void report(TrainingReport report, const Points& points) {
+    warn_of_idle_populations(report.task);
+    const auto sum = [](const std::vector<double>& of) { return std::accumulate(of.begin(), of.end(), 0.0); };
+    report.loss = sum(points.losses) / sum(points.samples);
+    report.accuracy = sum(points.right) / sum(points.samples);
+    observer_.training(report);
   }
 
   const Config& config_;
@@ -632,6 +658,7 @@ class Experiment {
   bool told_;  ///< whether the trainer is told of boundaries
   std::unique_ptr<Backend> backend_;
   StoredTasks tasks_;
+  Passes passes_;
   Trainer trainer_;
   TrainedNetwork trained_;  ///< as of the last task done
   Monitor monitor_;
@@ -650,12 +677,6 @@ class Experiment {
   std::size_t boundaries_written_ = 0;
   std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();  ///< the last checkpoint
   std::size_t batches_since_ = 0;
-  // Of each task:
-  std::vector<std::size_t> firsts_;                 ///< training samples of all tasks before it
-  std::vector<std::size_t> first_streams_;          ///< epochs of all tasks before it
-  std::vector<std::size_t> lengths_;                ///< samples that it shows
-  std::vector<std::vector<Target>> targets_;        ///< of its training samples
-  std::vector<std::vector<std::uint32_t>> memory_;  ///< see `replayed`
 };
 
 }  // namespace

@@ -12,6 +12,15 @@
 
 namespace orthospike {
 
+/// How far the training of a task is. Counts start at 1.
+struct TrainingReport {
+  std::size_t task;
+  std::string pass;  ///< "epoch 2"; "round 2" or "observation" of federated training
+  std::string unit;  ///< of what a pass has several: "batch", "client"
+  std::size_t done, all;
+  double loss = 0, accuracy = 0;  ///< over those since the last report
+};
+
 /// Told how an experiment goes on. All counts start at 1.
 class ExperimentObserver {
  public:
@@ -21,9 +30,8 @@ class ExperimentObserver {
   virtual void warn(const std::string& sentence) = 0;
   /// Before the first evaluation: what the tasks are.
   virtual void begins(const std::vector<TaskDescription>& tasks) = 0;
-  /// After some updates: `batch` of `batches` of this epoch are done; loss and accuracy over the last ones.
-  virtual void training(std::size_t task, std::size_t epoch, std::size_t batch, std::size_t batches,
-                        double loss, double accuracy) = 0;
+  /// After some updates.
+  virtual void training(const TrainingReport& report) = 0;
   /// After the accuracies of row `after` (0: before any training) are known.
   virtual void evaluated(const AccuracyMatrix& accuracy, std::size_t after) = 0;
   /// Before anything else, where a run goes on: a sentence that says from where.

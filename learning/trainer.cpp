@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "kernels/elementwise.hpp"
@@ -34,6 +35,25 @@ void check_boundaries(const Config& config) {
   }
 }
 
+/// Throws ConfigError for what federated training does not do.
+void check_federated(const Config& config) {
+  if (!config.federated.is_on()) return;
+  if (config.tasks.boundaries == TaskSettings::Boundaries::hidden)
+    throw ConfigError("federated.clients: a server must know where tasks end; use tasks.boundaries known");
+  if (config.tasks.mixing > 0)
+    throw ConfigError(
+        "federated.clients: clients hold samples of one task at a time; leave tasks.mixing at 0");
+  if (config.protection.has_replay()) {
+    throw ConfigError(
+        "federated.clients: replay needs stored samples, and a server has none; choose another protection.name");
+  }
+  if (!config.protection.protection().traits().is_linear) {
+    throw ConfigError(
+        "federated.clients: a server protects averages of changes, of which lateral neurons that are not linear answer "
+        "nothing; use linear ones");
+  }
+}
+
 }  // namespace
 
 Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits,
@@ -48,11 +68,14 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       replay_learning_rate_(config.protection.replay().learning_rate),
       schedule_(config.schedule) {
   check_boundaries(config);
+  check_federated(config);
   config.network.build(network_, inputs, logits, config.neuron, config.clock, config.experiment.seed);
   const ProtectionPlan& plan = config.protection;
   const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
+  const std::size_t whole_batch =
+      plan.has_replay() ? std::max(batch_size_, plan.replay().batch_size) : batch_size_;
   const std::size_t max_batch =
-      ranks.largest_slice(plan.has_replay() ? std::max(batch_size_, plan.replay().batch_size) : batch_size_);
+      config.federated.is_on() ? whole_batch : ranks.largest_slice(whole_batch);  // a client has one rank
   feedback_ = config.feedback.make(network_, config.experiment.seed);
   rule_ = config.rule.make(network_, *feedback_,
                            RuleContext{.seed = config.experiment.seed,
@@ -96,6 +119,14 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
     detector_ = std::make_unique<BoundaryDetector>(backend, inputs, run_size(), config.experiment.seed,
                                                    config.boundaries, ranks);
   }
+  if (config.federated.is_on()) {
+    std::vector<View<float>> shared;
+    for (const Learned& learned : learned_) shared.push_back(learned.weights.values);
+    for (const Population& population : network_.populations()) {
+      if (population.neuron != nullptr) shared.push_back(population.neuron->threshold());
+    }
+    federated_ = std::make_unique<FederatedAverage>(backend, std::move(shared));
+  }
   logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * logits);
   summed_error_ = backend.allocate<float>(max_batch * logits);
   unused_loss_ = backend.allocate<double>(1);
@@ -126,6 +157,7 @@ void Trainer::state(Archive& archive) {
   archive("optimiser", *optimiser_);
   if (replay_optimiser_ != nullptr) archive("replay_optimiser", *replay_optimiser_);
   if (detector_ != nullptr) archive("boundary_detector", *detector_);
+  if (federated_ != nullptr) archive("federated_average", *federated_);
   archive.resizable("detected_boundaries", detected_boundaries_);
   archive("task", task_);
   archive("epochs", task_length_.epochs);
@@ -161,6 +193,8 @@ Trainer::Part Trainer::encode_slice(const Batch& batch) {
 }
 
 void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
+  std::optional<Communicator::Apart> apart;
+  if (federated_ != nullptr) apart.emplace(ranks_);
   const Part part = encode_slice(batch);
   ++updates_of_all_;
   if (begins_task(part)) {
@@ -178,12 +212,12 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
         update_weights(part, parameter);
       } else {
         // Only traces can be protected now where the operator is not linear.
-        ChangeOperator* const projector = operator_on(parameter);
+        ChangeOperator* const projector = operator_on_update(parameter);
         find_gradient(part, parameter, first > 0,
                       projector != nullptr && projector->linear() == nullptr ? projector : nullptr,
                       summed_gradient(parameter));
       }
-      if (!learned_[parameter].feedback) observe(part, p);
+      if (!learned_[parameter].feedback && federated_ == nullptr) observe(part, p);
     }
   }
   for (std::size_t parameter = 0; parameter < learned_.size() && !is_whole; ++parameter) {
@@ -250,6 +284,40 @@ void Trainer::replay_batch(const Batch& batch, View<double> loss, View<std::uint
     replay_optimiser_->find_direction(i, weights, summed_gradients_[i].view());
     backend_.elementwise().run(
         Add{.alpha = -replay_learning_rate_, .x = summed_gradients_[i].view(), .y = weights});
+  }
+}
+
+void Trainer::begin_client(const TaskLength& length, std::size_t updates) {
+  federated_->begin_client();
+  optimiser_->begin_task();
+  task_length_ = length;
+  updates_ = updates;
+}
+
+void Trainer::end_client(float share) {
+  const PhaseTimer timer(seconds_, Phase::update);
+  federated_->end_client(share);
+}
+
+void Trainer::leave_client() {
+  federated_->leave_client();
+}
+
+void Trainer::end_round() {
+  const PhaseTimer timer(seconds_, Phase::protect);
+  federated_->end_round(ranks_, [&](std::size_t i, View<float> change) {
+    if (i >= learned_.size()) return;  // a threshold
+    ChangeOperator* const projector = operator_on(i);
+    const Matrix& weights = learned_[i].weights;
+    if (projector != nullptr) projector->linear()->apply_to_gradient({change, weights.rows, weights.cols});
+  });
+}
+
+void Trainer::observe_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct) {
+  const Part part = encode_slice(batch);
+  for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
+    compute_gradients(part, first, std::min(steps_per_run_, engine_->steps() - first), loss, correct);
+    for (std::size_t p = 0; p < network_.projections().size(); ++p) observe(part, p);
   }
 }
 
@@ -352,7 +420,7 @@ std::size_t Trainer::most_rows(const Part& part, std::size_t parameter) const {
 /// allows both.
 void Trainer::update_weights(const Part& part, std::size_t parameter) {
   const Matrix weights = learned_[parameter].weights;
-  ChangeOperator* const projector = operator_on(parameter);
+  ChangeOperator* const projector = operator_on_update(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
   const bool by_pairs =
@@ -399,7 +467,7 @@ Matrix Trainer::summed_gradient(std::size_t parameter) {
 
 void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient, bool is_projected) {
   const View<float> weights = learned_[parameter].weights.values;
-  ChangeOperator* const projector = operator_on(parameter);
+  ChangeOperator* const projector = operator_on_update(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   const bool linear = optimiser_->linear_steps() != nullptr;
   const auto project = [&] {
@@ -418,7 +486,7 @@ void Trainer::update_by_gradient(std::size_t parameter, Matrix gradient, bool is
 }
 
 void Trainer::update_by_pairs(LinearSteps& steps, std::size_t parameter) {
-  const Pairs pairs = protected_pairs(parameter, operator_on(parameter));
+  const Pairs pairs = protected_pairs(parameter, operator_on_update(parameter));
   const PhaseTimer timer(seconds_, Phase::update);
   steps.step(parameter, rate_, pairs.trace, pairs.post, learned_[parameter].weights);
 }

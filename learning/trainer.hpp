@@ -10,6 +10,7 @@
 #include "learning/boundary_detector.hpp"
 #include "learning/communicator.hpp"
 #include "learning/config.hpp"
+#include "learning/federated_average.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
 #include "learning/protections/protection.hpp"
@@ -89,7 +90,22 @@ class Trainer {
   /// Forward pass only, for `engine().activity`.
   void run_batch(const ShownImages& images, View<const std::uint32_t> samples);
 
-  /// Between two batches.
+  // Federated training (federated.md): the batches of a client's turn change the weights that all clients start from,
+  // for the client alone and under no operator, on one rank; turns of several ranks may differ. What they change comes to
+  // the network at the end of a round, averaged over clients and then under the protection's operators.
+
+  /// updates: that the client made in the task so far, in epochs of such a length.
+  void begin_client(const TaskLength& length, std::size_t updates);
+  /// share: the client's part of all samples.
+  void end_client(float share);
+  /// As if the turn had not begun.
+  void leave_client();
+  void end_round();
+  /// The protection observes a batch of the samples of all clients, of whom it gets what it sums over ranks; weights stay as
+  /// they are. Adds up loss and right answers as train_batch does.
+  void observe_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
+
+  /// Between two batches, or between turns of clients.
   void state(Archive& archive);
 
   /// Of all ranks together.
@@ -145,6 +161,10 @@ class Trainer {
   Pairs pairs_of(std::size_t parameter) const;
   /// Of the protection, on changes of the parameter; null where it has none.
   ChangeOperator* operator_on(std::size_t parameter) const;
+  /// On those of one update.
+  ChangeOperator* operator_on_update(std::size_t parameter) const {
+    return federated_ == nullptr ? operator_on(parameter) : nullptr;
+  }
   void sum_over_ranks(Matrix gradient);
   /// The pairs, under the operator if there is one.
   Pairs protected_pairs(std::size_t parameter, ChangeOperator* projector);
@@ -181,7 +201,8 @@ class Trainer {
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
   std::unique_ptr<Optimiser> replay_optimiser_;
-  std::unique_ptr<BoundaryDetector> detector_;  ///< null where none are detected
+  std::unique_ptr<BoundaryDetector> detector_;   ///< null where none are detected
+  std::unique_ptr<FederatedAverage> federated_;  ///< null where training is not
   std::vector<std::uint32_t> detected_boundaries_;
   float replay_learning_rate_;
   Schedule schedule_;

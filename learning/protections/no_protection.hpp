@@ -7,7 +7,13 @@ namespace orthospike {
 /// Changes nothing: the network forgets as it will.
 class NoProtection final : public Protection {
  public:
-  NoProtection(const Network& /*network*/, const ProtectionContext& /*context*/) {}
+  struct Settings {
+    void describe(SettingsVisitor& /*visit*/) {}
+    Traits traits() const { return {.observes = false}; }
+  };
+
+  NoProtection(const Network& /*network*/, const ProtectionContext& /*context*/,
+               const Settings& /*settings*/) {}
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }

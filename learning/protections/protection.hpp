@@ -49,6 +49,7 @@ class Protection {
     /// Whether its operators are linear, so that sums of gradients and steps can be projected as well as traces.
     bool is_linear = true;
     bool needs_boundaries = true;  ///< that somebody tells it where tasks end
+    bool observes = true;          ///< whether it learns anything from activity
   };
 
   virtual ~Protection() = default;

@@ -22,7 +22,7 @@ struct Stopping final : ExperimentObserver {
 
   void begins(const std::vector<TaskDescription>&) override {}
   void warn(const std::string& sentence) override { warnings.push_back(sentence); }
-  void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
+  void training(const TrainingReport&) override {}
   void evaluated(const AccuracyMatrix&, std::size_t) override {}
   void goes_on(const std::string& sentence) override { from = sentence; }
   bool wants_to_stop() override { return asks > 0 && --asks == 0; }

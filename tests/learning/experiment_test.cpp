@@ -18,7 +18,7 @@ namespace {
 struct Silent final : ExperimentObserver {
   void begins(const std::vector<TaskDescription>& its_tasks) override { tasks = its_tasks; }
   void warn(const std::string& sentence) override { warnings.push_back(sentence); }
-  void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override { ++reports; }
+  void training(const TrainingReport&) override { ++reports; }
   void evaluated(const AccuracyMatrix&, std::size_t) override { ++evaluations; }
 
   std::vector<TaskDescription> tasks;

@@ -213,7 +213,7 @@ TEST_CASE("every sequence of tasks is trained", "[parts]") {
   struct Silent final : ExperimentObserver {
     void begins(const std::vector<TaskDescription>&) override {}
     void warn(const std::string&) override {}
-    void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
+    void training(const TrainingReport&) override {}
     void evaluated(const AccuracyMatrix&, std::size_t) override {}
   } silent;
   for (const std::string& sequence : task_sequences().names()) {

@@ -136,7 +136,7 @@ TEST_CASE("rules with local losses or spike timing learn digits", "[rules]") {
     struct : ExperimentObserver {
       void begins(const std::vector<TaskDescription>&) override {}
       void warn(const std::string&) override {}
-      void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
+      void training(const TrainingReport&) override {}
       void evaluated(const AccuracyMatrix&, std::size_t) override {}
     } silent;
     std::vector<std::string> all = {"--neuron.model=lif", "--tasks.count=2", "--run.threads=1"};

@@ -19,7 +19,7 @@ namespace {
 struct Observer final : ExperimentObserver {
   void begins(const std::vector<TaskDescription>& its_tasks) override { tasks = its_tasks; }
   void warn(const std::string& sentence) override { warnings.push_back(sentence); }
-  void training(std::size_t, std::size_t, std::size_t, std::size_t, double, double) override {}
+  void training(const TrainingReport&) override {}
   void evaluated(const AccuracyMatrix&, std::size_t) override {}
 
   std::vector<TaskDescription> tasks;

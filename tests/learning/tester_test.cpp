@@ -24,8 +24,8 @@ struct Stopper final : ExperimentObserver {
 
   void begins(const std::vector<TaskDescription>&) override {}
   void warn(const std::string&) override {}
-  void training(std::size_t task, std::size_t, std::size_t, std::size_t, double, double) override {
-    if (task == stops_in) throw std::runtime_error("stopped");
+  void training(const TrainingReport& report) override {
+    if (report.task == stops_in) throw std::runtime_error("stopped");
   }
   void evaluated(const AccuracyMatrix&, std::size_t) override {}
 
