@@ -19,6 +19,10 @@ void FederatedSettings::describe(SettingsVisitor& visit) {
         "federated.local_epochs", local_epochs, at_least(1), "epochs",
         "Times that a client shows itself its samples from one average to the next. A task takes tasks.epochs in all; "
         "its last round may have fewer.");
+    visit("federated.protected", is_protected,
+          {{"averages", Protected::averages, "of the clients' changes, by the server at the end of a round"},
+           {"steps", Protected::steps, "of each client, whom the server gives its operators"}},
+          "What comes under the protection's operators");
     visit("federated.split", split,
           {{"random", Split::random, ""}, {"class", Split::by_class, "each holds pieces of few classes"}},
           "Which samples clients hold");

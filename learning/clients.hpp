@@ -12,11 +12,13 @@ namespace orthospike {
 /// Of federated training (federated.md).
 struct FederatedSettings {
   enum class Split { random, by_class };
+  enum class Protected { averages, steps };
 
   std::size_t clients = 0;
   std::size_t local_epochs = 1;
   Split split = Split::random;
   std::size_t shards = 2;
+  Protected is_protected = Protected::averages;
 
   bool is_on() const { return clients > 0; }
   void describe(SettingsVisitor& visit);

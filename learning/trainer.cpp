@@ -47,10 +47,11 @@ void check_federated(const Config& config) {
     throw ConfigError(
         "federated.clients: replay needs stored samples, and a server has none; choose another protection.name");
   }
-  if (!config.protection.protection().traits().is_linear) {
+  if (config.federated.is_protected == FederatedSettings::Protected::averages &&
+      !config.protection.protection().traits().is_linear) {
     throw ConfigError(
-        "federated.clients: a server protects averages of changes, of which lateral neurons that are not linear answer "
-        "nothing; use linear ones");
+        "federated.protected: lateral neurons that are not linear do not answer averages of changes, which are far "
+        "below one of their quanta; use steps");
   }
 }
 
@@ -64,6 +65,8 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       deviation_(config.data.deviation.value()),
       batch_size_(config.training.batch_size),
       protects_linearly_(config.protection.protection().traits().is_linear),
+      protects_averages_(config.federated.is_on() &&
+                         config.federated.is_protected == FederatedSettings::Protected::averages),
       network_(backend),
       replay_learning_rate_(config.protection.replay().learning_rate),
       schedule_(config.schedule) {
@@ -307,7 +310,7 @@ void Trainer::end_round() {
   const PhaseTimer timer(seconds_, Phase::protect);
   federated_->end_round(ranks_, [&](std::size_t i, View<float> change) {
     if (i >= learned_.size()) return;  // a threshold
-    ChangeOperator* const projector = operator_on(i);
+    ChangeOperator* const projector = protects_averages_ ? operator_on(i) : nullptr;
     const Matrix& weights = learned_[i].weights;
     if (projector != nullptr) projector->linear()->apply_to_gradient({change, weights.rows, weights.cols});
   });

@@ -163,7 +163,7 @@ class Trainer {
   ChangeOperator* operator_on(std::size_t parameter) const;
   /// On those of one update.
   ChangeOperator* operator_on_update(std::size_t parameter) const {
-    return federated_ == nullptr ? operator_on(parameter) : nullptr;
+    return protects_averages_ ? nullptr : operator_on(parameter);
   }
   void sum_over_ranks(Matrix gradient);
   /// The pairs, under the operator if there is one.
@@ -193,6 +193,7 @@ class Trainer {
   float mean_, deviation_;
   std::size_t batch_size_;
   bool protects_linearly_;
+  bool protects_averages_;  ///< of clients, and not each update
   Network network_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;

@@ -477,6 +477,27 @@ class Ranks(Program):
         """What it wrote to stderr."""
         return process.communicate(timeout=20)[1]
 
+    def test_ranks_share_clients(self):
+        """Their turns differ in length, and of the last ones a rank has none."""
+        clients = ["--federated.clients=4", "--federated.local_epochs=2", "--tasks.train_samples=301", "--training.batch_size=25",
+                   "--tasks.count=2", "--hlop.ranks=5", SERIAL]
+        accuracies = []
+        for count in (1, 3):
+            result = self.ranks(count, "run", CONFIG, "--out", self.folder / f"of {count}", *clients, "--tasks.epochs=6")
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertRegex(result.stdout, r"task 2/2  round 3  client 4/4")
+            accuracies.append(json.loads(result.stdout.splitlines()[-1])["acc"])
+        self.assertAlmostEqual(*accuracies, delta=0.02)
+        out = self.folder / "stopped"
+        process = self.start(*self.command(3, "run", CONFIG, "--out", out, *clients, "--tasks.epochs=2000"))
+        while "round 2 " not in (line := process.stdout.readline()) and line:
+            pass
+        process.send_signal(signal.SIGUSR1)
+        self.assertIn("the same command goes on from there", self.end(process))
+        self.assertEqual(process.returncode, 75)
+        process = self.start(BINARY, "run", CONFIG, "--out", out, *clients, "--tasks.epochs=2000")
+        self.assertRegex(process.stdout.readline(), r"goes on after (client|round)")
+
     def test_ranks_find_what_one_finds(self):
         one = json.loads(self.finished_run()[1].stdout.splitlines()[-1])
         for count in (2, 3):
