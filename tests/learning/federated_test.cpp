@@ -166,6 +166,35 @@ TEST_CASE("one client with one round learns what a network without a server does
   CHECK(read(folder, "/curves/batch").size() == read(other, "/curves/batch").size());
 }
 
+TEST_CASE("what a client does depends on nothing that others did in the round", "[federated]") {
+  const auto learned = [](const std::vector<float>& shares) {
+    const Config config = digits({{"federated.clients", "2"},
+                                  {"protection.name", "none"},
+                                  {"optimiser.momentum", "0.9"},
+                                  {"optimiser.schedule", "cosine"}});
+    const auto backend = make_backend("cpu", 1);
+    const ShownSet images(*backend, digit_images().train, 128);
+    Trainer trainer(*backend, config, 64, 10);
+    std::vector<std::uint32_t> numbers(128), order(64);
+    std::iota(numbers.begin(), numbers.end(), 0U);
+    std::iota(order.begin(), order.end(), 0U);
+    const Array<std::uint32_t> samples = uploaded(*backend, numbers), pixel_order = uploaded(*backend, order);
+    Array<double> loss = backend->allocate<double>(1);
+    Array<std::uint32_t> correct = backend->allocate<std::uint32_t>(1);
+    trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 2});
+    for (const float share : shares) {
+      trainer.begin_client({.epochs = 1, .updates_per_epoch = 2}, 0);
+      for (const std::size_t first : {0U, 64U})
+        images.train(trainer, samples.view().subview(first, 64), pixel_order.view(), loss.view(),
+                     correct.view());
+      trainer.end_client(share);
+    }
+    trainer.end_round();
+    return downloaded(*backend, std::as_const(trainer.network()).projections()[1].weights);
+  };
+  CHECK(learned({0.5F, 0.5F}) == learned({1}));
+}
+
 TEST_CASE("under a protection that sums over clients digits are kept; averaged alone, they are forgotten",
           "[federated]") {
   for (const std::string split : {"random", "class"}) {
