@@ -265,28 +265,35 @@ TEST_CASE("curves of clients are those of their turns, and rounds are counted", 
 }
 
 TEST_CASE("the server's operators act on averages, or the clients' on their steps", "[federated]") {
-  // Of one client with one round, only where they act differs; orthogonal projections leave nothing in earlier subspaces.
-  for (const std::string on : {"averages", "steps"}) {
+  struct Found {
+    RunRecord record;
+    std::vector<double> curve;  ///< losses
+  };
+  const auto learned = [](const std::vector<std::pair<std::string, std::string>>& settings) {
+    std::vector<std::pair<std::string, std::string>> all = {{"federated.clients", "2"}, {"tasks.count", "2"}};
+    all.insert(all.end(), settings.begin(), settings.end());
     const TemporaryFolder folder;
-    const RunRecord record = run(digits({{"federated.clients", "2"},
-                                         {"federated.protected", on},
-                                         {"hlop.orthonormalise", "true"},
-                                         {"tasks.count", "2"}}),
-                                 folder);
-    const TemporaryFolder other;
-    const RunRecord unprotected =
-        run(digits({{"federated.clients", "2"}, {"protection.name", "none"}, {"tasks.count", "2"}}), other);
-    for (std::size_t p = 0; p < 3; ++p) {
-      INFO(on << " " << p);
-      CHECK(record.reports[1].projections[p].leak < 0.5 * unprotected.reports[1].projections[p].leak);
-    }
+    const RunRecord record = run(digits(all), folder);
+    return Found{record, read(folder, "/curves/loss")};
+  };
+  const Found none = learned({{"protection.name", "none"}});
+  // Losses of the first task's four rounds and, before their first average, the second task's first one.
+  const std::size_t before_average = none.curve.size() / 8 * 5;
+  const auto same_until = [&](const Found& found) {
+    const auto end = std::ranges::mismatch(found.curve, none.curve).in1;
+    return static_cast<std::size_t>(end - found.curve.begin());
+  };
+  const Found averages = learned({{"hlop.orthonormalise", "true"}});
+  const Found steps = learned({{"hlop.orthonormalise", "true"}, {"federated.protected", "steps"}});
+  CHECK(same_until(averages) == before_average);
+  CHECK(same_until(steps) < before_average);
+  CHECK(same_until(steps) > none.curve.size() / 2);
+  for (std::size_t p = 0; p < 3; ++p) {
+    const double unprotected = none.record.reports[1].projections[p].leak;
+    CHECK(averages.record.reports[1].projections[p].leak < 0.5 * unprotected);
+    CHECK(steps.record.reports[1].projections[p].leak < 0.5 * unprotected);
   }
-  const TemporaryFolder folder;
-  run(digits({{"federated.clients", "2"},
-              {"federated.protected", "steps"},
-              {"hlop.lateral_neurons", "spiking"},
-              {"tasks.count", "2"}}),
-      folder);
+  learned({{"federated.protected", "steps"}, {"hlop.lateral_neurons", "spiking"}});
 }
 
 TEST_CASE("what federated training does not do is refused", "[federated]") {
