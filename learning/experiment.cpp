@@ -488,6 +488,7 @@ class Experiment {
 
   /// Shows the batches that are left of a pass, and adds what they took to the costs.
   void show(std::size_t task, std::pair<Kind, std::size_t> kind, const Pass& pass) {
+    const bool makes_updates = kind.first != Kind::observation;
     Shown shown(*backend_, pass);
     shown.skip(place_.batch);
     Points since_report;
@@ -511,7 +512,7 @@ class Experiment {
       }
       ++place_.batch;
       ++batches_since_;
-      if (kind.first != Kind::observation) ++costs_.training_batches;
+      if (makes_updates) ++costs_.training_batches;
       if (place_.batch % batches_between_reports == 0 || place_.batch == pass.batches.size()) {
         extend_curves();
         report({.task = task,
@@ -524,11 +525,11 @@ class Experiment {
       const auto [stops, is_due] = agreed(observer_.wants_to_stop(), checkpoint_is_due());
       if (!stops && !is_due) continue;
       extend_curves();
-      add_costs();
+      add_costs(makes_updates);
       if (stops) stop();
       save_checkpoint();
     }
-    add_costs();
+    add_costs(makes_updates);
     place_ = {.task = place_.task, .pass = place_.pass + 1};
   }
 
@@ -545,7 +546,7 @@ class Experiment {
       updates += points.losses.size();
       batches_since_ += points.losses.size();
       costs_.training_batches += static_cast<std::uint32_t>(points.losses.size());
-      add_costs();
+      add_costs(true);
       place_.batch += turn.size();
       report(
           {.task = task, .pass = words(round), .unit = "client", .done = place_.batch, .all = clients.size()},
@@ -599,14 +600,15 @@ class Experiment {
     counted_ = trainer_.engine().work();
   }
 
-  /// Multiply-adds, spikes and synaptic operations as sums over samples, of all ranks.
-  void add_costs() {
+  /// Multiply-adds, spikes and synaptic operations as sums over samples, of all ranks. in_updates: whether the samples
+  /// were shown in updates.
+  void add_costs(bool in_updates) {
     const ClockEngine::Work work = trainer_.engine().work();
     std::array<double, 4> added{
         work.samples - counted_.samples, backend_->multiply_adds() - counted_multiply_adds_,
         work.spikes - counted_.spikes, work.synaptic_operations - counted_.synaptic_operations};
     ranks_.sum(std::span(added));
-    costs_.training_samples += static_cast<std::uint64_t>(added[0]);
+    if (in_updates) costs_.training_samples += static_cast<std::uint64_t>(added[0]);
     costs_.multiply_adds += added[1];
     costs_.spikes += added[2];
     costs_.synaptic_operations += added[3];
