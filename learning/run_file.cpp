@@ -173,7 +173,9 @@ RunFile::RunFile(const std::filesystem::path& folder, const std::string& config,
 
   for (const char* column : {"/curves/task", "/curves/epoch", "/curves/batch"}) {
     file_.add<std::uint32_t>(column, {0}, 0);
-    file_.add_attribute(column, "definition", std::string("of each update, counted from 1; an epoch of federated training is a round"));
+    file_.add_attribute(
+        column, "definition",
+        std::string("of each update, counted from 1; an epoch of federated training is a round"));
   }
   add_measure(file_, "/curves/loss", {0}, "mean loss over the samples of the update, before it", "nat");
   add_measure(file_, "/curves/accuracy", {0}, "accuracy on the samples of the update, before it");

@@ -42,6 +42,18 @@ SweepTable::Mean mean_of(const std::vector<SweepTable::Row>& rows, std::size_t f
   return mean;
 }
 
+double mean_over_projections(const Measure<ProjectionReport>& measure,
+                             const std::vector<ProjectionReport>& reports) {
+  double sum = 0, count = 0;
+  for (const ProjectionReport& report : reports) {
+    const double value = measure.value(report);
+    if (std::isnan(value)) continue;
+    sum += value;
+    ++count;
+  }
+  return sum / count;
+}
+
 /// As RFC 4180 has it.
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"") == std::string::npos) return text;
@@ -212,6 +224,26 @@ const std::vector<SweepMeasure>& sweep_measures() {
                    .unit = "1/s",
                    .definition = "training samples shown for each second of training alone",
                    .value = [](const RunRecord& record) { return record.training_samples_per_second(); }});
+    all.push_back({.name = "logit_change",
+                   .unit = "",
+                   .definition = "of the last task, see run.h5",
+                   .value = [](const RunRecord& record) { return record.reports.back().logit_change; }});
+    for (const Measure<ProjectionReport>& measure : projection_measures()) {
+      all.push_back({.name = measure.name,
+                     .unit = measure.unit,
+                     .definition = fmt::format("{}; after the last task, mean over projections that have it",
+                                               measure.definition),
+                     .value = [&measure](const RunRecord& record) {
+                       return mean_over_projections(measure, record.reports.back().projections);
+                     }});
+    }
+    for (const Measure<TaskCosts>& measure : cost_measures()) {
+      all.push_back(
+          {.name = measure.name,
+           .unit = measure.unit,
+           .definition = fmt::format("{}; of the last task", measure.definition),
+           .value = [&measure](const RunRecord& record) { return measure.value(record.costs.back()); }});
+    }
     return all;
   }();
   return measures;

@@ -65,6 +65,15 @@ TEST_CASE("a table has what each run gave, means and sample deviations over seed
   CHECK(table.rows[1].values[0] == Approx(0.7));
   CHECK(table.rows[1].values[1] == Approx(0).margin(1e-12));  // task 1 stays at 0.5
   CHECK(table.rows[1].values[5] == Approx(4));
+  const auto value = [&](const std::string& name) {
+    const auto found = std::ranges::find(sweep_measures(), name, &SweepMeasure::name);
+    REQUIRE(found != sweep_measures().end());
+    return table.rows[1].values[static_cast<std::size_t>(found - sweep_measures().begin())];
+  };
+  CHECK(value("logit_change") == 0.25);
+  CHECK(value("rank") == 4);
+  CHECK(value("leak") == 0.5);  // of the projection that has one
+  CHECK(value("training_samples") == 100);
   CHECK(table.rows[4].state == RunState::missing);
   CHECK(std::isnan(table.rows[4].values[0]));
   REQUIRE(table.means.size() == 2);
@@ -83,7 +92,7 @@ TEST_CASE("a table has what each run gave, means and sample deviations over seed
       "point,folder,leaky.lambda,experiment.name,experiment.seed,state,average_accuracy,"));
   CHECK(points[2].starts_with(
       fmt::format("2,\"{}\",0.5,\"a \"\"b\"\", c\",2,done,0.7,", some.sweep.points[1].name)));
-  CHECK(points[6].ends_with(",2,d,3,missing,,,,,,,"));
+  CHECK(points[6].ends_with(",2,d,3,missing" + std::string(sweep_measures().size(), ',')));
   const std::vector<std::string> means = lines_of(some.sweep.out / "sweep-means.csv");
   REQUIRE(means.size() == 3);
   CHECK(means[0].starts_with(

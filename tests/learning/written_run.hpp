@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,7 @@ namespace orthospike::testing {
 inline void write_run(const std::filesystem::path& folder, const std::string& config,
                       const std::array<double, 2>& last_row, double seconds, std::size_t tasks_done = 2) {
   std::filesystem::create_directories(folder);
-  RunFile file(folder, config, {}, {{.name = "a"}, {.name = "b"}}, {"input_to_readout"});
+  RunFile file(folder, config, {}, {{.name = "a"}, {.name = "b"}}, {"input_to_hidden", "hidden_to_readout"});
   AccuracyMatrix accuracy(2);
   const std::vector<double> losses = {1, 1};
   for (std::size_t after = 0; after <= tasks_done; ++after) {
@@ -26,7 +27,9 @@ inline void write_run(const std::filesystem::path& folder, const std::string& co
     costs.training_batches = 1;
     costs.training_samples = 100;
     if (after == 0) continue;
-    file.write_report(after, {.projections = {{}}});
+    const double unknown = std::numeric_limits<double>::quiet_NaN();
+    file.write_report(after, {.projections = {{.rank = 3, .leak = unknown}, {.rank = 5, .leak = 0.5}},
+                              .logit_change = 0.25});
     file.write_costs(after, costs);
   }
   if (tasks_done == 2) file.finish();
