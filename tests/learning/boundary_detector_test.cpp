@@ -1,6 +1,9 @@
 #include "learning/boundary_detector.hpp"
 
+#include <memory>
+
 #include "tests/conformance/backends.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -76,6 +79,36 @@ TEST_CASE("a longer fast average finds a change that rises slowly, a higher thre
   CHECK(found(8, 6) < 60);
   CHECK(found(1, 6) == 200);
   CHECK(found(8, 12) == 200);
+}
+
+TEST_CASE("a detector that goes on from what it saved finds what one without interruption does",
+          "[boundaries]") {
+  const auto backend = make_backend("cpu", 1);
+  BoundarySettings settings = usual;
+  settings.smoothing = 8;  // a slow rise is found by what several batches add to the fast average
+  const TemporaryFolder folder;
+  const auto found = [&](bool interrupted) {
+    auto detector = std::make_unique<BoundaryDetector>(*backend, n, 32, 2022, settings);
+    Batches batches;
+    std::vector<std::size_t> boundaries;
+    for (std::size_t i = 0; i < 120; ++i) {
+      const float other = i < 60 ? 0 : static_cast<float>(i - 60) / 200;
+      if (begins(*backend, *detector, batches.next(0, 32, other))) boundaries.push_back(i);
+      if (!interrupted) continue;
+      Hdf5File file = Hdf5File::create(folder.path() / "state.partial");
+      StateWriter save(*backend, file);
+      detector->state(save);
+      file.close_as(folder.path() / "state.h5");
+      detector = std::make_unique<BoundaryDetector>(*backend, n, 32, 2022, settings);
+      const Hdf5File saved = Hdf5File::open(folder.path() / "state.h5");
+      StateReader load(*backend, saved);
+      detector->state(load);
+    }
+    return boundaries;
+  };
+  const std::vector<std::size_t> expected = found(false);
+  CHECK_FALSE(expected.empty());
+  CHECK(found(true) == expected);
 }
 
 TEST_CASE("a silent batch is no boundary and does not count", "[boundaries]") {
