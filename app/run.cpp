@@ -56,11 +56,15 @@ class Silent final : public ExperimentObserver {
 class Console final : public ExperimentObserver {
  public:
   /// What mpirun gives its ranks looks like a terminal, wherever its own output goes.
-  explicit Console(const Communicator& ranks) : terminal_(ranks.is_alone() && ::isatty(STDOUT_FILENO) == 1) {}
+  Console(const Communicator& ranks, std::filesystem::path folder)
+      : folder_(std::move(folder)), terminal_(ranks.is_alone() && ::isatty(STDOUT_FILENO) == 1) {}
 
   void warn(const std::string& sentence) override { print_warning(sentence); }
 
-  void begins(const std::vector<TaskDescription>& tasks) override { tasks_ = tasks; }
+  void begins(const std::vector<TaskDescription>& tasks) override {
+    tasks_ = tasks;
+    forget_failure(folder_);  // not before: a command that is refused leaves the folder as it was
+  }
 
   void training(const TrainingReport& report) override {
     const auto& [task, pass, unit, done, all, loss, accuracy] = report;
@@ -89,6 +93,7 @@ class Console final : public ExperimentObserver {
   }
 
  private:
+  std::filesystem::path folder_;
   std::vector<TaskDescription> tasks_;
   bool terminal_;
   std::chrono::steady_clock::time_point last_line_ = std::chrono::steady_clock::now();
@@ -196,9 +201,8 @@ int run_command(const std::vector<std::string>& words) {
   const RunLock lock(arguments.out);
   if (arguments.restart) remove_run(arguments.out);
   if (ranks->any(is_finished(config, run_file))) return 0;  // by another program meanwhile
-  Console console(*ranks);
+  Console console(*ranks, arguments.out);
   for (const std::string& sentence : slow_libraries()) console.warn(sentence);
-  forget_failure(arguments.out);
   try {
     const RunRecord record = run_experiment(config, data, arguments.out, console, *ranks);
     print_sums(*ranks, record);

@@ -253,6 +253,7 @@ class Interruption(Command):
 
     def test_changed_keys_are_refused(self):
         out = self.interrupted_late()
+        (out / "error.txt").write_text("It failed once.\n")
         before = content(out)
         changed = run(out, "--tasks.epochs=3", "--optimiser.learning_rate=0.3", "--run.threads=2")
         self.assert_refused(changed, 2, str(out), "tasks.epochs 2 → 3", "optimiser.learning_rate 0.1 → 0.3",
@@ -261,6 +262,7 @@ class Interruption(Command):
         self.assert_refused(run(out, "--protection.name=none", "--hlop.ranks=3"), 2, "hlop.ranks")
         self.assertEqual(content(out), before)
         self.assertIn("goes on", self.assert_ends(out))
+        self.assertFalse((out / "error.txt").exists())
 
     def test_restart(self):
         out = self.copy_of(self.interrupted_late())
