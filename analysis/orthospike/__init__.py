@@ -1,9 +1,10 @@
-"""Reads and plots the run files of orthospike, reads trained weights, and writes data sets for it."""
+"""Runs orthospike, reads and plots its run files, reads trained weights, and writes data sets for it."""
 
 from orthospike.comparison import compare
 from orthospike.dataset import write_dataset
 from orthospike.plots import accuracy_heatmap, average_accuracy_curves, forgetting_comparison
-from orthospike.run import Run, open_run
+from orthospike.program import run
+from orthospike.run_file import Run, open_run
 from orthospike.weights import load_weights
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "forgetting_comparison",
     "load_weights",
     "open_run",
+    "run",
     "write_dataset",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from orthospike.run import Run
+from orthospike.run_file import Run
 
 #: Keys that tell runs of one experiment apart, not experiments.
 OF_THE_RUN = ("experiment.name", "experiment.seed", "run.")

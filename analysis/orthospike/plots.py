@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from orthospike.run import Run
+from orthospike.run_file import Run
 
 
 def accuracy_heatmap(run: Run, ax: Axes | None = None) -> Axes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from orthospike.run import FINISHED_NAME, PARTIAL_NAME, Run, plain, read_file
+from orthospike.run_file import FINISHED_NAME, PARTIAL_NAME, Run, plain, read_file
 
 FORMAT = "orthospike weights"
 FORMAT_VERSION = 1

@@ -1,4 +1,4 @@
-from orthospike.run import _settings
+from orthospike.run_file import _settings
 
 
 def test_texts_in_quotes_read_as_the_program_reads_them():
