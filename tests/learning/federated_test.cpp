@@ -108,7 +108,7 @@ TEST_CASE("clients hold all samples of a task, each one once, equally many", "[f
   CHECK_THROWS_AS(split_among_clients(labels, settings, {1, RandomPurpose::clients}), ConfigError);
 }
 
-TEST_CASE("an average is that of clients by their shares, protected", "[federated]") {
+TEST_CASE("an average is that of clients by their shares, protected", "[federated][threads]") {
   for (const std::size_t size : {1U, 2U}) {
     std::vector<std::vector<float>> found(size);
     ThreadRanks(size).run([&](Communicator& ranks) {
