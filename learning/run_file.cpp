@@ -224,6 +224,10 @@ void RunFile::append_curves(std::size_t task, std::size_t epoch, std::size_t fir
   file_.append<std::uint32_t>("/curves/batch", column);
   file_.append<double>("/curves/loss", losses);
   file_.append<double>("/curves/accuracy", accuracies);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - curves_shown_ < std::chrono::milliseconds(500)) return;
+  file_.flush();
+  curves_shown_ = now;
 }
 
 void RunFile::append_boundaries(std::span<const std::uint32_t> updates) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -66,6 +67,7 @@ class RunFile {
   /// Row `after` of the accuracy and loss matrices and, for after > 0, the measures that follow from it.
   void write_accuracies(const AccuracyMatrix& accuracy, std::span<const double> losses, std::size_t after);
   /// Mean loss and accuracy of consecutive updates of one epoch; task, epoch and the first of the updates count from 1.
+  /// Others, who read the file meanwhile, are shown them twice a second at most.
   void append_curves(std::size_t task, std::size_t epoch, std::size_t first, std::span<const double> losses,
                      std::span<const double> accuracies);
   /// Updates with which a task seemed to begin, after those so far.
@@ -85,6 +87,7 @@ class RunFile {
   std::filesystem::path folder_;
   std::size_t tasks_;
   Hdf5File file_;
+  std::chrono::steady_clock::time_point curves_shown_ = {};
 };
 
 /// What a run file holds, finished or not, as written.

@@ -60,6 +60,23 @@ def test_a_run_is_read_while_it_goes_on(tmp_path):
         assert run.costs.equals(finished.costs.loc[: run.tasks_done])
 
 
+def test_curves_grow_within_a_task(tmp_path):
+    arguments = ["run", CONFIG, "--out", tmp_path, "--tasks.count=1", "--tasks.epochs=500", *QUICK]
+    process = orthospike(*arguments, start=subprocess.Popen, stdout=subprocess.DEVNULL)
+    within, lengths = 0, []
+    while process.poll() is None:
+        if any(tmp_path.glob("run*.h5")):
+            run = open_run(tmp_path)
+            within += (run.curves["task"] > run.tasks_done).any()
+            lengths.append(len(run.curves))
+    assert process.returncode == 0
+    assert lengths == sorted(lengths)
+    assert within > 2
+    assert len(set(lengths)) > 3
+    finished = open_run(tmp_path)
+    assert list(finished.curves.groupby("task").size()) == [5000]
+
+
 def test_trained_weights_are_those_of_the_network(tmp_path):
     options = ["--out", tmp_path, "--tasks.count=1", "--network.hidden=20,12", "--hlop.ranks=4", *QUICK]
     assert orthospike("run", CONFIG, *options, capture_output=True).returncode == 0
