@@ -11,9 +11,13 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
-from tqdm.auto import tqdm
+from tqdm import TqdmWarning
 
 from orthospike.run_file import Run, open_run
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TqdmWarning)  # in a notebook without widgets the bar is text
+    from tqdm.auto import tqdm
 
 Value = str | bool | int | float | Iterable[Any]
 
