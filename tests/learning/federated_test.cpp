@@ -109,9 +109,15 @@ TEST_CASE("clients hold all samples of a task, each one once, equally many", "[f
 }
 
 TEST_CASE("an average is that of clients by their shares, protected", "[federated][threads]") {
+  struct Found {
+    std::vector<float> values, others;
+    std::vector<std::vector<float>> between_turns;
+    std::vector<std::size_t> protected_ones;
+  };
   for (const std::size_t size : {1U, 2U}) {
-    std::vector<std::vector<float>> found(size);
+    std::vector<Found> found(size);
     ThreadRanks(size).run([&](Communicator& ranks) {
+      Found& own = found[ranks.rank()];
       const auto backend = make_backend("reference", 1);
       Array<float> values = uploaded<float>(*backend, {1, 2}), others = uploaded<float>(*backend, {5});
       FederatedAverage average(*backend, {values.view(), others.view()});
@@ -120,25 +126,29 @@ TEST_CASE("an average is that of clients by their shares, protected", "[federate
         average.begin_client();
         backend->upload(std::span(clients[client]), values.view());
         average.end_client(client == 0 ? 0.25F : 0.75F);
-        CHECK(downloaded(*backend, values) == std::vector<float>{1, 2});
+        own.between_turns.push_back(downloaded(*backend, values));
       }
       average.begin_client();
       backend->upload(std::span(clients[0]), values.view());
       average.leave_client();
-      std::vector<std::size_t> asked;
       for (int round = 0; round < 2; ++round) {  // the second one has no clients
         average.end_round(ranks, [&](std::size_t i, View<float> change) {
-          asked.push_back(i);
+          own.protected_ones.push_back(i);
           std::vector<float> half = backend->download(View<const float>(change));
           for (float& value : half) value /= 2;
           backend->upload(std::span<const float>(half), change);
         });
       }
-      CHECK(asked == std::vector<std::size_t>{0, 1, 0, 1});
-      found[ranks.rank()] = downloaded(*backend, values);
-      CHECK(downloaded(*backend, others) == std::vector<float>{5});
+      own.values = downloaded(*backend, values);
+      own.others = downloaded(*backend, others);
     });
-    for (const std::vector<float>& values : found) CHECK(values == std::vector<float>{1.125F, 3.5F});
+    for (const Found& rank : found) {
+      CHECK(rank.values == std::vector<float>{1.125F, 3.5F});
+      CHECK(rank.others == std::vector<float>{5});
+      CHECK(rank.between_turns.size() == 2 / size);
+      for (const std::vector<float>& values : rank.between_turns) CHECK(values == std::vector<float>{1, 2});
+      CHECK(rank.protected_ones == std::vector<std::size_t>{0, 1, 0, 1});
+    }
   }
 }
 
