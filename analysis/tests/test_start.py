@@ -2,13 +2,13 @@
 
 import json
 import os
+import signal
 import stat
 import sys
 import threading
 import time
 from pathlib import Path
 
-import _thread
 import pytest
 
 import orthospike
@@ -106,11 +106,11 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     def interrupt():
         while not any(tmp_path.glob("run.partial.h5")):
             time.sleep(0.01)
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     whole = {"config": CONFIG, "out": tmp_path, "program": PROGRAM, "progress": False}
-    keys = QUICK | {"tasks.epochs": 30}
-    threading.Thread(target=interrupt).start()
+    keys = QUICK | {"tasks.count": 2, "tasks.epochs": 400}
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         orthospike.run(**whole, settings=keys)
     assert (tmp_path / "checkpoint.h5").exists()
