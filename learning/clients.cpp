@@ -16,7 +16,7 @@ void FederatedSettings::describe(SettingsVisitor& visit) {
       "changes under the protection; 0: all samples are in one place.");
   visit.only(is_on(), "federated.clients above 0", [&] {
     visit(
-        "federated.local_epochs", local_epochs, at_least(1), "epochs",
+        "federated.local_epochs", local_epochs, {.lowest = 1, .highest = 1'000'000}, "epochs",
         "Times that a client shows itself its samples from one average to the next. A task takes tasks.epochs in all; "
         "its last round may have fewer.");
     visit("federated.protected", is_protected,
@@ -27,7 +27,7 @@ void FederatedSettings::describe(SettingsVisitor& visit) {
           {{"random", Split::random, ""}, {"class", Split::by_class, "each holds pieces of few classes"}},
           "Which samples clients hold");
     visit.only(split == Split::by_class, "federated.split class", [&] {
-      visit("federated.shards", shards, at_least(1), "pieces",
+      visit("federated.shards", shards, {.lowest = 1, .highest = 1'000'000}, "pieces",
             "Pieces of the samples sorted by class that each client holds.");
     });
   });

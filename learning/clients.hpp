@@ -24,9 +24,9 @@ struct FederatedSettings {
   void describe(SettingsVisitor& visit);
 };
 
-/// Which client, counted from 0, holds each of a task's training samples, of which labels are the classes: all clients
-/// hold equally many, to one. By class, samples sorted by class are cut into `shards` pieces for each client, which are
-/// dealt out at random (McMahan et al., 2017). Throws ConfigError where there are fewer samples than pieces.
+/// Which client, counted from 0, holds each of a task's training samples, of which labels are the classes. They are cut
+/// into pieces, equal to one sample: at random one for each client; by class, of the samples sorted by class, `shards`
+/// for each, which are dealt out at random (McMahan et al., 2017). Throws ConfigError where there are fewer samples than pieces.
 std::vector<std::uint32_t> split_among_clients(std::span<const std::uint8_t> labels,
                                                const FederatedSettings& settings, const RandomKey& key);
 

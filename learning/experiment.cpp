@@ -9,7 +9,6 @@
 #include <limits>
 #include <numeric>
 #include <optional>
-#include <tuple>
 #include <utility>
 
 #include "kernels/error.hpp"
@@ -32,10 +31,9 @@ constexpr std::size_t batches_between_reports = 50;
 
 /// How far a run has come.
 struct Place {
-  std::size_t task = 0;  ///< 0: before the evaluation without any training
-  std::size_t pass = 0;  ///< passes of it that are done; after the last: before its evaluation
-  std::size_t batch =
-      0;  ///< batches of the next pass that are done, clients of the next round of federated training
+  std::size_t task = 0;   ///< 0: before the evaluation without any training
+  std::size_t pass = 0;   ///< passes of it that are done; after the last: before its evaluation
+  std::size_t batch = 0;  ///< batches of the next pass that are done; of a federated round, clients
 
   bool task_has_begun() const { return pass + batch > 0; }
   void state(Archive& archive) {
@@ -411,63 +409,6 @@ class Experiment {
     observer_.evaluated(accuracy_, after);
   }
 
-  /// What a pass shows, in the back end's memory, and what becomes of it.
-  struct Shown {
-    Shown(Backend& backend, const Pass& of)
-        : pass(of),
-          samples(backend.allocate<std::uint32_t>(of.samples.size())),
-          targets(backend.allocate<Target>(of.targets.size())),
-          losses(backend.allocate<double>(of.batches.size())),
-          correct(backend.allocate<std::uint32_t>(of.batches.size())) {
-      backend.upload(std::span(of.samples), samples.view());
-      backend.upload(std::span(of.targets), targets.view());
-    }
-
-    /// The next batch and where its loss and right answers go.
-    std::tuple<Batch, View<double>, View<std::uint32_t>> next() {
-      const std::size_t now = batch++, size = size_of(pass.batches[now]);
-      const std::size_t first = std::exchange(sample, sample + size);
-      return {{.samples = samples.view().subview(first, size),
-               .targets = targets.view().subview(first, size),
-               .shares = pass.batches[now]},
-              losses.view().subview(now, 1),
-              correct.view().subview(now, 1)};
-    }
-    void skip(std::size_t batches) {
-      while (batch < batches) sample += size_of(pass.batches[batch++]);
-    }
-
-    const Pass& pass;
-    Array<std::uint32_t> samples;
-    Array<Target> targets;
-    Array<double> losses;          ///< [batches] sums over samples
-    Array<std::uint32_t> correct;  ///< [batches]
-    std::size_t batch = 0, sample = 0;
-  };
-
-  /// Of consecutive batches, each an entry: sums over samples, and how many these are.
-  struct Points {
-    std::vector<double> losses, right, samples;
-
-    void append(const Points& more) {
-      losses.insert(losses.end(), more.losses.begin(), more.losses.end());
-      right.insert(right.end(), more.right.begin(), more.right.end());
-      samples.insert(samples.end(), more.samples.begin(), more.samples.end());
-    }
-  };
-
-  /// Of batches `from` … `to` - 1 of a pass, of this rank.
-  Points points_of(const Shown& shown, std::size_t from, std::size_t to) {
-    Points points;
-    points.losses = backend_->download(shown.losses.view().subview(from, to - from));
-    const std::vector<std::uint32_t> right =
-        backend_->download(shown.correct.view().subview(from, to - from));
-    points.right.assign(right.begin(), right.end());
-    for (std::size_t i = from; i < to; ++i)
-      points.samples.push_back(static_cast<double>(size_of(shown.pass.batches[i])));
-    return points;
-  }
-
   void run_pass(std::size_t task, std::pair<Kind, std::size_t> pass) {
     begin_costs();
     switch (pass.first) {
@@ -489,12 +430,12 @@ class Experiment {
   /// Shows the batches that are left of a pass, and adds what they took to the costs.
   void show(std::size_t task, std::pair<Kind, std::size_t> kind, const Pass& pass) {
     const bool makes_updates = kind.first != Kind::observation;
-    Shown shown(*backend_, pass);
-    shown.skip(place_.batch);
+    ShownPass shown(*backend_, pass);
+    shown.skip_to(place_.batch);
     Points since_report;
     std::size_t in_curves = place_.batch;
     const auto extend_curves = [&] {
-      const Points points = points_of(shown, in_curves, place_.batch);
+      const Points points = shown.points(in_curves, place_.batch);
       since_report.append(add_points(task, kind, in_curves + 1, points));
       in_curves = place_.batch;
     };
@@ -569,7 +510,7 @@ class Experiment {
     const Passes::ClientPass idle;
     const bool has_client = ranks_.rank() < clients.size();
     const Passes::ClientPass& own = has_client ? clients[ranks_.rank()] : idle;
-    Shown shown(*backend_, own.shown);
+    ShownPass shown(*backend_, own.shown);
     if (has_client) trainer_.begin_client(own.length, own.updates);
     std::size_t most = 0;
     for (const Passes::ClientPass& client : clients) most = std::max(most, client.shown.batches.size());
@@ -584,13 +525,8 @@ class Experiment {
     }
     if (has_client) trainer_.end_client(own.share);
     Points points;
-    for (const Passes::ClientPass& client : clients) {
-      const std::size_t count = client.shown.batches.size();
-      points.append(&client == &own ? points_of(shown, 0, count)
-                                    : Points{std::vector<double>(count), std::vector<double>(count),
-                                             std::vector<double>(count)});
-    }
-    ranks_.sum(std::span(points.samples));
+    for (const Passes::ClientPass& client : clients)
+      points.append(&client == &own ? shown.points(0, shown.batches()) : Points::of_another(client.shown));
     return points;
   }
 

@@ -17,12 +17,60 @@ std::vector<std::uint8_t> labels_of(const std::vector<Target>& targets) {
   return labels;
 }
 
-}  // namespace
-
 std::size_t size_of(const std::vector<Share>& batch) {
   std::size_t size = 0;
   for (const Share& share : batch) size += share.samples;
   return size;
+}
+
+}  // namespace
+
+Points Points::of_another(const Pass& pass) {
+  Points points{std::vector<double>(pass.batches.size()), std::vector<double>(pass.batches.size()), {}};
+  for (const std::vector<Share>& batch : pass.batches)
+    points.samples.push_back(static_cast<double>(size_of(batch)));
+  return points;
+}
+
+void Points::append(const Points& more) {
+  losses.insert(losses.end(), more.losses.begin(), more.losses.end());
+  right.insert(right.end(), more.right.begin(), more.right.end());
+  samples.insert(samples.end(), more.samples.begin(), more.samples.end());
+}
+
+ShownPass::ShownPass(Backend& backend, const Pass& pass)
+    : backend_(backend),
+      pass_(pass),
+      samples_(backend.allocate<std::uint32_t>(pass.samples.size())),
+      targets_(backend.allocate<Target>(pass.targets.size())),
+      losses_(backend.allocate<double>(batches())),
+      correct_(backend.allocate<std::uint32_t>(batches())) {
+  backend.upload(std::span(pass.samples), samples_.view());
+  backend.upload(std::span(pass.targets), targets_.view());
+}
+
+ShownPass::Step ShownPass::next() {
+  const std::size_t now = batch_++, size = size_of(pass_.batches[now]);
+  const std::size_t first = std::exchange(sample_, sample_ + size);
+  return {.batch = {.samples = samples_.view().subview(first, size),
+                    .targets = targets_.view().subview(first, size),
+                    .shares = pass_.batches[now]},
+          .loss = losses_.view().subview(now, 1),
+          .correct = correct_.view().subview(now, 1)};
+}
+
+void ShownPass::skip_to(std::size_t batch) {
+  while (batch_ < batch) sample_ += size_of(pass_.batches[batch_++]);
+}
+
+Points ShownPass::points(std::size_t from, std::size_t to) const {
+  Points points;
+  points.losses = backend_.download(losses_.view().subview(from, to - from));
+  const std::vector<std::uint32_t> right = backend_.download(correct_.view().subview(from, to - from));
+  points.right.assign(right.begin(), right.end());
+  for (std::size_t i = from; i < to; ++i)
+    points.samples.push_back(static_cast<double>(size_of(pass_.batches[i])));
+  return points;
 }
 
 Passes::Passes(const Config& config, StoredTasks& tasks)

@@ -16,8 +16,42 @@ struct Pass {
   std::vector<std::vector<Share>> batches;  ///< of each, the shares of its samples
 };
 
-/// How many samples a batch has.
-std::size_t size_of(const std::vector<Share>& batch);
+/// Of consecutive batches, each an entry: sums over samples, and how many these are.
+struct Points {
+  std::vector<double> losses, right, samples;
+
+  /// Of all batches of a pass that another rank is shown: sums are 0.
+  static Points of_another(const Pass& pass);
+  void append(const Points& more);
+};
+
+/// A pass in a back end's memory, and what becomes of it. The pass outlives it.
+class ShownPass {
+ public:
+  ShownPass(Backend& backend, const Pass& pass);
+
+  std::size_t batches() const { return pass_.batches.size(); }
+  struct Step {
+    Batch batch;
+    View<double> loss;            ///< [1] where its sum over samples goes
+    View<std::uint32_t> correct;  ///< [1]
+  };
+  /// The next batch.
+  Step next();
+  /// Goes on after so many batches.
+  void skip_to(std::size_t batch);
+  /// Of batches `from` … `to` - 1, of this rank.
+  Points points(std::size_t from, std::size_t to) const;
+
+ private:
+  Backend& backend_;
+  const Pass& pass_;
+  Array<std::uint32_t> samples_;
+  Array<Target> targets_;
+  Array<double> losses_;          ///< [batches]
+  Array<std::uint32_t> correct_;  ///< [batches]
+  std::size_t batch_ = 0, sample_ = 0;
+};
 
 /// What is shown of a sequence's training samples, in which order: the passes of each task, for which a place, a seed and
 /// the settings are all that counts. Tasks, counted from 0 here, are what is learned; what is shown is of others, too,

@@ -316,6 +316,11 @@ TEST_CASE("what federated training does not do is refused", "[federated]") {
   CHECK(names(refusal({{"tasks.mixing", "0.2"}}), "federated.clients"));
   CHECK(names(refusal({{"hlop.lateral_neurons", "spiking"}}), "federated.protected"));
   CHECK(names(refusal({{"tasks.train_samples", "2"}}), "federated.clients"));
+  // Their product, or a sum with them, would not fit a number.
+  for (const std::string key : {"federated.shards", "federated.local_epochs", "federated.clients"}) {
+    Config config = digits({{"federated.clients", "3"}, {"federated.split", "class"}});
+    CHECK_THROWS_AS(config.set(key, "9223372036854775808"), ConfigError);
+  }
   CHECK(refusal({{"protection.name", "joint"}, {"tasks.count", "2"}, {"tasks.epochs", "1"}}).empty());
 }
 
