@@ -102,6 +102,8 @@ def test_a_run_is_started_followed_and_opened(tmp_path, monkeypatch, capsys):
 @with_program
 def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(SOURCE)
+    # A shell has its background jobs ignore it, and Python then leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
         while not any(tmp_path.glob("run.partial.h5")):
@@ -111,8 +113,11 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
     whole = {"config": CONFIG, "out": tmp_path, "program": PROGRAM, "progress": False}
     keys = QUICK | {"tasks.count": 2, "tasks.epochs": 400}
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        orthospike.run(**whole, settings=keys)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            orthospike.run(**whole, settings=keys)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (tmp_path / "checkpoint.h5").exists()
     assert not (tmp_path / "lock").exists()
     assert orthospike.run(**whole, settings=keys).finished
