@@ -99,25 +99,48 @@ def test_a_run_is_started_followed_and_opened(tmp_path, monkeypatch, capsys):
         orthospike.run(CONFIG, program=PROGRAM, progress=False, tasks__cuont=2)
 
 
-@with_program
-def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.chdir(SOURCE)
+@pytest.fixture
+def interrupt_when():
+    """Interrupts the test, as Ctrl-C would, when something holds."""
     # A shell has its background jobs ignore it, and Python then leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def interrupt():
-        while not any(tmp_path.glob("run.partial.h5")):
-            time.sleep(0.01)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    def start(holds):
+        def wait():
+            while not holds():
+                time.sleep(0.01)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+        threading.Thread(target=wait, daemon=True).start()
+
+    yield start
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_reaches_the_program(pretended, tmp_path, interrupt_when):
+    begun, told = tmp_path / "begun", tmp_path / "told"
+    program = pretended(
+        "import pathlib, signal, time\n"
+        f"signal.signal(signal.SIGINT, lambda *_: (pathlib.Path({str(told)!r}).touch(), sys.exit(75)))\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        "time.sleep(60)"
+    )
+    interrupt_when(begun.exists)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        orthospike.run(CONFIG, program=program, progress=False)
+    assert told.exists()
+    assert time.monotonic() - start < 30
+
+
+@with_program
+def test_an_interrupted_run_goes_on(tmp_path, monkeypatch, interrupt_when):
+    monkeypatch.chdir(SOURCE)
     whole = {"config": CONFIG, "out": tmp_path, "program": PROGRAM, "progress": False}
     keys = QUICK | {"tasks.count": 2, "tasks.epochs": 400}
-    threading.Thread(target=interrupt, daemon=True).start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            orthospike.run(**whole, settings=keys)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    interrupt_when((tmp_path / "run.partial.h5").exists)
+    with pytest.raises(KeyboardInterrupt):
+        orthospike.run(**whole, settings=keys)
     assert (tmp_path / "checkpoint.h5").exists()
     assert not (tmp_path / "lock").exists()
     assert orthospike.run(**whole, settings=keys).finished
