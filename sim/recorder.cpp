@@ -294,7 +294,8 @@ void Recorder::push_block() {
     merge_pieces(p);
     pushed_.spikes[p] += block_->spikes[p].neurons.size();
   }
-  writer_.push(block_->bytes(), [this, block = std::move(block_)] {
+  const std::size_t bytes = block_->bytes();
+  writer_.push(bytes, [this, block = std::move(block_)] {
     for (const auto& file : files_) file->append(*block);
   });
 }
