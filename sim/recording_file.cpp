@@ -178,11 +178,6 @@ void RecordingFile::take_over(const Extent& extent) {
   }
   if (extent.presentations > 0) {
     const Hdf5File from = Hdf5File::open(earlier);
-    const std::string& config = head_.config;
-    if (from.read_text(fmt::format("{}/config", head_group)) != config) {
-      throw EnvironmentError(
-          fmt::format("{}: it is of another config than the run's checkpoint", earlier.string()));
-    }
     for (std::uint64_t first = 0; first < extent.presentations; first += copied_rows) {
       const std::size_t count = std::min<std::uint64_t>(copied_rows, extent.presentations - first);
       unwritten_.resize(count);
