@@ -249,6 +249,54 @@ class CommandLine(Program):
         self.assert_refused(orthospike("test", out, "--predictions=p.txt"), 2, "--predictions", ".csv", ".h5")
         self.assert_refused(orthospike("test", out, "--predictions", self.folder / "none/p.csv"), 1, "none/p")
 
+    def test_a_finished_run_is_recorded(self):
+        out, _ = self.finished_run()
+        accuracies = self.evaluate(out)[1]["accuracies"]
+        result = orthospike("record", out, "--record.samples=0-39")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        for task, accuracy in enumerate(accuracies, 1):
+            self.assertIn(f"task {task}: accuracy {100 * accuracy:.2f} %, 40 of 300 samples recorded\n", result.stdout)
+        self.assertEqual(json.loads(result.stdout.splitlines()[-1]), {"folder": str(out)})
+        table = [line for line in result.stdout.splitlines() if line.startswith(("recorded ", "spikes "))]
+        self.assertGreaterEqual(len(table), 2)
+        self.assertIn("\n".join(table), orthospike("inspect", out).stdout)
+        again = orthospike("record", out)
+        self.assert_refused(again, 1, str(out / "spikes.h5"), "--out")
+
+        other = self.folder / "other"
+        result = orthospike("record", out, "--out", other, "--record.variables=trace", "--record.neurons=random 5",
+                            "--record.tasks=2", SERIAL)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual({path.name for path in other.iterdir()}, {"report-trace.h5"})
+        self.assertRegex(orthospike("inspect", other).stdout, r"\Arecorded .*\ntrace +hidden1 +5/\d+ +100 ")
+        (other / "report-trace.h5").rename(other / "report-trace.partial.h5")  # as a kill leaves it
+        self.assertEqual(orthospike("record", out, "--out", other, "--record.samples=1").returncode, 0)
+        self.assertEqual({path.name for path in other.iterdir()}, {"spikes.h5"})
+        (other / "spikes.h5").write_bytes((other / "spikes.h5").read_bytes()[:3000])
+        self.assert_refused(orthospike("inspect", other), 1, str(other / "spikes.h5"))
+
+    def test_what_cannot_be_recorded_is_refused(self):
+        out, _ = self.finished_run()
+        before = {path.name for path in out.iterdir()}
+        for setting, code, *words in [
+                ("--record.variables=spike", 2, "record.variables", "'spike'", "spikes, current, trace"),
+                ("--record.populations=hidden9", 2, "record.populations", "'hidden9'", "hidden1"),
+                ("--record.neurons=5-2", 2, "record.neurons", "'5-2'", "random N"),
+                ("--record.neurons=100000", 2, "record.neurons", "hidden1"),
+                ("--record.steps=random 3", 2, "record.steps", "'random 3'"),
+                ("--record.tasks=3", 2, "record.tasks", "2 tasks"),
+                ("--record.samples=300-400", 2, "record.samples", "nothing is recorded"),
+                ("--record.phase=training", 2, "record.samples", "nothing is recorded"),
+                ("--network.hidden=8", 2, "network.hidden", "of the recording"),
+                ("--out", 2, "--out")]:
+            with self.subTest(setting):
+                self.assert_refused(orthospike("record", out, setting), code, *words)
+        self.assert_refused(orthospike("test", out, "--record.variables=spikes"), 2, "record.variables")
+        self.assert_refused(orthospike("record", self.folder / "none"), 1, "none")
+        self.assert_refused(orthospike("run", CONFIG, "--out", self.folder / "run2", "--record.neurons=3"), 2,
+                            "record.neurons", "record.variables")
+        self.assertEqual({path.name for path in out.iterdir()}, before)
+
     def test_what_cannot_be_tested_is_refused(self):
         out, _ = self.finished_run()
         self.assert_refused(orthospike("test", out, "--task=3"), 2, "--task", "'3'", "from 1 to 2")

@@ -38,12 +38,14 @@ Outcome run(Backend& backend, const LifDsr& neuron, float threshold, const Shape
   };
   Array<float> average_current = output(), average_output = output(), mean_output = output(),
                membrane = output();
+  Array<float> membranes = uploaded(backend, std::vector<float>(rows * s.neurons, not_a_number));
   const auto matrix = [&](Array<float>& array) { return array.matrix(s.batch, s.neurons); };
   backend.neurons().run(RunNeurons<LifDsr>{.neuron = neuron,
                                            .trained = height.view(),
                                            .steps = s.steps,
                                            .currents = currents.matrix(current_rows, s.neurons),
                                            .state = {matrix(membrane)},
+                                           .each_state = {membranes.matrix(rows, s.neurons)},
                                            .outputs = {.spikes = spikes.view(),
                                                        .mean_output = matrix(mean_output),
                                                        .margin = {},
@@ -52,6 +54,7 @@ Outcome run(Backend& backend, const LifDsr& neuron, float threshold, const Shape
   const double rounding = has_fused_multiply_add() ? 0.0 : 1e-5;
   return {{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
           {"membrane", about(downloaded(backend, membrane), rounding)},
+          {"membrane after each step", about(downloaded(backend, membranes), rounding)},
           {"average current", about(downloaded(backend, average_current), 2e-6)},
           {"average output", about(downloaded(backend, average_output), 2e-6)},
           {"mean output", about(downloaded(backend, mean_output), 2e-6)}};

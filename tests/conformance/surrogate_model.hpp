@@ -29,42 +29,47 @@ struct TestedPopulation {
         margin(uploaded(backend, std::vector<float>(s.steps * s.batch * s.neurons, not_a_number))) {
     for (Array<float>& field : state)
       field = uploaded(backend, std::vector<float>(s.batch * s.neurons, not_a_number));
+    for (Array<float>& field : each_state)
+      field = uploaded(backend, std::vector<float>(s.steps * s.batch * s.neurons, not_a_number));
   }
 
-  NeuronState<Model> fields() {
+  NeuronState<Model> fields(std::array<Array<float>, state_size<Model>>& arrays, std::size_t rows) {
     NeuronState<Model> result;
-    std::ranges::transform(state, result.begin(),
-                           [&](Array<float>& field) { return field.matrix(shape.batch, shape.neurons); });
+    std::ranges::transform(arrays, result.begin(),
+                           [&](Array<float>& field) { return field.matrix(rows, shape.neurons); });
     return result;
   }
   /// currents: [steps·batch × neurons] or [batch × neurons]
   void run(Backend& backend, const Model& neuron, ConstMatrix currents, bool from_rest = true,
-           bool with_margin = true) {
+           bool all_kept = true) {
     backend.neurons().run(RunNeurons<Model>{
         .neuron = neuron,
         .steps = shape.steps,
         .from_rest = from_rest,
         .currents = currents,
-        .state = fields(),
-        .outputs = {
-            .spikes = spikes.view(),
-            .mean_output = mean_output.matrix(shape.batch, shape.neurons),
-            .margin = with_margin ? margin.matrix(shape.steps * shape.batch, shape.neurons) : Matrix(),
-            .average_current = {},
-            .average_output = {}}});
+        .state = fields(state, shape.batch),
+        .each_state = all_kept ? fields(each_state, shape.steps * shape.batch) : NeuronState<Model>(),
+        .outputs = {.spikes = spikes.view(),
+                    .mean_output = mean_output.matrix(shape.batch, shape.neurons),
+                    .margin = all_kept ? margin.matrix(shape.steps * shape.batch, shape.neurons) : Matrix(),
+                    .average_current = {},
+                    .average_output = {}}});
   }
   Outcome outcome(Backend& backend) {
     Outcome result{{"spikes", exactly(flattened(downloaded_spikes(backend, spikes.view())))},
                    {"margin", about(downloaded(backend, margin), 1e-6)},
                    {"mean output", about(downloaded(backend, mean_output), 1e-6)}};
-    for (std::size_t i = 0; i < state.size(); ++i)
+    for (std::size_t i = 0; i < state.size(); ++i) {
       result[Model::state[i]] = about(downloaded(backend, state[i]), 1e-6);
+      result[std::string(Model::state[i]) + " after each step"] =
+          about(downloaded(backend, each_state[i]), 1e-6);
+    }
     return result;
   }
 
   PopulationShape shape;
   SpikeArrays spikes;
-  std::array<Array<float>, state_size<Model>> state;
+  std::array<Array<float>, state_size<Model>> state, each_state;
   Array<float> mean_output, margin;
 };
 
@@ -109,9 +114,14 @@ void check_going_on(const NeuronKinds<Model>& kinds) {
         for (std::size_t row = 0; row < spikes.size(); ++row)
           CHECK(spikes[row] == all[first * s.batch + row]);
       }
-      for (std::size_t i = 0; i < piece.state.size(); ++i)
-        CHECK(downloaded(backend, piece.state[i]) == downloaded(backend, whole.state[i]));
-      // Margins that nobody asked for are not written.
+      for (std::size_t i = 0; i < piece.state.size(); ++i) {
+        const std::vector<float> last = downloaded(backend, whole.state[i]),
+                                 each = downloaded(backend, whole.each_state[i]);
+        CHECK(downloaded(backend, piece.state[i]) == last);
+        CHECK(std::ranges::equal(std::span(each).last(element), last));
+        CHECK(std::isnan(downloaded(backend, piece.each_state[i])[0]));
+      }
+      // What nobody asked for is not written.
       CHECK(std::isnan(downloaded(backend, piece.margin)[0]));
     });
   }
@@ -194,7 +204,7 @@ void check_backward_in_pieces(const NeuronKinds<Model>& kinds) {
         std::size_t end = rows;
         for (const std::size_t steps : {1U, 5U, 3U}) {
           end -= steps * s.batch;
-          go_back(end, steps, later.fields(), parts);
+          go_back(end, steps, later.fields(later.state, s.batch), parts);
         }
         const auto numbers = [&](const Array<float>& array) {
           const std::vector<float> values = downloaded(backend, array);
