@@ -98,23 +98,40 @@ class Recording:
         frames = np.rint(np.asarray(times) / self.dt).astype(np.int64)
         return frames // self.steps, frames % self.steps + self.first_step
 
+    def numbers(self, presentations: Presentations) -> np.ndarray:
+        """Which ones these are, ascending, each once."""
+        count = len(self.presentations)
+        if presentations is None or isinstance(presentations, slice):
+            return np.sort(np.arange(count)[presentations or slice(None)])
+        if isinstance(presentations, pd.DataFrame):
+            presentations = presentations.index
+        numbers = np.asarray(presentations)
+        if numbers.dtype == bool:
+            if len(numbers) != count:
+                raise IndexError(f"a mask of {len(numbers)} presentations, expected {count}")
+            return np.flatnonzero(numbers)
+        numbers = np.unique(numbers.astype(np.int64))
+        if len(numbers) > 0 and not 0 <= numbers[0] <= numbers[-1] < count:
+            raise IndexError(f"presentations from {numbers[0]} to {numbers[-1]}, expected from 0 to {count - 1}")
+        return numbers
+
     def spikes(self, population: str, presentations: Presentations = None) -> pd.DataFrame:
         """presentation, step, time (ms) and neuron of each spike in these presentations. Of the file only they are
         read."""
-        pieces = list(self._pieces(population, self._numbers(presentations)))
+        pieces = list(self._pieces(population, self.numbers(presentations)))
         return pd.concat(pieces, ignore_index=True) if pieces else _table([], [], [], [])
 
     def spike_parts(
         self, population: str, presentations: Presentations = None, at_once: int = 100
     ) -> Iterator[pd.DataFrame]:
         """`spikes` of so many presentations after another, for more of them than memory has room for."""
-        numbers = self._numbers(presentations)
+        numbers = self.numbers(presentations)
         for begin in range(0, len(numbers), at_once):
             yield self.spikes(population, numbers[begin : begin + at_once])
 
     def activity(self, population: str, presentations: Presentations = None) -> "xr.DataArray":
         """[presentation × neuron] spikes, with what each presentation is as coordinates."""
-        numbers = self._numbers(presentations)
+        numbers = self.numbers(presentations)
         values = self._counts(population, numbers, np.arange(len(numbers)), len(numbers))
         return self._array(population, values, numbers, units="1", long_name="spikes")
 
@@ -123,7 +140,7 @@ class Recording:
     ) -> pd.DataFrame:
         """[group × neuron] mean firing rates in Hz, a group being presentations with the same value in the columns `by`
         of `presentations`: "task", ["task", "after"], …; without, one row for all."""
-        numbers = self._numbers(presentations)
+        numbers = self.numbers(presentations)
         rows = self.presentations.iloc[numbers]
         groups = rows.groupby([by] if isinstance(by, str) else list(by) or np.zeros(len(rows), int))
         counts = self._counts(population, numbers, groups.ngroup().to_numpy(), groups.ngroups)
@@ -137,7 +154,7 @@ class Recording:
         """[presentation × step × neuron] a recorded state. It is read when it is used, and only what is selected of it
         (`.sel`, `.isel`)."""
         self._check(population, variable)
-        numbers = self._numbers(presentations)
+        numbers = self.numbers(presentations)
         shape = (len(numbers), self.steps, len(self._neurons[population]))
         values = _lazy(shape, np.dtype("f4"), lambda key: self._read_frames(variable, population, numbers, key))
         return self._array(population, values, numbers, units=self.units[variable], long_name=variable)
@@ -146,7 +163,7 @@ class Recording:
         """A neo.SpikeTrain of each recorded neuron, in ms: these presentations one after the other without a gap, the first
         from 0 on. Each spike is annotated with the number of its presentation."""
         neo, quantities = optional("neo"), optional("quantities")
-        numbers = self._numbers(presentations)
+        numbers = self.numbers(presentations)
         spikes = self.spikes(population, numbers)
         places = np.searchsorted(numbers, spikes["presentation"])
         spikes["time"] = (places * self.steps + spikes["step"] - self.first_step) * self.dt
@@ -176,23 +193,6 @@ class Recording:
         known = self.populations if variable is None else self.variables[variable]
         if population not in known:
             raise ValueError(f"{self.path}: no {variable or 'recording'} of {population!r}; there are {', '.join(known)}")
-
-    def _numbers(self, presentations: Presentations) -> np.ndarray:
-        """Ascending, each once."""
-        count = len(self.presentations)
-        if presentations is None or isinstance(presentations, slice):
-            return np.sort(np.arange(count)[presentations or slice(None)])
-        if isinstance(presentations, pd.DataFrame):
-            presentations = presentations.index
-        numbers = np.asarray(presentations)
-        if numbers.dtype == bool:
-            if len(numbers) != count:
-                raise IndexError(f"a mask of {len(numbers)} presentations, expected {count}")
-            return np.flatnonzero(numbers)
-        numbers = np.unique(numbers.astype(np.int64))
-        if len(numbers) > 0 and not 0 <= numbers[0] <= numbers[-1] < count:
-            raise IndexError(f"presentations from {numbers[0]} to {numbers[-1]}, expected from 0 to {count - 1}")
-        return numbers
 
     def _pieces(self, population: str, numbers: np.ndarray) -> Iterator[pd.DataFrame]:
         """The spikes of these presentations, at most PIECE at once."""
