@@ -12,6 +12,7 @@ inline constexpr int interrupted_exit_code = 75;
 /// Errors are thrown and become one sentence in main.
 int run_command(const std::vector<std::string>& arguments);
 int test_command(const std::vector<std::string>& arguments);
+int record_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);

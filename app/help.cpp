@@ -23,8 +23,11 @@ Usage:
   orthospike test RUN [--task K,...] [--predictions FILE.csv or FILE.h5] [--section.key=value ...]
       Shows the network of a run, or of a weights file, the run's test samples, or those of other data or tasks that
       keys of data, tasks and sequences give; prints accuracies and confusion matrices, the last line as JSON.
+  orthospike record RUN [--out DIR] [--record.key=value ...] [--section.key=value ...]
+      Shows it the same and records spikes, potentials and more, as the keys of section record say, into DIR (default:
+      the run's folder).
   orthospike inspect RUN [--joint JOINT_RUN]
-      Prints what a run file, or the run file in folder RUN, holds; with a run of joint training also the
+      Prints what a run file, or the run file in folder RUN, holds, and what was recorded; with a run of joint training also the
       intransigence: how much better joint training learned each task.
   orthospike sweep plan|run|status|collect FILE [--out DIR]
       Runs a base config with varied keys, as the INI file FILE says: plan lists the points and estimates the time; run

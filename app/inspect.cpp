@@ -6,9 +6,11 @@
 
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
+#include "app/recordings_table.hpp"
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
 #include "learning/run_file.hpp"
+#include "sim/recording_file.hpp"
 
 namespace orthospike {
 
@@ -22,6 +24,12 @@ std::filesystem::path run_file_at(const std::filesystem::path& place) {
   }
   throw EnvironmentError(fmt::format("{}: the folder holds neither {} nor {}", place.string(), RunFile::name,
                                      RunFile::partial_name));
+}
+
+/// Whether it is a folder that `record` wrote, and of no run.
+bool holds_recordings_alone(const std::filesystem::path& place) {
+  return std::filesystem::is_directory(place) && !std::filesystem::exists(place / RunFile::name) &&
+         !std::filesystem::exists(place / RunFile::partial_name) && !recordings_in(place).empty();
 }
 
 /// The headings of some measures, or their values in a row.
@@ -112,7 +120,12 @@ int inspect_command(const std::vector<std::string>& arguments) {
   const bool compared = arguments.size() == 3 && arguments[1] == "--joint";
   if (arguments.size() != 1 && !compared)
     throw ConfigError("inspect: expected one run file or folder, or RUN --joint JOINT_RUN");
-  const std::filesystem::path path = run_file_at(arguments.front());
+  const std::filesystem::path place = arguments.front();
+  if (holds_recordings_alone(place)) {
+    fmt::print("{}", recordings_table(place));
+    return 0;
+  }
+  const std::filesystem::path path = run_file_at(place);
   const RunRecord record = read_run_file(path);
   fmt::print("{}\northospike {} ({}), started {}, seed {}, {} with {} threads\n{} of {} tasks{}\n\n",
              path.string(), record.origin.version, record.origin.git_revision, record.started,
@@ -125,6 +138,8 @@ int inspect_command(const std::vector<std::string>& arguments) {
   print_logit_change(record);
   print_boundaries(record);
   print_costs(record);
+  const std::string recordings = recordings_table(path.has_parent_path() ? path.parent_path() : ".");
+  if (!recordings.empty()) fmt::print("\n{}", recordings);
   fmt::print("\n{}", record.config);
   return 0;
 }

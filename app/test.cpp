@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <charconv>
 #include <numeric>
-#include <utility>
 
 #include "app/accuracy_table.hpp"
 #include "app/commands.hpp"
 #include "app/json.hpp"
 #include "app/print_error.hpp"
+#include "app/words.hpp"
 #include "kernels/error.hpp"
 #include "learning/predictions_file.hpp"
 #include "learning/tester.hpp"
@@ -17,41 +17,6 @@
 namespace orthospike {
 
 namespace {
-
-struct Arguments {
-  std::filesystem::path run;
-  std::filesystem::path predictions;
-  std::string tasks;                  ///< their numbers, or empty for all
-  std::vector<std::string> settings;  ///< --section.key=value
-};
-
-Arguments parse(const std::vector<std::string>& words) {
-  Arguments arguments;
-  std::string predictions;
-  const std::vector<std::pair<std::string, std::string*>> options = {{"--predictions", &predictions},
-                                                                     {"--task", &arguments.tasks}};
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
-    const std::size_t equals = word.find('=');
-    const auto option =
-        std::ranges::find(options, word.substr(0, equals), &std::pair<std::string, std::string*>::first);
-    if (option != options.end()) {
-      if (equals == std::string::npos && i + 1 == words.size())
-        throw ConfigError(fmt::format("test: option {} needs a value", word));
-      if (!option->second->empty())
-        throw ConfigError(fmt::format("test: option {} is given twice", option->first));
-      *option->second = equals == std::string::npos ? words[++i] : word.substr(equals + 1);
-    } else if (word.starts_with("-") || !arguments.run.empty()) {
-      arguments.settings.push_back(word);
-    } else {
-      arguments.run = word;
-    }
-  }
-  if (arguments.run.empty())
-    throw ConfigError("test: a run folder or weights file is missing; usage: orthospike test RUN");
-  arguments.predictions = predictions;
-  return arguments;
-}
 
 /// Of "1,3", counted from 0; all where there is no text.
 std::vector<std::size_t> chosen_tasks(const std::string& text, std::size_t count) {
@@ -107,17 +72,17 @@ struct Confusion {
 }  // namespace
 
 int test_command(const std::vector<std::string>& words) {
-  const Arguments arguments = parse(words);
-  const std::filesystem::path path = weights_file_at(arguments.run);
+  Words arguments = split_words("test", words, {"--predictions", "--task"});
+  const std::filesystem::path path = weights_file_at(arguments.place);
   const TrainedNetwork trained = read_weights(path);
   const Config config = read_config_of_run(trained.config, path.string() + "/config", arguments.settings);
   const std::vector<ImageData> data = read_data_sets(config.data);
   try {
     Tester tester(trained, config, data, print_warning);
-    const std::vector<std::size_t> tasks = chosen_tasks(arguments.tasks, tester.tasks());
+    const std::vector<std::size_t> tasks = chosen_tasks(arguments.options["--task"], tester.tasks());
     std::unique_ptr<PredictionsFile> predictions;
-    if (!arguments.predictions.empty())
-      predictions = make_predictions_file(arguments.predictions, trained.logits());
+    if (const std::string& file = arguments.options["--predictions"]; !file.empty())
+      predictions = make_predictions_file(file, trained.logits());
     fmt::print("{}: after {} of {} tasks\n\n{:<6}{:>11}{:>10}{:>10}  name\n", path.string(),
                trained.tasks_trained, trained.tasks.size(), "task", "accuracy %", "loss", "samples");
     std::vector<double> accuracies;

@@ -35,12 +35,15 @@ struct RunNeurons {
   ConstMatrix
       currents;  ///< [steps·batch × neurons], or [batch × neurons] when they are the same in every step
   NeuronState<Model> state;
+  /// [steps·batch × neurons] the state after each step, or empty where nobody needs it
+  NeuronState<Model> each_state = {};
   NeuronOutputs outputs;
 
   std::size_t batch() const { return outputs.mean_output.rows; }
   std::size_t neurons() const { return outputs.mean_output.cols; }
   /// Elements from one step's currents to the next.
   std::size_t step_stride() const { return currents.rows == batch() ? 0 : batch() * neurons(); }
+  bool keeps_states() const { return !each_state[0].empty(); }
   /// Σ of the averaging weights before they are normalised.
   double weight_sum() const requires HasAverages<Model> {
     double sum = 0;
@@ -63,6 +66,13 @@ struct RunNeurons {
                 (outputs.margin.empty() ||
                  (outputs.margin.rows == steps * shape.rows && outputs.margin.cols == shape.cols)),
             "neurons", "spikes or margins do not have one row for each step and sample");
+    require(std::ranges::all_of(each_state,
+                                [&](const Matrix& field) {
+                                  return keeps_states()
+                                             ? field.rows == steps * shape.rows && field.cols == shape.cols
+                                             : field.empty();
+                                }),
+            "neurons", "states of all steps do not have one row for each step and sample");
     require(trained.size() == (HasTrainedConstants<Model> ? 1 : 0), "neurons",
             "trained constants are not as many as the model has");
   }

@@ -20,6 +20,8 @@ enum class RandomPurpose : std::uint32_t {
   sweep = 12,
   clients = 13,
   shards = 14,
+  recorded_neurons = 15,
+  recorded_samples = 16,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any

@@ -285,6 +285,7 @@ void Config::describe(SettingsVisitor& visit) {
   optimiser.describe(visit);
   schedule.describe(visit);
   metrics.describe(visit);
+  record.describe(visit);
 }
 
 void Config::set(const std::string& key, const std::string& value) {
@@ -330,7 +331,7 @@ Config read_config_with(const std::filesystem::path& file, const std::vector<Set
 }
 
 Config read_config_of_run(const std::string& text, const std::string& name,
-                          const std::vector<std::string>& arguments) {
+                          const std::vector<std::string>& arguments, bool recorded) {
   Config config;
   std::vector<Setting> settings;
   try {
@@ -343,12 +344,13 @@ Config read_config_of_run(const std::string& text, const std::string& name,
   const std::vector<Setting> given = command_line_settings(arguments);
   Declarations of_tasks, all;
   Config().describe_tasks(of_tasks);
+  if (recorded) Config().record.describe(of_tasks);
   Config().describe(all);
   for (const Setting& setting : given) {
     if (find_key(of_tasks.keys, setting.key) == nullptr && find_key(all.keys, setting.key) != nullptr) {
       throw ConfigError(
-          fmt::format("{}: {}: it is the run's own; only keys of the tasks and of the device can be given",
-                      setting.place, setting.key));
+          fmt::format("{}: {}: it is the run's own; only keys of the tasks{} and of the device can be given",
+                      setting.place, setting.key, recorded ? ", of the recording" : ""));
     }
   }
   return with_more(config, settings, given);

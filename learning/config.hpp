@@ -16,6 +16,7 @@
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
 #include "learning/protections/protection.hpp"
+#include "learning/record_settings.hpp"
 #include "learning/rules/rule.hpp"
 #include "sim/layered_network.hpp"
 
@@ -77,6 +78,7 @@ struct Config {
   Choice<Optimisers> optimiser{optimisers()};
   ScheduleSettings schedule;
   MetricSettings metrics;
+  RecordSettings record;
 
   void describe(SettingsVisitor& visit);
   /// Those keys of `describe` that say which tasks there are and where to compute, and nothing of the network.
@@ -128,9 +130,10 @@ Config read_config_with(const std::filesystem::path& file, const std::vector<Set
 
 /// The config in a text that config_text wrote, in this or another version, with those keys of Config::describe_tasks that
 /// command-line arguments give; `name` stands for the text. Throws EnvironmentError where the text is damaged, ConfigError
-/// for the arguments as read_config does, and where they give another key.
+/// for the arguments as read_config does, and where they give another key; those of section record may be given where it
+/// is to be recorded.
 Config read_config_of_run(const std::string& text, const std::string& name,
-                          const std::vector<std::string>& arguments);
+                          const std::vector<std::string>& arguments, bool recorded = false);
 
 /// A sentence about a key that it begins with, `section.key: …`, with the place where that key was given in front.
 std::string with_place(const Config& config, const std::string& sentence);

@@ -16,6 +16,7 @@
 #include "learning/logit_change.hpp"
 #include "learning/monitor.hpp"
 #include "learning/passes.hpp"
+#include "learning/recording.hpp"
 #include "learning/run_lock.hpp"
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
@@ -75,6 +76,17 @@ class Experiment {
                               .threads = static_cast<std::uint64_t>(backend_->threads())},
                     descriptions(tasks_), projection_names());
     }
+    if (config.record.is_on()) {
+      if (!ranks_.is_alone())
+        throw ConfigError(
+            "record.variables: several ranks do not record; record from the finished run's weights");
+      recording_.emplace(config, tasks_, trainer_.engine(), *backend_, folder,
+                         RecordingHead{.populations = {},
+                                       .config = trained_.config,
+                                       .version = version,
+                                       .git_revision = git_revision});
+      recording_->require_room(recorded_presentations());
+    }
   }
 
   /// Takes over all that a run with the same config had when it wrote a checkpoint.
@@ -113,6 +125,7 @@ class Experiment {
       }
     }
     if (!ranks_.is_first()) return {};
+    if (recording_) recording_->finish();
     file_->finish();
     remove_checkpoints(folder_);
     return read_run_file(file_->final_path());
@@ -286,6 +299,7 @@ class Experiment {
     archive("silent", silent_);
     archive("saturated", saturated_);
     if (file_) archive("run_file", *file_);
+    if (recording_) archive("recording", *recording_);
   }
 
   void save_checkpoint() {
@@ -384,15 +398,36 @@ class Experiment {
     before_ = work;
   }
 
-  void evaluate(std::size_t after) {
+  /// The first and the last of the tasks that are tested after so many.
+  std::pair<std::size_t, std::size_t> tested_tasks(std::size_t after) const {
     const std::size_t count = tasks_.count();
-    std::vector<double> losses(count, std::numeric_limits<double>::quiet_NaN());
     const MetricSettings::Tested tested = config_.metrics.tested_tasks;
     const bool all = tested == MetricSettings::Tested::all || after == 0 ||
                      after == count;  // FWT compares with before any task
-    const std::size_t first = all || tested == MetricSettings::Tested::learned ? 1 : after;
-    for (std::size_t task = first; task <= (all ? count : after + 1); ++task) {
+    return {all || tested == MetricSettings::Tested::learned ? 1 : after, all ? count : after + 1};
+  }
+
+  std::size_t recorded_presentations() const {
+    std::size_t presentations = 0;
+    for (std::size_t after = 0; after <= tasks_.count(); after += plan_.is_joint() ? tasks_.count() : 1) {
+      const auto [first, last] = tested_tasks(after);
+      for (std::size_t task = first; task <= last; ++task)
+        presentations += recording_->tests(task - 1, after);
+    }
+    for (std::size_t k = 0; k < tasks_.count(); ++k) {
+      const std::size_t epochs = passes_.epochs_of(plan_.is_joint() ? tasks_.count() - 1 : k);
+      presentations += epochs * recording_->trained(k);
+    }
+    return presentations;
+  }
+
+  void evaluate(std::size_t after) {
+    std::vector<double> losses(tasks_.count(), std::numeric_limits<double>::quiet_NaN());
+    if (recording_) recording_->mark();
+    const auto [first, last] = tested_tasks(after);
+    for (std::size_t task = first; task <= last; ++task) {
       const auto& [images, samples, targets] = tasks_.test_samples(task - 1);
+      if (recording_) recording_->follow_tests(task - 1, after);
       const Evaluation result = trainer_.evaluate(images, samples, targets, [&](ConstMatrix) {
         if (ranks_.any(observer_.wants_to_stop())) stop();  // it is evaluated anew
       });
@@ -404,6 +439,7 @@ class Experiment {
       accuracy_.at(after, task) = result.accuracy;
       losses[task - 1] = result.loss;
     }
+    if (recording_) recording_->release();
     if (after > 0) warn_of_idle_populations(after);
     if (file_) file_->write_accuracies(accuracy_, losses, after);
     observer_.evaluated(accuracy_, after);
@@ -427,11 +463,15 @@ class Experiment {
     }
   }
 
+  std::size_t tasks_trained_before(std::size_t task) const { return plan_.is_joint() ? 0 : task - 1; }
+
   /// Shows the batches that are left of a pass, and adds what they took to the costs.
   void show(std::size_t task, std::pair<Kind, std::size_t> kind, const Pass& pass) {
     const bool makes_updates = kind.first != Kind::observation;
     ShownPass shown(*backend_, pass);
     shown.skip_to(place_.batch);
+    if (recording_ && kind.first == Kind::epoch)
+      recording_->follow_training(pass, kind.second, place_.batch, tasks_trained_before(task));
     Points since_report;
     std::size_t in_curves = place_.batch;
     const auto extend_curves = [&] {
@@ -512,6 +552,10 @@ class Experiment {
     const Passes::ClientPass& own = has_client ? clients[ranks_.rank()] : idle;
     ShownPass shown(*backend_, own.shown);
     if (has_client) trainer_.begin_client(own.length, own.updates);
+    if (recording_) {
+      recording_->mark();
+      recording_->follow_training(own.shown, place_.pass, 0, tasks_trained_before(place_.task));
+    }
     std::size_t most = 0;
     for (const Passes::ClientPass& client : clients) most = std::max(most, client.shown.batches.size());
     for (std::size_t i = 0; i < most; ++i) {
@@ -524,6 +568,7 @@ class Experiment {
       stop();  // the turn is taken anew
     }
     if (has_client) trainer_.end_client(own.share);
+    if (recording_) recording_->release();
     Points points;
     for (const Passes::ClientPass& client : clients)
       points.append(&client == &own ? shown.points(0, shown.batches()) : Points::of_another(client.shown));
@@ -607,7 +652,8 @@ class Experiment {
   std::vector<std::uint8_t> saturated_ = silent_;
   std::vector<std::uint8_t> amplifies_;
   AccuracyMatrix accuracy_;
-  std::optional<RunFile> file_;  ///< of the first rank
+  std::optional<RunFile> file_;            ///< of the first rank
+  std::optional<RunRecording> recording_;  ///< where there is anything to record
   Place place_;
   TaskCosts costs_;  ///< of this task so far
   double counted_multiply_adds_ = 0;
@@ -648,6 +694,7 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
     experiment.go_on_from(*checkpoint);
   } else if (ranks.is_first()) {
     remove_weights(folder);
+    remove_recordings(folder);
   }
   return experiment.run();
 }
@@ -666,6 +713,7 @@ void remove_run(const std::filesystem::path& folder) {
   for (const char* name : {RunFile::name, RunFile::partial_name}) std::filesystem::remove(folder / name);
   remove_checkpoints(folder);
   remove_weights(folder);
+  remove_recordings(folder);
 }
 
 }  // namespace orthospike

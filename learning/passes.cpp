@@ -151,7 +151,7 @@ void Passes::show_in_batches(std::vector<std::uint32_t> numbers, Pass& pass) {
     for (std::size_t begin = 0; begin < batch.size(); begin += shares.back().samples) {
       const std::size_t shown = task_of(batch[begin]);
       const auto size = static_cast<std::size_t>(std::ranges::count(batch, shown, of_number));
-      shares.push_back({size, tasks_.training_images(shown)});
+      shares.push_back({size, tasks_.training_images(shown), shown});
     }
     for (const std::uint32_t number : batch) show(task_of(number), number - firsts_[task_of(number)], pass);
   }
@@ -187,7 +187,7 @@ Pass Passes::replay(std::size_t task, std::size_t epoch) {
     for (std::size_t shown = 0; shown <= task; ++shown) {
       for (const std::uint32_t place : places)
         show(shown, replayed(shown)[place % replayed(shown).size()], pass);
-      shares.push_back({places.size(), tasks_.training_images(shown)});
+      shares.push_back({places.size(), tasks_.training_images(shown), shown});
     }
   }
   return pass;

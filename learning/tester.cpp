@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "kernels/error.hpp"
+#include "learning/version.hpp"
 
 namespace orthospike {
 
@@ -42,7 +43,9 @@ std::unique_ptr<TaskSequence> Tester::matching_sequence(const TrainedNetwork& tr
 
 Tester::Tester(const TrainedNetwork& trained, const Config& config, const std::vector<ImageData>& data,
                const Warning& warn)
-    : sequence_(matching_sequence(trained, config, data)),
+    : config_(config),
+      tasks_trained_(trained.tasks_trained),
+      sequence_(matching_sequence(trained, config, data)),
       backend_(make_backend(config.run.device, static_cast<int>(config.run.threads), warn)),
       tasks_(*backend_, *sequence_),
       trainer_(*backend_, with_moments_of(trained, config), trained.shape.size(), trained.logits()) {
@@ -51,6 +54,17 @@ Tester::Tester(const TrainedNetwork& trained, const Config& config, const std::v
     throw EnvironmentError(
         fmt::format("{}: its config describes another network: {}", trained.path.string(), found));
   load(trained, trainer_.network());
+}
+
+void Tester::record(const std::filesystem::path& folder) {
+  recording_.emplace(config_, tasks_, trainer_.engine(), *backend_, folder,
+                     RecordingHead{.populations = {},
+                                   .config = config_text(config_),
+                                   .version = version,
+                                   .git_revision = git_revision});
+  std::size_t presentations = 0;
+  for (std::size_t k = 0; k < tasks(); ++k) presentations += recorded(k);
+  recording_->require_room(presentations);
 }
 
 TestedTask Tester::test(std::size_t k) {
@@ -64,6 +78,7 @@ TestedTask Tester::test(std::size_t k) {
                     .scores = {},
                     .result = {}};
   for (const Target& target : backend_->download(targets)) tested.labels.push_back(target.label);
+  if (recording_) recording_->follow_tests(k, tasks_trained_);
   tested.result = trainer_.evaluate(images, samples, targets, [&](ConstMatrix logits) {
     const std::vector<float> scores = backend_->download(logits.values);
     tested.scores.insert(tested.scores.end(), scores.begin(), scores.end());

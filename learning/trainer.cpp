@@ -186,7 +186,7 @@ Trainer::Part Trainer::encode_slice(const Batch& batch) {
   if (own == 0) return part;
   const Matrix input = engine_->input(own);
   std::size_t begin = 0;  // of the share in the batch
-  for (const auto& [count, images] : batch.shares) {
+  for (const auto& [count, images, task] : batch.shares) {
     const std::size_t from = std::clamp(begin, first, first + own);
     const std::size_t size = std::clamp(begin + count, first, first + own) - from;
     if (size > 0) encode(images, batch.samples.subview(from, size), input.row_range(from - first, size));

@@ -52,6 +52,7 @@ struct Evaluation {
 struct Share {
   std::size_t samples = 0;
   ShownImages images;
+  std::size_t task = 0;  ///< counted from 0
 };
 
 struct Batch {

@@ -110,9 +110,19 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
   first_ = first;
   count_ = count;
   if (first == 0) samples_ += static_cast<double>(batch_);
-  auto& run = runs_[{batch_, count_before_, count, recording.margins, recording.step_logits}];
+  Recording& kept = recorded_;
+  kept = recording;
+  if (observer_ != nullptr) {
+    const Recording wanted = observer_->wanted(first, batch_);
+    kept.margins |= wanted.margins;
+    kept.step_logits |= wanted.step_logits;
+    kept.states |= wanted.states;
+    kept.currents |= wanted.currents;
+  }
+  auto& run = runs_[{batch_, count_before_, count, kept}];
   if (run == nullptr) run = network_.backend().make_repeated_work();
-  network_.backend().repeat(*run, [&] { run_projections(recording); });
+  network_.backend().repeat(*run, [&] { run_projections(kept); });
+  if (observer_ != nullptr) observer_->ran(*this);
 }
 
 void ClockEngine::run_projections(const Recording& recording) {
@@ -125,19 +135,32 @@ void ClockEngine::run_projections(const Recording& recording) {
     }
     const Population& target = network_.populations()[projection.target];
     Storage& storage = *storage_[projection.target];
-    if (recording.margins && storage.margin.size() == 0)
-      storage.margin = backend.allocate<float>(most_at_once_ * max_batch_ * target.size);
+    make_room(recording, projection.target);
     const ConstMatrix arriving = currents(projection, currents_);
-    Activity to = buffers(projection.target);
-    if (!recording.margins) to.margin = {};
+    const Activity to = buffers(projection.target, 0, count_, recording);
     if (const Projection* recurrent = network_.recurrent_projection(projection.target)) {
-      run_recurrent(*recurrent, arriving, recording.margins);
+      run_recurrent(*recurrent, arriving, recording);
     } else {
+      if (recording.currents) {
+        // Currents that are always the same are there for each step, too.
+        for (std::size_t row = 0; row < to.current.rows; row += arriving.rows)
+          backend.copy(arriving.values, to.current.row_range(row, arriving.rows).values);
+      }
       target.neuron->run(backend, first_, count_, arriving, to);
     }
     storage.index.spikes_changed(count_);
     backend.delivery().run(CountSpikes{.counts = to.spikes.counts, .total = storage.spike_total.view()});
   }
+}
+
+void ClockEngine::make_room(const Recording& recording, std::size_t population) {
+  Backend& backend = network_.backend();
+  const std::size_t size = most_at_once_ * max_batch_ * network_.populations()[population].size;
+  Storage& storage = *storage_[population];
+  if (recording.margins && storage.margin.size() == 0) storage.margin = backend.allocate<float>(size);
+  if (recording.currents && storage.current.size() == 0) storage.current = backend.allocate<float>(size);
+  while (recording.states && storage.each_state.size() < storage.state.size())
+    storage.each_state.push_back(backend.allocate<float>(size));
 }
 
 ConstMatrix ClockEngine::currents(const Projection& projection, Array<float>& room) {
@@ -160,7 +183,8 @@ ConstMatrix ClockEngine::currents(const Projection& projection, Array<float>& ro
   return result;
 }
 
-void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, bool margins) {
+void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_forward,
+                                const Recording& recording) {
   Backend& backend = network_.backend();
   const Population& population = network_.populations()[recurrent.target];
   const auto height = population.neuron->spike_height();
@@ -181,8 +205,8 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
       backend.elementwise().run(Add{.x = currents.values, .y = sum.values});
       currents = sum;
     }
-    Activity to = buffers(recurrent.target, step, 1);
-    if (!margins) to.margin = {};
+    const Activity to = buffers(recurrent.target, step, 1, recording);
+    if (recording.currents) backend.copy(currents.values, to.current.values);
     population.neuron->run(backend, first_ + step, 1, currents, to);
   }
   // Each step left its own mean; currents are no longer needed.
@@ -229,7 +253,8 @@ void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
   }
 }
 
-Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::size_t count) const {
+Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::size_t count,
+                              const Recording& recording) const {
   const std::size_t size = network_.populations()[population].size;
   Storage& storage = *storage_[population];
   const auto matrix = [&](Array<float>& array) {
@@ -240,21 +265,28 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
                     .average_output = matrix(storage.average_output),
                     .mean_output = matrix(storage.mean_output),
                     .margin = {},
-                    .state = {}};
+                    .state = {},
+                    .each_state = {},
+                    .current = {}};
   for (Array<float>& field : storage.state) activity.state.push_back(matrix(field));
   if (storage.average_output.size() == 0) activity.average_output = activity.mean_output;
   if (storage.counts.size() > 0) {
     const Spikes all{storage.counts.view(), storage.indices.view(), most_at_once_ * max_batch_, size};
     activity.spikes = all.row_range(first * batch_, count * batch_);
   }
-  if (storage.margin.size() > 0)
-    activity.margin =
-        storage.margin.matrix(most_at_once_ * batch_, size).row_range(first * batch_, count * batch_);
+  const auto steps = [&](Array<float>& array) {
+    return array.matrix(most_at_once_ * batch_, size).row_range(first * batch_, count * batch_);
+  };
+  if (recording.margins && storage.margin.size() > 0) activity.margin = steps(storage.margin);
+  if (recording.currents && storage.current.size() > 0) activity.current = steps(storage.current);
+  if (recording.states) {
+    for (Array<float>& field : storage.each_state) activity.each_state.push_back(steps(field));
+  }
   return activity;
 }
 
 ConstActivity ClockEngine::activity(std::size_t population) const {
-  Activity all = buffers(population);
+  Activity all = buffers(population, 0, count_, recorded_);
   all.spikes.index = storage_[population]->index.key();
   return all;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <map>
 #include <string_view>
@@ -20,10 +21,27 @@ struct DeliverySettings {
   void describe(SettingsVisitor& visit);
 };
 
-/// What a run keeps beside what it always does, for those who learn from it.
+/// What a run keeps beside what it always does, for those who learn from it or look at it.
 struct Recording {
   bool margins = false;      ///< Activity::margin
   bool step_logits = false;  ///< the read-out after each step
+  bool states = false;       ///< Activity::each_state
+  bool currents = false;     ///< Activity::current
+
+  auto operator<=>(const Recording&) const = default;
+};
+
+class ClockEngine;
+
+/// Looks at what an engine runs.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+
+  /// Before each call of run_steps for a batch of so many samples: what it should keep besides.
+  virtual Recording wanted(std::size_t first_step, std::size_t batch) = 0;
+  /// After it.
+  virtual void ran(const ClockEngine& engine) = 0;
 };
 
 /// Runs a network with a fixed time step on batches of samples that start from rest.
@@ -45,6 +63,8 @@ class ClockEngine {
   /// Runs all steps of the batch whose currents lie in `input`, as many at once as are held. Of the activity, means
   /// are then those of all steps, and the rest that of the steps run last.
   void run(const Recording& recording = {});
+  /// From now on, or nobody any more (null). It outlives this, or takes itself away.
+  void set_observer(EngineObserver* observer) { observer_ = observer; }
   /// Runs steps first … first + count - 1; those before must have been run. Throws std::invalid_argument
   /// beyond the last step, or for more than are held.
   void run_steps(std::size_t first, std::size_t count, const Recording& recording);
@@ -81,21 +101,26 @@ class ClockEngine {
   Work work() const;
 
  private:
-  /// Views for steps first … first + count - 1 of those held of the current batch.
-  Activity buffers(std::size_t population, std::size_t first, std::size_t count) const;
+  /// Views for steps first … first + count - 1 of those held of the current batch, and of what is recorded where there
+  /// is room.
+  Activity buffers(std::size_t population, std::size_t first, std::size_t count,
+                   const Recording& recording = {}) const;
   Activity buffers(std::size_t population) const { return buffers(population, 0, count_); }
   /// Currents that `projection` brings its target, [batch or count·batch × targets], in `room`.
   ConstMatrix currents(const Projection& projection, Array<float>& room);
   void run_projections(const Recording& recording);
-  void run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, bool margins);
+  /// For what is recorded and was not before.
+  void make_room(const Recording& recording, std::size_t population);
+  void run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, const Recording& recording);
   void run_readout(const Projection& projection, bool step_logits);
   std::size_t classes() const { return network_.populations()[readout_].size; }
 
   struct Storage {
     Array<std::uint32_t> counts, indices;
-    Array<float> average_current, average_output, mean_output, margin;
-    std::vector<Array<float>> state;  ///< one a field that the neuron model declares
-    Array<float> mean_of_all;         ///< of the mean outputs, where not all steps are held
+    Array<float> average_current, average_output, mean_output, margin, current;
+    std::vector<Array<float>> state;       ///< one a field that the neuron model declares
+    std::vector<Array<float>> each_state;  ///< the same for all steps, when they were needed
+    Array<float> mean_of_all;              ///< of the mean outputs, where not all steps are held
     Array<std::uint64_t> spike_total;
     SpikeIndex index;  ///< of the spikes of the last run
   };
@@ -110,6 +135,7 @@ class ClockEngine {
   std::size_t batch_ = 0;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  Recording recorded_;            ///< in the last run
   std::size_t count_before_ = 0;  ///< steps of the run before, 0 for the first of a batch
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
@@ -118,9 +144,9 @@ class ClockEngine {
   Array<float> logits_;
   Array<float> step_logits_;  ///< [most_at_once·max_batch × classes], when it was needed
   /// One a batch size, numbers of steps of the run before and of this one, and recording.
-  std::map<std::tuple<std::size_t, std::size_t, std::size_t, bool, bool>, std::unique_ptr<RepeatedWork>>
-      runs_;
+  std::map<std::tuple<std::size_t, std::size_t, std::size_t, Recording>, std::unique_ptr<RepeatedWork>> runs_;
   Array<float> readout_state_;  ///< [max_batch × classes]
+  EngineObserver* observer_ = nullptr;
 };
 
 }  // namespace orthospike

@@ -168,6 +168,34 @@ void Hdf5File::add(const std::string& object, const std::vector<std::size_t>& sh
   add_dataset(object, native_type<T>(), space, creation);
 }
 
+template <class T>
+void Hdf5File::add_compressed(const std::string& object, const std::vector<std::size_t>& row,
+                              std::size_t chunk) {
+  std::vector<hsize_t> size{0}, largest{H5S_UNLIMITED}, shape{chunk};
+  for (std::vector<hsize_t>* const to : {&size, &largest, &shape})
+    to->insert(to->end(), row.begin(), row.end());
+  const auto space = checked(H5Screate_simple(static_cast<int>(size.size()), size.data(), largest.data()),
+                             H5Sclose, "add", object);
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_chunk(creation.get(), static_cast<int>(shape.size()), shape.data());
+  H5Pset_shuffle(creation.get());
+  H5Pset_deflate(creation.get(), 1);
+  add_dataset(object, native_type<T>(), space, creation);
+}
+
+void Hdf5File::add_group(const std::string& object) {
+  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+  H5Pset_create_intermediate_group(links.get(), 1);
+  checked(H5Gcreate2(file_.get(), object.c_str(), links.get(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose, "add",
+          object);
+}
+
+void Hdf5File::add_link(const std::string& object, const std::string& name) {
+  const std::string link = object.substr(0, object.rfind('/') + 1) + name;
+  check(H5Lcreate_hard(file_.get(), object.c_str(), file_.get(), link.c_str(), H5P_DEFAULT, H5P_DEFAULT),
+        "add", link);
+}
+
 void Hdf5File::add_dataset(const std::string& object, hid_t type, const Hdf5Handle& space,
                            const Hdf5Handle& creation) {
   const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
@@ -209,42 +237,58 @@ void Hdf5File::add_attribute(const std::string& object, const std::string& name,
   const Hdf5Handle type = text_type(length);
   const hsize_t size = texts.size();
   const Hdf5Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
-  const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
-                                            space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                          H5Aclose, "add an attribute to", object);
   std::string padded;
   for (const std::string& text : texts) padded += text + std::string(length - text.size(), '\0');
-  check(H5Awrite(at.get(), type.get(), padded.c_str()), "write an attribute of", object);
+  write_attribute(object, name, type.get(), space, padded.c_str());
 }
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name, const std::string& text) {
   const Hdf5Handle type = text_type(text.size());
   const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type.get(),
-                                            space.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                          H5Aclose, "add an attribute to", object);
-  check(H5Awrite(at.get(), type.get(), text.c_str()), "write an attribute of", object);
+  write_attribute(object, name, type.get(), space, text.c_str());
 }
-
-namespace {
-
-template <class T>
-bool write_scalar_attribute(hid_t file, const std::string& object, const std::string& name, T value) {
-  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Hdf5Handle at(H5Acreate_by_name(file, object.c_str(), name.c_str(), native_type<T>(), space.get(),
-                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-                      H5Aclose);
-  return at.get() >= 0 && H5Awrite(at.get(), native_type<T>(), &value) >= 0;
-}
-
-}  // namespace
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name, double value) {
-  if (!write_scalar_attribute(file_.get(), object, name, value)) fail("add an attribute to", object);
+  write_attribute(object, name, H5T_NATIVE_DOUBLE, Hdf5Handle(H5Screate(H5S_SCALAR), H5Sclose), &value);
 }
 
 void Hdf5File::add_attribute(const std::string& object, const std::string& name, std::uint64_t value) {
-  if (!write_scalar_attribute(file_.get(), object, name, value)) fail("add an attribute to", object);
+  write_attribute(object, name, H5T_NATIVE_UINT64, Hdf5Handle(H5Screate(H5S_SCALAR), H5Sclose), &value);
+}
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name, std::uint8_t value) {
+  write_attribute(object, name, H5T_NATIVE_UINT8, Hdf5Handle(H5Screate(H5S_SCALAR), H5Sclose), &value);
+}
+
+void Hdf5File::add_attribute(const std::string& object, const std::string& name,
+                             std::span<const std::uint32_t> values) {
+  const hsize_t size = values.size();
+  const Hdf5Handle space(size == 1 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &size, nullptr), H5Sclose);
+  write_attribute(object, name, H5T_NATIVE_UINT32, space, values.data());
+}
+
+void Hdf5File::add_variable_text(const std::string& object, const std::string& name,
+                                 const std::string& text) {
+  const Hdf5Handle type = text_type(1);
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  H5Tset_strpad(type.get(), H5T_STR_NULLTERM);
+  const char* const characters = text.c_str();
+  write_attribute(object, name, type.get(), Hdf5Handle(H5Screate(H5S_SCALAR), H5Sclose), &characters);
+}
+
+void Hdf5File::add_enumeration(const std::string& object, const std::string& name,
+                               const std::vector<std::string>& names, std::uint8_t value) {
+  const Hdf5Handle type(H5Tenum_create(H5T_NATIVE_UINT8), H5Tclose);
+  for (std::uint8_t i = 0; i < names.size(); ++i) H5Tenum_insert(type.get(), names[i].c_str(), &i);
+  write_attribute(object, name, type.get(), Hdf5Handle(H5Screate(H5S_SCALAR), H5Sclose), &value);
+}
+
+void Hdf5File::write_attribute(const std::string& object, const std::string& name, hid_t type,
+                               const Hdf5Handle& space, const void* values) {
+  const auto at = checked(H5Acreate_by_name(file_.get(), object.c_str(), name.c_str(), type, space.get(),
+                                            H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                          H5Aclose, "add an attribute to", object);
+  check(H5Awrite(at.get(), type, values), "write an attribute of", object);
 }
 
 template <class T>
@@ -282,6 +326,16 @@ void Hdf5File::append(const std::string& object, std::span<const T> values) {
   const bool extended = H5Dset_extent(set.get(), extent.data()) >= 0;
   check_written(set.close() && extended, object);
   write_rows(object, first, values);
+}
+
+void Hdf5File::write_chunk(const std::string& object, std::size_t first, std::size_t rows,
+                           std::span<const std::uint8_t> filtered) {
+  auto set = dataset(object);
+  const hsize_t extent = rows, offset = first;
+  const bool taken =
+      H5Dset_extent(set.get(), &extent) >= 0 &&
+      H5Dwrite_chunk(set.get(), H5P_DEFAULT, 0, &offset, filtered.size(), filtered.data()) >= 0;
+  check_written(set.close() && taken, object);
 }
 
 void Hdf5File::start_concurrent_reading() {
@@ -330,6 +384,26 @@ std::vector<T> Hdf5File::read(const std::string& object) const {
   return values;
 }
 
+template <class T>
+std::vector<T> Hdf5File::read_rows(const std::string& object, std::size_t first, std::size_t count) const {
+  const auto set = dataset(object);
+  const std::vector<std::size_t> size = shape(object);
+  if (size.empty() || first + count > size.front()) fail("read so many rows of", object);
+  std::vector<hsize_t> start(size.size(), 0), counts(size.begin(), size.end());
+  start.front() = first;
+  counts.front() = count;
+  std::vector<T> values(elements({counts.begin(), counts.end()}));
+  if (values.empty()) return values;
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "read", object);
+  const auto memory = checked(H5Screate_simple(static_cast<int>(counts.size()), counts.data(), nullptr),
+                              H5Sclose, "read", object);
+  check(H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, start.data(), nullptr, counts.data(), nullptr),
+        "read", object);
+  check(H5Dread(set.get(), native_type<T>(), memory.get(), space.get(), H5P_DEFAULT, values.data()), "read",
+        object);
+  return values;
+}
+
 Hdf5Values Hdf5File::read_values(const std::string& object) const {
   const auto set = dataset(object);
   const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
@@ -340,6 +414,17 @@ Hdf5Values Hdf5File::read_values(const std::string& object) const {
   if (is(H5T_NATIVE_UINT32)) return read<std::uint32_t>(object);
   if (is(H5T_NATIVE_UINT64)) return read<std::uint64_t>(object);
   fail("read the numbers of", object);
+}
+
+std::vector<std::string> Hdf5File::members(const std::string& group) const {
+  const auto top = checked(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), H5Gclose, "open", group);
+  std::vector<std::string> names;
+  const auto take = [](hid_t, const char* name, const auto*, void* to) -> herr_t {
+    static_cast<std::vector<std::string>*>(to)->push_back(name);
+    return 0;
+  };
+  check(H5Literate(top.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, take, &names), "list", group);
+  return names;
 }
 
 std::vector<std::string> Hdf5File::numeric_objects(const std::string& group) const {
@@ -390,6 +475,13 @@ std::uint64_t Hdf5File::integer_attribute(const std::string& object, const std::
   return value;
 }
 
+double Hdf5File::number_attribute(const std::string& object, const std::string& name) const {
+  const auto at = attribute(object, name);
+  double value = 0;
+  check(H5Aread(at.get(), H5T_NATIVE_DOUBLE, &value), "read an attribute of", object);
+  return value;
+}
+
 std::vector<std::string> Hdf5File::texts_attribute(const std::string& object, const std::string& name) const {
   const auto at = attribute(object, name);
   const auto type = checked(H5Aget_type(at.get()), H5Tclose, "read an attribute of", object);
@@ -413,11 +505,14 @@ bool Hdf5File::exists(const std::string& object) const {
   return H5Oexists_by_name(file_.get(), object.c_str(), H5P_DEFAULT) > 0;
 }
 
-#define ORTHOSPIKE_HDF5_TYPE(T)                                                               \
-  template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);     \
-  template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>); \
-  template void Hdf5File::append<T>(const std::string&, std::span<const T>);                  \
-  template void Hdf5File::add_checked<T>(const std::string&, std::span<const T>);             \
+#define ORTHOSPIKE_HDF5_TYPE(T)                                                                       \
+  template void Hdf5File::add_compressed<T>(const std::string&, const std::vector<std::size_t>&,      \
+                                            std::size_t);                                             \
+  template std::vector<T> Hdf5File::read_rows<T>(const std::string&, std::size_t, std::size_t) const; \
+  template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);             \
+  template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>);         \
+  template void Hdf5File::append<T>(const std::string&, std::span<const T>);                          \
+  template void Hdf5File::add_checked<T>(const std::string&, std::span<const T>);                     \
   template std::vector<T> Hdf5File::read<T>(const std::string&) const;
 
 ORTHOSPIKE_HDF5_TYPE(float)

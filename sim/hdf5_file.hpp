@@ -57,10 +57,25 @@ class Hdf5File {
   /// A list with these values and their checksum: reading them, in this type, fails where a byte has changed.
   template <class T>
   void add_checked(const std::string& object, std::span<const T> values);
+  /// A data set without rows that grows, in chunks of so many of them, whose bytes are shuffled and deflated.
+  template <class T>
+  void add_compressed(const std::string& object, const std::vector<std::size_t>& row, std::size_t chunk);
   void add_text(const std::string& object, const std::string& text);
+  void add_group(const std::string& object);
+  /// A second name, in the same group.
+  void add_link(const std::string& object, const std::string& name);
   void add_attribute(const std::string& object, const std::string& name, const std::string& text);
   void add_attribute(const std::string& object, const std::string& name, double value);
   void add_attribute(const std::string& object, const std::string& name, std::uint64_t value);
+  void add_attribute(const std::string& object, const std::string& name, std::uint8_t value);
+  /// One number where there is one, else a list.
+  void add_attribute(const std::string& object, const std::string& name,
+                     std::span<const std::uint32_t> values);
+  /// A string of variable length, which some readers insist on.
+  void add_variable_text(const std::string& object, const std::string& name, const std::string& text);
+  /// One of some names that are numbered from 0, the number in a byte.
+  void add_enumeration(const std::string& object, const std::string& name,
+                       const std::vector<std::string>& names, std::uint8_t value);
   /// An attribute of several strings.
   void add_attribute(const std::string& object, const std::string& name,
                      const std::vector<std::string>& texts);
@@ -72,6 +87,10 @@ class Hdf5File {
   template <class T>
   void append(const std::string& object, std::span<const T> values);
 
+  /// A whole chunk of a compressed list, from row `first` on, as its filters leave it, of a list that has `rows` rows now.
+  void write_chunk(const std::string& object, std::size_t first, std::size_t rows,
+                   std::span<const std::uint8_t> filtered);
+
   /// From now on others may read while this writes; nothing can be added any more.
   void start_concurrent_reading();
   void flush();
@@ -82,14 +101,20 @@ class Hdf5File {
 
   template <class T>
   std::vector<T> read(const std::string& object) const;
+  /// Slices along the first dimension.
+  template <class T>
+  std::vector<T> read_rows(const std::string& object, std::size_t first, std::size_t count) const;
   /// In the type that they have in the file.
   Hdf5Values read_values(const std::string& object) const;
   /// Paths of all numeric data sets in a group and those in it, sorted.
   std::vector<std::string> numeric_objects(const std::string& group) const;
+  /// Names of what a group has in it, sorted.
+  std::vector<std::string> members(const std::string& group) const;
   std::vector<std::size_t> shape(const std::string& object) const;
   std::string read_text(const std::string& object) const;
   std::string text_attribute(const std::string& object, const std::string& name) const;
   std::uint64_t integer_attribute(const std::string& object, const std::string& name) const;
+  double number_attribute(const std::string& object, const std::string& name) const;
   std::vector<std::string> texts_attribute(const std::string& object, const std::string& name) const;
   bool exists(const std::string& object) const;
 
@@ -107,6 +132,8 @@ class Hdf5File {
   /// Makes a data set, and groups on the way to it.
   void add_dataset(const std::string& object, hid_t type, const Hdf5Handle& space,
                    const Hdf5Handle& creation);
+  void write_attribute(const std::string& object, const std::string& name, hid_t type,
+                       const Hdf5Handle& space, const void* values);
   Hdf5Handle dataset(const std::string& object) const;
   Hdf5Handle attribute(const std::string& object, const std::string& name) const;
 

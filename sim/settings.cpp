@@ -188,6 +188,50 @@ void SettingsVisitor::operator()(const std::string& name, std::optional<float>& 
                          .conditions = {}});
 }
 
+void SettingsVisitor::operator()(const std::string& name, std::vector<std::string>& value,
+                                 const std::string& none, const std::string& meaning) {
+  const std::string type = fmt::format("{}, or words separated by commas", none);
+  const auto set = [name, &value, none, type](std::string text) {
+    boost::trim(text);
+    std::vector<std::string> words;
+    if (text != none) words = split(text, ",");
+    for (std::string& word : words) {
+      boost::trim(word);
+      if (word.empty() || word == none) refuse(name, text, type);
+    }
+    value = words;
+  };
+  visit_with_conditions(
+      {.name = name,
+       .type = type,
+       .unit = "-",
+       .meaning = meaning,
+       .set = set,
+       .get = [&value, none] { return value.empty() ? none : fmt::format("{}", fmt::join(value, ", ")); },
+       .samples = {none, "some, words"},
+       .conditions = {}});
+}
+
+void SettingsVisitor::operator()(const std::string& name, Selection& value, bool by_chance,
+                                 const std::string& unit, const std::string& meaning) {
+  const std::string type = by_chance ? "all, a number, A-B or random N" : "all, a number or A-B";
+  const auto set = [name, &value, by_chance, type](const std::string& text) {
+    const std::optional<Selection> parsed = Selection::parse(text);
+    if (!parsed || (parsed->is_random() && !by_chance)) refuse(name, text, type);
+    value = *parsed;
+  };
+  std::vector<std::string> samples = {"all", "3", "2-5"};
+  if (by_chance) samples.push_back("random 7");
+  visit_with_conditions({.name = name,
+                         .type = type,
+                         .unit = unit,
+                         .meaning = meaning,
+                         .set = set,
+                         .get = [&value] { return value.text(); },
+                         .samples = samples,
+                         .conditions = {}});
+}
+
 void SettingsVisitor::operator()(const std::string& name, std::vector<float>& value, Range<float> range,
                                  const std::string& unit, const std::string& meaning) {
   visit_with_conditions(list_key(name, value, range, "numbers", unit, meaning));

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/selection.hpp"
+
 namespace orthospike {
 
 /// Numbers that a setting accepts: from lowest (without it when `open`) to highest. Infinities and NaN never.
@@ -79,6 +81,12 @@ class SettingsVisitor {
   /// A number, or a word that stands for none.
   void operator()(const std::string& name, std::optional<float>& value, const std::string& none,
                   Range<float> range, const std::string& unit, const std::string& meaning);
+  /// Words separated by commas, or a word that stands for none in the list.
+  void operator()(const std::string& name, std::vector<std::string>& value, const std::string& none,
+                  const std::string& meaning);
+  /// Where not `by_chance`, none at random.
+  void operator()(const std::string& name, Selection& value, bool by_chance, const std::string& unit,
+                  const std::string& meaning);
   /// Numbers separated by commas, at least one.
   void operator()(const std::string& name, std::vector<float>& value, Range<float> range,
                   const std::string& unit, const std::string& meaning);

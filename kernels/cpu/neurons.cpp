@@ -77,6 +77,7 @@ HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Shared<M
   std::uint32_t* const counts = run.outputs.spikes.counts.address();
   std::uint32_t* const indices = run.outputs.spikes.indices.address();
   float* const margins = run.outputs.margin.empty() ? nullptr : run.outputs.margin.address();
+  const bool keeps_states = run.keeps_states();
   const auto zero = hn::Zero(tag), one = hn::Set(tag, 1.0F);
   const auto index = hn::Add(hn::Iota(index_tag, 0), hn::Set(index_tag, static_cast<std::uint32_t>(i)));
 
@@ -95,6 +96,7 @@ HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Shared<M
       spike_sum = hn::MulAdd(decay, spike_sum, spike);
     }
     if (margins != nullptr) hn::StoreU(margin, tag, margins + row * neurons + i);
+    if (keeps_states) (hn::StoreU(state, tag, run.each_state[field].address() + row * neurons + i), ...);
     if (!hn::AllFalse(tag, fired)) {
       // Compressing in a register and storing the whole vector stays inside the row: at most i events precede.
       const auto packed = hn::Compress(index, hn::RebindMask(index_tag, fired));

@@ -63,6 +63,7 @@ struct Neurons {
   float inverse_steps;
   float inverse_weights;  ///< 1 / Σ of the averaging weights
   Fields<float*, state_size<Model>> state;
+  Fields<float*, state_size<Model>> each_state;  ///< null where nobody needs it
   float* mean_output;
   float* margin;  ///< null where nobody needs it
   float* average_current;
@@ -90,6 +91,7 @@ struct Neurons {
       s.spike_sum = fmaf(s.neuron.averaging_decay(), s.spike_sum, fires ? 1.0F : 0.0F);
     }
     if (margin != nullptr) margin[at] = above;
+    if (each_state.first != nullptr) store(s.fields, each_state, at);
     return fires;
   }
   __device__ void end(const State& s, std::size_t at) const {
@@ -178,6 +180,7 @@ void execute(CudaContext& cuda, const RunNeurons<Model>& op) {
                      .inverse_steps = 1.0F / static_cast<float>(op.steps),
                      .inverse_weights = inverse_weights,
                      .state = addresses<state_size<Model>>(op.state.data()),
+                     .each_state = addresses<state_size<Model>>(op.each_state.data()),
                      .mean_output = op.outputs.mean_output.address(),
                      .margin = op.outputs.margin.empty() ? nullptr : op.outputs.margin.address(),
                      .average_current = op.outputs.average_current.address(),

@@ -52,6 +52,7 @@ void execute(ReferenceBackend&, const RunNeurons<Model>& op) {
           return neuron.step(ScalarOps<float>(), current, margin, field...);
         });
         if (!to.margin.empty()) host(to.margin)(row, i) = margin;
+        if (op.keeps_states()) store(state, op.each_state, row * op.neurons() + i);
         if (fires) {
           ++spike_count;
           append_spike(to.spikes, row, i);

@@ -34,6 +34,8 @@ class KernelNeurons : public NeuronModel {
                                  .from_rest = first == 0,
                                  .currents = currents,
                                  .state = fields(activity.state),
+                                 .each_state = activity.each_state.empty() ? NeuronState<Kernel>()
+                                                                           : fields(activity.each_state),
                                  .outputs = {.spikes = activity.spikes,
                                              .mean_output = activity.mean_output,
                                              .margin = activity.margin,

@@ -22,9 +22,19 @@ struct BasicActivity {
   M mean_output;         ///< [B × neurons] plain mean over the steps of the output
   M margin;              ///< [steps·B × neurons] potential above what fires, when it was asked for
   std::vector<M> state;  ///< [B × neurons] each, after the last step, as NeuronModel::state_fields names them
+  // When they were asked for:
+  std::vector<M> each_state;  ///< [steps·B × neurons] the same after each step; else none
+  M current;                  ///< [steps·B × neurons] the input current
 
   operator BasicActivity<const T, ConstMatrix>() const {
-    return {spikes, average_current, average_output, mean_output, margin, {state.begin(), state.end()}};
+    return {spikes,
+            average_current,
+            average_output,
+            mean_output,
+            margin,
+            {state.begin(), state.end()},
+            {each_state.begin(), each_state.end()},
+            current};
   }
 };
 
