@@ -46,7 +46,8 @@ class Recording:
     """What was recorded of a run. Presentations of samples and steps count from 0, tasks from 1; times are in ms.
 
     Only what is below is in memory. Methods read what they are asked for, a piece at a time, and close the file again; of
-    a run that goes on, they know the presentations that were there when it was opened."""
+    a run that goes on, they know the presentations that were there when it was opened, of which the last may lack spikes
+    that the program still has in memory."""
 
     path: Path  #: of the folder or the one file
     finished: bool
@@ -88,7 +89,7 @@ class Recording:
         return self._neurons[population].copy()
 
     def spike_counts(self, population: str) -> pd.Series:
-        """Spikes of each recorded neuron in the whole file."""
+        """Spikes of each recorded neuron in the whole file; in an unfinished one, at the run's last checkpoint."""
         self._check(population, SPIKES)
         index = pd.Index(self._neurons[population], name="neuron")
         return pd.Series(self._spike_counts[population], index, name="spikes")
@@ -367,18 +368,21 @@ def _attribute(item: h5py.Group | h5py.Dataset, name: str) -> Any:
     return plain(item.attrs[name])
 
 
-def _data(group: h5py.Group, name: str, kind: str, rank: int = 1) -> h5py.Dataset:
-    """Raises Damaged where it cannot be read piece by piece, or says that it has more than was written."""
+def _data(group: h5py.Group, name: str, kind: str, rank: int = 1, length: int | None = None) -> h5py.Dataset:
+    """Raises Damaged where it has not that length, says that it has more than was written, or cannot be read piece by
+    piece. One of a known length need not be written yet."""
     data = group[name]
     if not isinstance(data, h5py.Dataset) or data.dtype != np.dtype(kind) or data.ndim != rank:
         raise Damaged(f"{group.name}/{name} is not a data set of {np.dtype(kind)} of rank {rank}")
+    if length is not None and len(data) != length:
+        raise Damaged(f"{data.name} has {len(data)} values, expected {length}")
     room = data.id.get_storage_size()
     if data.chunks:
         chunk = math.prod(data.chunks) * data.dtype.itemsize
         if chunk > MAX_CHUNK:
             raise Damaged(f"{data.name} has chunks of {chunk} bytes")
         room = data.id.get_num_chunks() * chunk
-    if data.nbytes > room:
+    if length is None and data.nbytes > room:
         raise Damaged(f"{data.name} says it has {data.size} values, which are not there")
     return data
 
@@ -421,10 +425,8 @@ def _read(path: Path) -> Recording:
             found = list(file["spikes"])
             for name in found:
                 times, ids = _spike_data(file, name)
-                counts[name] = _data(ours["neurons"][name], "spike_counts", "u8")[()]
+                counts[name] = _data(ours["neurons"][name], "spike_counts", "u8", length=len(neurons[name]))[()]
                 units[variable] = _attribute(times, "units")
-                if len(counts[name]) != len(neurons[name]):
-                    raise Damaged(f"{len(neurons[name])} neurons of {name}, but {len(counts[name])} counts of spikes")
                 if finished and not len(times) == len(ids) == counts[name].sum():
                     raise Damaged(f"{len(times)} times, {len(ids)} neurons and {counts[name].sum()} spikes of {name}")
         else:
@@ -432,7 +434,8 @@ def _read(path: Path) -> Recording:
             found = list(file["report"])
             for name in found:
                 data = _frame_data(file, name)
-                if not np.array_equal(_data(file["report"][name], "mapping/node_ids", "u8"), neurons[name]):
+                mapped = _data(file["report"][name], "mapping/node_ids", "u8", length=len(neurons[name]))
+                if not np.array_equal(mapped, neurons[name]):
                     raise Damaged(f"the report of {name} is of other neurons")
                 if data.shape[1] != len(neurons[name]):
                     raise Damaged(f"{data.name} has {data.shape[1]} columns, expected {len(neurons[name])}")

