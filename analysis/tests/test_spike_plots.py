@@ -165,6 +165,11 @@ def test_angles_of_one_direction_are_those_of_the_activity(shown):
     assert np.allclose(angles, angles.T)
 
 
+def test_the_diagonal_is_between_halves_of_the_samples(shown):
+    turning = shown(lambda task, sample, after: np.roll([3] + [0] * 7, 2 * task + sample % 2))
+    assert principal_angles(turning, "hidden1", directions=1).to_numpy() == pytest.approx(np.full((3, 3), 90))
+
+
 def test_too_few_samples_for_a_subspace_are_said(recording):
     with pytest.raises(ValueError, match="half of task 1's 4 samples has 2 directions in hidden1, fewer than 3$"):
         principal_angles(recording, "hidden1", directions=3)
