@@ -85,8 +85,8 @@ void RunRecording::follow_training(const Pass& pass, std::size_t epoch, std::siz
   std::vector<ShownSample> samples;
   std::size_t first = 0;
   for (std::size_t b = 0; b < pass.batches.size(); ++b) {
-    if (b == batch) first = samples.size();
     for (const Share& share : pass.batches[b]) {
+      if (b < batch) first += share.samples;
       const std::vector<std::uint32_t>& recorded = chosen(share.task, Phase::training);
       for (std::size_t i = 0; i < share.samples; ++i) {
         const std::uint32_t sample = pass.samples[samples.size()];

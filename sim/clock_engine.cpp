@@ -265,9 +265,7 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
                     .average_output = matrix(storage.average_output),
                     .mean_output = matrix(storage.mean_output),
                     .margin = {},
-                    .state = {},
-                    .each_state = {},
-                    .current = {}};
+                    .state = {}};
   for (Array<float>& field : storage.state) activity.state.push_back(matrix(field));
   if (storage.average_output.size() == 0) activity.average_output = activity.mean_output;
   if (storage.counts.size() > 0) {

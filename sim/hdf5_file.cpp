@@ -42,8 +42,9 @@ hid_t native_type<std::uint64_t>() {
 /// The library prints its error stack unless told not to; our sentence says enough. Its clean-up at exit
 /// crashes when a file could not be written; our handles close all files that were, so it is not needed.
 void prepare_library() {
-  static const bool prepared = H5dont_atexit() >= 0 && H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-  static_cast<void>(prepared);
+  static const bool prepared = H5dont_atexit() >= 0;
+  thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+  static_cast<void>(prepared && silent);
 }
 
 /// Rows of one chunk of a data set that grows.
@@ -143,6 +144,7 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
 }
 
 Hdf5Handle Hdf5File::dataset(const std::string& object) const {
+  prepare_library();  // of this thread
   return checked(H5Dopen2(file_.get(), object.c_str(), H5P_DEFAULT), H5Dclose, "open", object);
 }
 

@@ -56,6 +56,13 @@ std::string report_group(const std::string& population) {
   return "/report/" + population;
 }
 
+std::string data_set(const std::string& population) {
+  return report_group(population) + "/data";
+}
+std::size_t frames_of_chunk(std::size_t neurons) {
+  return std::max<std::size_t>(chunk_bytes / (neurons * sizeof(float)), 1);
+}
+
 template <class T, class From>
 void add_list(Hdf5File& file, const std::string& object, const std::vector<From>& from) {
   const std::vector<T> values(from.begin(), from.end());
@@ -171,11 +178,6 @@ void RecordingFile::take_over(const Extent& extent) {
   }
   if (extent.presentations > 0) {
     const Hdf5File from = Hdf5File::open(earlier);
-    const std::string& config = head_.config;
-    if (from.read_text(fmt::format("{}/config", head_group)) != config) {
-      throw EnvironmentError(
-          fmt::format("{}: it is of another config than the run's checkpoint", earlier.string()));
-    }
     for (std::uint64_t first = 0; first < extent.presentations; first += copied_rows) {
       const std::size_t count = std::min<std::uint64_t>(copied_rows, extent.presentations - first);
       unwritten_.resize(count);
@@ -217,14 +219,14 @@ void SpikesFile::append_values(const RecordedBlock& block) {
     const auto& [counts, neurons] = block.spikes[p];
     std::size_t first = 0;
     for (std::size_t step = 0; step < counts.size(); ++step) {
-      append(p, std::span(neurons).subspan(first, counts[step]),
-             static_cast<double>(presentations_ * head_.steps + step) * head_.dt);
+      append_step(p, std::span(neurons).subspan(first, counts[step]),
+                  static_cast<double>(presentations_ * head_.steps + step) * head_.dt);
       first += counts[step];
     }
   }
 }
 
-void SpikesFile::append(std::size_t population, std::span<const std::uint32_t> neurons, double time) {
+void SpikesFile::append_step(std::size_t population, std::span<const std::uint32_t> neurons, double time) {
   Tail& tail = tails_[population];
   if (neurons.empty()) return;
   tail.neurons.insert(tail.neurons.end(), neurons.begin(), neurons.end());
@@ -293,7 +295,7 @@ void SpikesFile::copy_values(const Hdf5File& from, const Extent& extent) {
       for (std::size_t i = 0; i < count;) {
         std::size_t end = i + 1;
         while (end < count && times[end] == times[i]) ++end;
-        append(p, std::span(neurons).subspan(i, end - i), times[i]);
+        append_step(p, std::span(neurons).subspan(i, end - i), times[i]);
         i = end;
       }
     }
@@ -302,15 +304,17 @@ void SpikesFile::copy_values(const Hdf5File& from, const Extent& extent) {
 
 ReportFile::ReportFile(const std::filesystem::path& folder, const std::string& variable, std::size_t index,
                        const RecordingHead& head)
-    : RecordingFile(folder, report_prefix + variable, head), variable_(variable), index_(index) {}
+    : RecordingFile(folder, report_prefix + variable, head),
+      variable_(variable),
+      index_(index),
+      unwritten_(head.populations.size()) {}
 
 void ReportFile::add_sets() {
   for (const RecordedNeurons& of : head_.populations) {
     const std::string group = report_group(of.population), mapping = group + "/mapping";
-    const std::size_t row = std::max<std::size_t>(of.neurons.size() * sizeof(float), 1);
-    file().add_compressed<float>(group + "/data", {of.neurons.size()},
-                                 std::max<std::size_t>(chunk_bytes / row, 1));
-    file().add_variable_text(group + "/data", "units", "1");
+    file().add_compressed<float>(data_set(of.population), {of.neurons.size()},
+                                 frames_of_chunk(of.neurons.size()));
+    file().add_variable_text(data_set(of.population), "units", "1");
     add_list<std::uint64_t>(file(), mapping + "/node_ids", of.neurons);
     constexpr std::uint8_t sorted = 1;
     file().add_attribute(mapping + "/node_ids", "sorted", sorted);
@@ -325,27 +329,37 @@ void ReportFile::add_sets() {
 }
 
 void ReportFile::append_values(const RecordedBlock& block) {
-  for (std::size_t p = 0; p < head_.populations.size(); ++p) {
-    file().append(report_group(head_.populations[p].population) + "/data",
-                  std::span<const float>(block.frames[index_][p]));
-  }
+  for (std::size_t p = 0; p < head_.populations.size(); ++p) append_frames(p, block.frames[index_][p]);
+}
+
+void ReportFile::append_frames(std::size_t population, std::span<const float> values) {
+  std::vector<float>& unwritten = unwritten_[population];
+  unwritten.insert(unwritten.end(), values.begin(), values.end());
+  const std::size_t width = head_.populations[population].neurons.size();
+  const std::size_t chunk = frames_of_chunk(width) * width;
+  const std::size_t whole = unwritten.size() / chunk * chunk;
+  file().append(data_set(head_.populations[population].population),
+                std::span<const float>(unwritten).first(whole));
+  unwritten.erase(unwritten.begin(), unwritten.begin() + static_cast<std::ptrdiff_t>(whole));
 }
 
 void ReportFile::flush_values() {
   const double stop = static_cast<double>(presentations_ * head_.steps) * head_.dt;
-  for (const RecordedNeurons& of : head_.populations)
-    file().write_rows(report_group(of.population) + "/mapping/time", 1, std::span(&stop, 1));
+  for (std::size_t p = 0; p < head_.populations.size(); ++p) {
+    const std::string& population = head_.populations[p].population;
+    file().append(data_set(population), std::span<const float>(unwritten_[p]));
+    unwritten_[p].clear();
+    file().write_rows(report_group(population) + "/mapping/time", 1, std::span(&stop, 1));
+  }
 }
 
 void ReportFile::copy_values(const Hdf5File& from, const Extent& extent) {
-  for (const RecordedNeurons& of : head_.populations) {
-    const std::string object = report_group(of.population) + "/data";
-    const std::size_t frames = extent.presentations * head_.steps;
-    const std::size_t at_once =
-        std::max<std::size_t>(copied_rows / std::max<std::size_t>(of.neurons.size(), 1), 1);
+  const std::size_t frames = extent.presentations * head_.steps;
+  for (std::size_t p = 0; p < head_.populations.size(); ++p) {
+    const std::size_t at_once = frames_of_chunk(head_.populations[p].neurons.size());
     for (std::size_t first = 0; first < frames; first += at_once) {
-      const auto values = from.read_rows<float>(object, first, std::min(at_once, frames - first));
-      file().append(object, std::span<const float>(values));
+      append_frames(p, from.read_rows<float>(data_set(head_.populations[p].population), first,
+                                             std::min(at_once, frames - first)));
     }
   }
 }

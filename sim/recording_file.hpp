@@ -37,7 +37,7 @@ struct RecordingHead {
   double dt = 0;  ///< ms
   std::size_t first_step = 0, steps = 0;
   std::vector<RecordedNeurons> populations;
-  std::string config, version, git_revision;
+  std::string config = {}, version = {}, git_revision = {};
 };
 
 /// Presentations and what happened in their P·S recorded steps, in the order of time.
@@ -124,7 +124,7 @@ class SpikesFile final : public RecordingFile {
     std::vector<std::uint64_t> counts;  ///< of each neuron of the population, of all spikes
   };
 
-  void append(std::size_t population, std::span<const std::uint32_t> neurons, double time);
+  void append_step(std::size_t population, std::span<const std::uint32_t> neurons, double time);
   void write_chunk(std::size_t population, std::size_t spikes);
 
   std::vector<Tail> tails_;
@@ -142,8 +142,11 @@ class ReportFile final : public RecordingFile {
   void flush_values() override;
   void copy_values(const Hdf5File& from, const Extent& extent) override;
 
+  void append_frames(std::size_t population, std::span<const float> values);
+
   std::string variable_;
   std::size_t index_;
+  std::vector<std::vector<float>> unwritten_;  ///< of each population
 };
 
 /// What a file of a recording says of one population.

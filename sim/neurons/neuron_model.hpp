@@ -23,8 +23,8 @@ struct BasicActivity {
   M margin;              ///< [steps·B × neurons] potential above what fires, when it was asked for
   std::vector<M> state;  ///< [B × neurons] each, after the last step, as NeuronModel::state_fields names them
   // When they were asked for:
-  std::vector<M> each_state;  ///< [steps·B × neurons] the same after each step; else none
-  M current;                  ///< [steps·B × neurons] the input current
+  std::vector<M> each_state = {};  ///< [steps·B × neurons] the same after each step; else none
+  M current = {};                  ///< [steps·B × neurons] the input current
 
   operator BasicActivity<const T, ConstMatrix>() const {
     return {spikes,

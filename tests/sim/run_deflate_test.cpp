@@ -2,11 +2,10 @@
 
 #include <zlib.h>
 
-#include "catch.hpp"
 #include "kernels/random.hpp"
+#include "tests/catch.hpp"
 
-using namespace orthospike;
-
+namespace orthospike::testing {
 namespace {
 
 std::vector<std::uint8_t> inflated(const std::vector<std::uint8_t>& stream, std::size_t size) {
@@ -52,3 +51,5 @@ TEST_CASE("zlib reads literals and bytes with runs back", "[run_deflate]") {
 
   CHECK(inflated(RunDeflate().finish(), 0).empty());
 }
+
+}  // namespace orthospike::testing
