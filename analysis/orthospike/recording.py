@@ -296,7 +296,8 @@ def _recorded(path: Path) -> list[Path]:
         return [path]
     found = [file for pattern in ("spikes*.h5", "report-*.h5") for file in sorted(path.glob(pattern))]
     if not found:
-        raise FileNotFoundError(f"{path}: the folder holds no recording, neither spikes.h5 nor a report-….h5, which record.variables asks for")
+        found_none = "the folder holds no recording, neither spikes.h5 nor a report-….h5, which record.variables asks for"
+        raise FileNotFoundError(f"{path}: {found_none}")
     return [file for file in found if not (_partial(file) and _final(file) in found)]
 
 

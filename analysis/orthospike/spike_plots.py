@@ -160,7 +160,10 @@ def activity_drift(recording: Recording, task: int = 1, population: str | None =
     tested = recording.presentations.query("task == @task and phase == 'test'")
     found = {}
     for name in _populations(recording, population):
-        counts = {after: recording.activity(name, rows).set_index(presentation="sample") for after, rows in tested.groupby("after")}
+        counts = {
+            after: recording.activity(name, rows).set_index(presentation="sample")
+            for after, rows in tested.groupby("after")
+        }
         if task not in counts:
             raise ValueError(f"{recording.path}: no test of task {task} after it was recorded")
         found[name] = pd.Series({after: _mean_cosine(counts[task], values) for after, values in counts.items()})
@@ -222,7 +225,8 @@ def shared_subspaces(
     ax.set_yticks(range(count), angles.index)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    ax.set(xlabel="task (on the diagonal: halves of its samples)", ylabel="task", title=f"{population}: mean of {directions} principal angles, °")
+    ax.set(xlabel="task (on the diagonal: halves of its samples)", ylabel="task")
+    ax.set_title(f"{population}: mean of {directions} principal angles, °")
     return ax
 
 
