@@ -118,7 +118,7 @@ def read_file(path: Path, form: str, form_version: int, noun: str, read: Callabl
     """What `read` makes of an HDF5 file with these attributes format and format_version; it is closed again. Raises
     ValueError where it is none, or a damaged one."""
     try:
-        file = _open(path)
+        file = open_hdf5(path)
     except PermissionError:
         raise
     except OSError as error:
@@ -136,7 +136,7 @@ def read_file(path: Path, form: str, form_version: int, noun: str, read: Callabl
     raise ValueError(f"{path}: format version {version} of {noun}s is not known here")
 
 
-def _open(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except PermissionError:
