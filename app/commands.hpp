@@ -13,6 +13,7 @@ inline constexpr int interrupted_exit_code = 75;
 int run_command(const std::vector<std::string>& arguments);
 int test_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int report_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 
