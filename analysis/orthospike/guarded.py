@@ -53,7 +53,7 @@ def guarded(work: Callable[[], T], memory: int = 0) -> T:
 
 
 def _receive(pipe: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     end = time.monotonic() + LONGEST
     while select.select([pipe], [], [], max(0.0, end - time.monotonic()))[0]:
         part = os.read(pipe, 1 << 20)

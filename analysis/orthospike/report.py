@@ -221,7 +221,8 @@ def _picture(draw: Callable[[], Figure | Axes], caption: str) -> Picture:
         # A run may name its parts in letters that matplotlib's own fonts lack; the reader's has them.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         drawn = draw()
-        figure = drawn if isinstance(drawn, Figure) else drawn.figure
+        figure = drawn if isinstance(drawn, Figure) else drawn.get_figure(root=True)
+        assert figure is not None
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
         width = int(96 * figure.get_figwidth())

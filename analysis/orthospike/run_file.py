@@ -105,7 +105,7 @@ class Run:
         return f"<Run '{self.name}': {self.tasks_done} of {self.tasks} tasks{state}>"
 
 
-def open_run(path: str | os.PathLike) -> Run:
+def open_run(path: str | os.PathLike[str]) -> Run:
     """Reads a run file, finished or not, or the one in a run folder; the file is closed again. Raises ValueError when
     it is not a run file, or a damaged one."""
     noun = "orthospike run"
@@ -213,7 +213,8 @@ def _read(file: h5py.File, path: Path) -> Run:
     # First: beside a writer, HDF5 goes on to see an object as it was when it first looked, and what it looks at after
     # this has all that these tasks wrote.
     done = int(file["progress/tasks_done"][0])
-    definitions, units = {}, {}
+    definitions: dict[str, str] = {}
+    units: dict[str, str] = {}
 
     def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
         for texts, attribute in ((definitions, "definition"), (units, "unit")):

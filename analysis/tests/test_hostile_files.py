@@ -17,12 +17,12 @@ from orthospike.guarded import Broken
 #: Seconds after which the bounded search ends; it ends earlier with SEEDS files, and not before FEWEST.
 LONGEST = 20
 SEEDS = 400
-FEWEST = 30
+FEWEST = 15
 
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch):
-    monkeypatch.setattr(guarded, "LONGEST", 3)
+    monkeypatch.setattr(guarded, "LONGEST", 2)
 
 
 def without_checksums(path):

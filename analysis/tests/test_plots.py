@@ -176,7 +176,7 @@ def test_bars_of_a_comparison_are_means_with_deviations(run):
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([250 / 3 + 1, 250 / 3 - 10])
     assert tick_labels(ax.yaxis) == ["dsr", "bptt"]
     assert [text.get_text() for text in ax.texts] == ["84.3", "73.3"]
-    segments = ax.containers[0].errorbar[2][0].get_segments()
+    segments = ax.containers[0].lines[2][0].get_segments()
     assert segments[0][1][0] - segments[0][0][0] == pytest.approx(2 * np.sqrt(2))
     assert comparison_bars(table, "BWT").get_xlabel() == "BWT, %"
 

@@ -120,7 +120,7 @@ def learning_curves(runs: Runs, ax: Axes | None = None, points: int = 200) -> Ax
         ax.plot(middles, means, label=shown(label), color=COLOURS[i % len(COLOURS)], linewidth=1.2)
     task = next(iter(labelled.values())).curves["task"].to_numpy()
     for begin in np.flatnonzero(np.diff(task)) + 1:
-        ax.axvline(begin, color="0.6", linewidth=0.8, linestyle=":")
+        ax.axvline(float(begin), color="0.6", linewidth=0.8, linestyle=":")
     ax.set_ylim(0, 100)
     ax.set(xlabel="update", ylabel="training accuracy, %")
     return tidy(ax, len(labelled))

@@ -28,10 +28,17 @@ def comparison_bars(table: pd.DataFrame, measure: str = "ACC", ax: Axes | None =
     for place, mean, deviation in zip(places, means, np.nan_to_num(deviations), strict=True):
         if np.isfinite(mean):
             end = mean + deviation if mean >= 0 else mean - deviation
-            side = {"xytext": (4, 0), "ha": "left"} if mean >= 0 else {"xytext": (-4, 0), "ha": "right"}
-            ax.annotate(f"{mean:.1f}", (end, place), textcoords="offset points", va="center", fontsize=8, **side)
+            ax.annotate(
+                f"{mean:.1f}",
+                (end, place),
+                xytext=(4 if mean >= 0 else -4, 0),
+                textcoords="offset points",
+                ha="left" if mean >= 0 else "right",
+                va="center",
+                fontsize=8,
+            )
     ax.set_yticks(places, [shown(label) for label in labels])
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.5, -0.5)  # the first on top, also where another plot shares the axis
     ax.margins(x=0.1)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set(xlabel=f"{measure}, %", ylabel="")

@@ -1,6 +1,7 @@
 """What the plots share."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ def shown(label: str) -> str:
     return f"\u200b{text}" if text.startswith("_") else text
 
 
-def look(i: int) -> dict[str, str]:
+def look(i: int) -> dict[str, Any]:
     """Colour and marker of the line of run i, for `plot`."""
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 

@@ -5,12 +5,12 @@ from matplotlib.figure import Figure
 
 from orthospike.plots.style import Runs, by_label, look, shown, task_ticks
 
-#: Of Run.subspace: the name of a measure, its axis, the factor to the axis' unit.
+#: Of Run.subspace: the name of a measure, its axis, the factor to the axis' unit, the axis' end.
 MEASURES = {
-    "explained_energy": ("explained energy, %", 100),
-    "mean_angle": ("principal angle, degrees", 1),
-    "effective_rank": ("effective rank", 1),
-    "leak": ("leak, %", 100),
+    "explained_energy": ("explained energy, %", 100, 105),
+    "mean_angle": ("principal angle, degrees", 1, 94),
+    "effective_rank": ("effective rank", 1, None),
+    "leak": ("leak, %", 100, None),
 }
 #: Wider networks show their first projections.
 MOST_PROJECTIONS = 6
@@ -30,14 +30,14 @@ def subspace_curves(runs: Runs) -> Figure:
     figure, axes = plt.subplots(
         len(measures),
         len(projections),
-        figsize=(1 + 2.7 * len(projections), 0.8 + 1.7 * len(measures)),
+        figsize=(1 + 2.7 * len(projections), 0.8 + 2.0 * len(measures)),
         sharex=True,
         sharey="row",
         squeeze=False,
         layout="constrained",
     )
     for ax_row, measure in zip(axes, measures, strict=True):
-        name, factor = MEASURES[measure]
+        name, factor, top = MEASURES[measure]
         for ax, projection in zip(ax_row, projections, strict=True):
             for i, (label, run) in enumerate(labelled.items()):
                 own = run.subspace[run.subspace["projection"] == projection]
@@ -49,7 +49,7 @@ def subspace_curves(runs: Runs) -> Figure:
             ax.margins(x=0.08)
             ax.spines[["top", "right"]].set_visible(False)
         ax_row[0].set_ylabel(name)
-        ax_row[0].set_ylim(bottom=0)  # the others share it, and what they show is in it by now
+        ax_row[0].set_ylim(0, top)  # the others share it, and what they show is in it by now
     for ax, projection in zip(axes[0], projections, strict=True):
         ax.set_title(shown(projection.replace("_to_", " → ")), fontsize=10)
     for ax in axes[-1]:

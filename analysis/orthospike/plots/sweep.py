@@ -69,4 +69,4 @@ def _scaled(values: "pd.Series[Any]") -> tuple[Any, list[tuple[float, str]]]:
     else:
         places = (values - low) / (high - low if high > low else 1)
     named = pd.Series(values.to_numpy(), index=places.to_numpy()).sort_index().drop_duplicates()
-    return places, [(float(place), f"{value:.4g}") for place, value in named.items()]  # type: ignore[arg-type]
+    return places, [(float(place), f"{value:.4g}") for place, value in named.items()]
