@@ -1,5 +1,6 @@
-"""Work on files that may be damaged. The HDF5 library can crash, loop or ask for all memory on these, which must not
-happen to a notebook: a child process does the work, with limits on its time and its memory."""
+"""Work on files that may be damaged. Whether the HDF5 library then crashes, loops or asks for all memory depends on its
+version and the damage, and none may happen to a notebook: a child process does the work, with limits on its time and its
+memory."""
 
 import faulthandler
 import os

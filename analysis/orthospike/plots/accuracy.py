@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orthospike.plots.style import COLOURS, Runs, by_label, look, new_axes, shown, task_ticks, tidy
+from orthospike.plots.style import COLOURS, Runs, by_label, fill, look, new_axes, shown, task_ticks, tidy
 from orthospike.run_file import Run
 
 #: Points below which numbers in cells or at bars cannot be read and are left out.
@@ -84,7 +84,8 @@ def forgetting_comparison(runs: Runs, ax: Axes | None = None) -> Axes:
             forgotten,
             width,
             label=shown(label),
-            color=COLOURS[i % len(COLOURS)],
+            linewidth=0,
+            **fill(i),
         )
         if font >= SMALLEST_FONT:
             ax.bar_label(bars, fmt="%.1f", padding=2, fontsize=font)

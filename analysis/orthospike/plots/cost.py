@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from orthospike.plots.style import COLOURS, Runs, by_label, look, shown, task_ticks, tidy
+from orthospike.plots.style import Runs, by_label, fill, look, shown, task_ticks, tidy
 
-OPERATIONS = {"multiply_adds": "dense multiply-adds", "synaptic_operations": "synaptic operations", "spikes": "spikes"}
+OPERATIONS = {"multiply_adds": "dense\nmultiply-\nadds", "synaptic_operations": "synaptic\noper-\nations", "spikes": "spikes"}
 
 
 def cost_comparison(runs: Runs) -> Figure:
@@ -15,14 +15,13 @@ def cost_comparison(runs: Runs) -> Figure:
     labelled = by_label(runs)
     names = [shown(label) for label in labelled]
     height = max(2.6, 1.3 + 0.4 * len(labelled))
-    figure, (time, work, memory) = plt.subplots(1, 3, figsize=(13, height), layout="constrained")
+    figure, (time, work, memory) = plt.subplots(1, 3, figsize=(13 if len(labelled) <= 4 else 15, height), layout="constrained")
 
     left = np.zeros(len(labelled))
     phases = list(dict.fromkeys(phase for run in labelled.values() for phase in run.seconds))
     for k, phase in enumerate(phases):
         spent = np.array([run.seconds[phase].sum() if phase in run.seconds else 0.0 for run in labelled.values()])
-        hatch = "//" if k >= len(COLOURS) else None
-        time.barh(names, spent, 0.6, left=left, label=phase, color=COLOURS[k % len(COLOURS)], hatch=hatch)
+        time.barh(names, spent, 0.6, left=left, label=phase, linewidth=0, **fill(k))
         left += spent
     time.invert_yaxis()
     time.set(xlabel="seconds, all tasks")
@@ -34,10 +33,10 @@ def cost_comparison(runs: Runs) -> Figure:
         last = run.costs.iloc[-1] if len(run.costs) > 0 else None
         values = [np.nan if last is None else last[name] for name in OPERATIONS]
         places = np.arange(len(OPERATIONS)) + (i - (len(labelled) - 1) / 2) * width
-        work.bar(places, values, width, label=shown(label), color=COLOURS[i % len(COLOURS)])
+        work.bar(places, values, width, label=shown(label), linewidth=0, **fill(i))
         kept = run.subspace.groupby("task")["memory"].sum(min_count=1) / 1000
         memory.plot(kept.index, kept, label=shown(label), **look(i))
-    work.set_xticks(range(len(OPERATIONS)), [name.replace(" ", "\n", 1) for name in OPERATIONS.values()])
+    work.set_xticks(range(len(OPERATIONS)), list(OPERATIONS.values()), fontsize=9)
     if any((run.costs[list(OPERATIONS)] > 0).any(axis=None) for run in labelled.values()):
         work.set_yscale("log")
     work.set(ylabel="a training sample")

@@ -33,8 +33,14 @@ def shown(label: str) -> str:
 
 
 def look(i: int) -> dict[str, Any]:
-    """Colour and marker of the line of run i, for `plot`."""
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+    """Colour, marker and, where colours repeat, dashes of the line of run i, for `plot`."""
+    dashes = ("-", "--", ":")[i // len(COLOURS) % 3]
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": dashes}
+
+
+def fill(i: int) -> dict[str, Any]:
+    """The same of a bar, for `bar` and `barh`."""
+    return {"color": COLOURS[i % len(COLOURS)], "hatch": (None, "///", "...")[i // len(COLOURS) % 3], "edgecolor": "white"}
 
 
 def new_axes(width: float, height: float) -> Axes:
