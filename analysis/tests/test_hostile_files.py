@@ -15,7 +15,7 @@ from orthospike import Run, guarded, open_run, open_sweep, write_report
 from orthospike.guarded import Broken
 
 #: Seconds after which the bounded search ends; it ends earlier with SEEDS files, and not before FEWEST.
-LONGEST = 20
+LONGEST = 8
 SEEDS = 400
 FEWEST = 15
 

@@ -87,10 +87,9 @@ def test_a_sweep(tmp_path):
         assert words in page.text, words
 
 
-@pytest.mark.parametrize("tasks_done", [0, 1])
-def test_a_run_that_has_just_begun(named, tmp_path, tasks_done):
-    page = page_of(named("begun", tasks_done=tasks_done), out=tmp_path / "page.html")
-    assert f"{tasks_done} of 3 tasks, unfinished" in page.text
+def test_a_run_that_has_just_begun(named, tmp_path):
+    page = page_of(named("begun", tasks_done=0), out=tmp_path / "page.html")
+    assert "0 of 3 tasks, unfinished" in page.text
     assert "–" in page.text
 
 
@@ -187,7 +186,6 @@ def test_the_program_starts_the_report(named, tmp_path):
     done = start(named("a"), "--out", "page.html", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "page.html\n", "")
     assert "Run a" in Page((tmp_path / "page.html").read_text()).text
-    assert start(tmp_path / "none").returncode == 1
     assert start("--ot").returncode == 2
 
 
