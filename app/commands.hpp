@@ -14,6 +14,7 @@ int run_command(const std::vector<std::string>& arguments);
 int test_command(const std::vector<std::string>& arguments);
 int record_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int report_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 

@@ -29,6 +29,10 @@ Usage:
   orthospike inspect RUN [--joint JOINT_RUN]
       Prints what a run file, or the run file in folder RUN, holds, and what was recorded; with a run of joint training also the
       intransigence: how much better joint training learned each task.
+  orthospike report RUN [RUN ...] [--out FILE.html]
+      Writes one page with pictures and tables of runs, also of those that still go on, and of collected sweeps
+      (default: report.html). It is made by the Python package in analysis/, with the interpreter that the environment
+      variable ORTHOSPIKE_PYTHON names (default: python3).
   orthospike sweep plan|run|status|collect FILE [--out DIR]
       Runs a base config with varied keys, as the INI file FILE says: plan lists the points and estimates the time; run
       runs those that are not done, [--jobs N] at the same time or only [--point N]; status tells how far each is;

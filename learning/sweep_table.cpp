@@ -158,6 +158,11 @@ void write_hdf5(const Sweep& sweep, const SweepTable& table, const std::filesyst
   Hdf5File file = Hdf5File::create(path.string() + ".partial");
   file.add_attribute("/", "format", std::string("orthospike sweep"));
   file.add_attribute("/", "format_version", std::uint64_t{1});
+  std::string why_none;
+  const std::optional<std::size_t> best = best_setting(sweep, table, why_none);
+  file.add_attribute("/", "choose_by", sweep.settings.choose_by);
+  file.add_attribute("/", "best", std::uint64_t{best ? *best + 1 : 0});
+  if (!best) file.add_attribute("/", "why_none", why_none);
   const auto add_settings = [&](const std::string& group, std::size_t keys, std::size_t step) {
     for (std::size_t k = 0; k < keys; ++k) {
       std::vector<std::string> values;

@@ -1,11 +1,23 @@
-"""Runs orthospike, reads and plots its run files and recordings, reads trained weights, and writes data sets for it."""
+"""Runs orthospike, reads, plots and reports its runs, sweeps and recordings, reads trained weights, and writes data sets
+for it."""
 
 from orthospike.comparison import compare
 from orthospike.dataset import write_dataset
-from orthospike.plots import accuracy_heatmap, average_accuracy_curves, forgetting_comparison
+from orthospike.plots import (
+    accuracy_heatmap,
+    accuracy_heatmaps,
+    average_accuracy_curves,
+    comparison_bars,
+    cost_comparison,
+    forgetting_comparison,
+    learning_curves,
+    parallel_coordinates,
+    subspace_curves,
+)
 from orthospike.program import run
 from orthospike.recording import Recording, open_recording
-from orthospike.run_file import Run, open_run
+from orthospike.report import sweep_table, write_report
+from orthospike.run_file import Run, open_run, open_runs
 from orthospike.spike_plots import (
     activity_drift,
     correlation_histogram,
@@ -20,24 +32,33 @@ from orthospike.spike_plots import (
     silent_neurons,
     silent_share,
 )
+from orthospike.sweep import Sweep, open_sweep
 from orthospike.weights import load_weights
 
 __all__ = [
     "Recording",
     "Run",
+    "Sweep",
     "accuracy_heatmap",
+    "accuracy_heatmaps",
     "activity_drift",
     "average_accuracy_curves",
     "compare",
+    "comparison_bars",
     "correlation_histogram",
     "correlations",
+    "cost_comparison",
     "drift_curves",
     "forgetting_comparison",
     "interspike_intervals",
     "interval_histogram",
+    "learning_curves",
     "load_weights",
     "open_recording",
     "open_run",
+    "open_runs",
+    "open_sweep",
+    "parallel_coordinates",
     "principal_angles",
     "raster",
     "rate_histogram",
@@ -45,5 +66,8 @@ __all__ = [
     "shared_subspaces",
     "silent_neurons",
     "silent_share",
+    "subspace_curves",
+    "sweep_table",
     "write_dataset",
+    "write_report",
 ]

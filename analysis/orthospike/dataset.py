@@ -6,8 +6,10 @@ import itertools
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 PARTS = ("train", "t10k")
 KINDS = ("images-idx3", "images-idx4", "labels-idx1")
@@ -16,17 +18,17 @@ LARGEST_LABEL = 255
 
 
 def write_dataset(
-    folder: str | os.PathLike,
-    images,
-    labels,
-    test_images=None,
-    test_labels=None,
+    folder: str | os.PathLike[str],
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    test_images: npt.ArrayLike | None = None,
+    test_labels: npt.ArrayLike | None = None,
     *,
     test_fraction: float = 1 / 6,
     seed: int = 0,
     remap: bool = False,
     overwrite: bool = False,
-) -> list:
+) -> list[Any]:
     """Makes `folder` a data set for `data.path`, or for `data.name` where its parent is in ORTHOSPIKE_DATA.
 
     images: [n × height × width] or [n × height × width × channels], bytes, or floats from 0 to 1, which become bytes.
@@ -38,8 +40,9 @@ def write_dataset(
     folder holds a data set that is not to be overwritten."""
     if (test_images is None) != (test_labels is None):
         raise ValueError("test_images and test_labels: expected both or neither")
-    images, labels = _bytes(images, "images"), _vector(labels, len(images), "labels")
-    if test_images is None:
+    images = _bytes(images, "images")
+    labels = _vector(labels, len(images), "labels")
+    if test_images is None or test_labels is None:
         test = _drawn(labels, test_fraction, seed)
         parts = [(images[~test], labels[~test]), (images[test], labels[test])]
     else:
@@ -77,28 +80,29 @@ def write_dataset(
             _temporary(path).unlink(missing_ok=True)
     for path in set(old) - set(new):  # which the reader might take for a part of the data set
         path.unlink()
-    return values.tolist()
+    return list(values.tolist())
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-def _bytes(images, name: str) -> np.ndarray:
-    images = np.asarray(images)
+def _bytes(given: npt.ArrayLike, name: str) -> npt.NDArray[np.uint8]:
+    images: npt.NDArray[Any] = np.asarray(given)
     if images.ndim not in (3, 4) or images.size == 0:
         raise ValueError(f"{name}: shape {images.shape}, expected [n, height, width] or [n, height, width, channels]")
     if images.dtype.kind == "f":
         if not (np.min(images) >= 0 and np.max(images) <= 1):  # which NaN is neither
             raise ValueError(f"{name}: floats from {np.min(images)} to {np.max(images)}, expected 0 to 1")
-        return np.rint(images * 255).astype(np.uint8)
+        images = np.rint(images * 255)
+        return images.astype(np.uint8)
     if images.dtype.kind not in "iu" or np.min(images) < 0 or np.max(images) > 255:
         raise ValueError(f"{name}: expected whole numbers from 0 to 255 or floats from 0 to 1")
     return images.astype(np.uint8)
 
 
-def _vector(labels, count: int, name: str) -> np.ndarray:
-    labels = np.asarray(labels)
+def _vector(given: npt.ArrayLike, count: int, name: str) -> npt.NDArray[Any]:
+    labels: npt.NDArray[Any] = np.asarray(given)
     if labels.shape != (count,):
         raise ValueError(f"{name}: shape {labels.shape}, expected ({count},), one for each image")
     return labels

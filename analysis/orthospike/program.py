@@ -63,6 +63,7 @@ def run(
             process.send_signal(signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
             raise
         finally:
+            assert process.stdout is not None
             process.stdout.close()
             process.wait()
         errors.seek(0)
@@ -86,9 +87,10 @@ def _text(value: Value) -> str:
     return ("; " if nested else ", ").join(_text(one) for one in values)
 
 
-def _follow(process: subprocess.Popen, progress: bool) -> str:
+def _follow(process: subprocess.Popen[str], progress: bool) -> str:
     """The last line that it prints."""
     line = last = ""
+    assert process.stdout is not None
     with tqdm(disable=not progress, unit="task") as bar:
         for line in process.stdout:
             if so_far := PROGRESS.match(line):

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 import pandas as pd
 from h5py._objects import phil
+
+from orthospike.guarded import Broken, guarded
 
 T = TypeVar("T")
 
@@ -21,6 +23,8 @@ FORMAT = "orthospike run"
 FORMAT_VERSION = 1
 FINISHED_NAME = "run.h5"
 PARTIAL_NAME = "run.partial.h5"
+#: In bytes. A longer text in a file is damage.
+LONGEST_TEXT = 1 << 20
 #: Beside a writer what looks damaged may be whole a moment later.
 ATTEMPTS = 25
 
@@ -101,36 +105,66 @@ class Run:
         return f"<Run '{self.name}': {self.tasks_done} of {self.tasks} tasks{state}>"
 
 
-def open_run(path: str | os.PathLike) -> Run:
+def open_run(path: str | os.PathLike[str]) -> Run:
     """Reads a run file, finished or not, or the one in a run folder; the file is closed again. Raises ValueError when
     it is not a run file, or a damaged one."""
-    for attempts_left in reversed(range(ATTEMPTS)):
-        file = _run_file(Path(path))
-        try:
-            return read_file(file, FORMAT, FORMAT_VERSION, "orthospike run", _read)
-        except ValueError:
-            if file.name != PARTIAL_NAME or attempts_left == 0:
-                raise
-        time.sleep(0.02)
+    noun = "orthospike run"
+
+    def attempts() -> Run:
+        attempts_left = ATTEMPTS
+        while True:
+            file = _run_file(Path(path))
+            attempts_left -= 1
+            try:
+                return _read_file(file, FORMAT, FORMAT_VERSION, noun, _read)
+            except ValueError:
+                if file.name != PARTIAL_NAME or attempts_left == 0:
+                    raise
+            time.sleep(0.02)
+
+    return _guarded(_run_file(Path(path)), noun, attempts)
+
+
+def open_runs(*paths: str | os.PathLike[str]) -> dict[str, Run]:
+    """Opens runs as `open_run` does, each by the name of its folder, or of its file where that has one of its own; of
+    those with the same name, all but the first by their path."""
+    runs: dict[str, Run] = {}
+    for path in paths:
+        run = open_run(path)
+        named = run.path.resolve().parent.name if run.path.name in (FINISHED_NAME, PARTIAL_NAME) else run.path.stem
+        runs[named if named not in runs else str(path)] = run
+    return runs
 
 
 def read_file(path: Path, form: str, form_version: int, noun: str, read: Callable[[h5py.File, Path], T]) -> T:
     """What `read` makes of an HDF5 file with these attributes format and format_version; it is closed again. Raises
-    ValueError where it is none, or a damaged one."""
+    ValueError where it is none, or a damaged one, whatever that does to the HDF5 library."""
+    return _guarded(path, noun, lambda: _read_file(path, form, form_version, noun, read))
+
+
+def _guarded(path: Path, noun: str, work: Callable[[], T]) -> T:
+    try:
+        return guarded(work, 8 * path.stat().st_size)
+    except Broken as error:
+        raise ValueError(f"{path}: a damaged or incomplete {noun}") from error
+
+
+def _read_file(path: Path, form: str, form_version: int, noun: str, read: Callable[[h5py.File, Path], T]) -> T:
     try:
         file = open_hdf5(path)
     except PermissionError:
         raise
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise ValueError(f"{path}: not an HDF5 file, or a damaged one") from error
-    with file:
-        try:
+    # Of damage, h5py and what works on its values raise errors of every kind.
+    try:
+        with file:
             kind = plain(file.attrs.get("format"))
             version = plain(file.attrs.get("format_version"))
             if (kind, version) == (form, form_version):
                 return read(file, path)
-        except (KeyError, OSError, RuntimeError, TypeError, ValueError, configparser.Error) as error:
-            raise ValueError(f"{path}: a damaged or incomplete {noun}") from error
+    except Exception as error:
+        raise ValueError(f"{path}: a damaged or incomplete {noun}") from error
     if kind != form:
         raise ValueError(f"{path}: an HDF5 file, but not an {noun}")
     raise ValueError(f"{path}: format version {version} of {noun}s is not known here")
@@ -179,12 +213,13 @@ def _read(file: h5py.File, path: Path) -> Run:
     # First: beside a writer, HDF5 goes on to see an object as it was when it first looked, and what it looks at after
     # this has all that these tasks wrote.
     done = int(file["progress/tasks_done"][0])
-    definitions, units = {}, {}
+    definitions: dict[str, str] = {}
+    units: dict[str, str] = {}
 
     def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
         for texts, attribute in ((definitions, "definition"), (units, "unit")):
             if attribute in item.attrs:
-                texts[f"/{name}"] = plain(item.attrs[attribute])
+                texts[f"/{name}"] = text(item.attrs[attribute])
 
     file.visititems(describe)
 
@@ -203,19 +238,19 @@ def _read(file: h5py.File, path: Path) -> Run:
         values = file[f"metrics/{name}"][()] if name not in METRICS_ADDED or name in file["metrics"] else np.nan
         return pd.Series(values, index=after_task, name=name)
 
-    config = plain(file["config"][()])
-    phases = [plain(phase) for phase in file["costs/seconds"].attrs["phases"]]
+    config = text(file["config"][()])
+    phases = [text(phase) for phase in file["costs/seconds"].attrs["phases"]]
     return Run(
         path=path,
         finished=path.name != PARTIAL_NAME and done == tasks,
         tasks=tasks,
         tasks_done=done,
-        attributes={name: plain(value) for name, value in file.attrs.items()},
+        attributes={name: _scalar(value) for name, value in file.attrs.items()},
         config=config,
         settings=_settings(config),
         definitions=definitions,
         units=units,
-        task_names=[plain(name) for name in file["tasks/told"].attrs["names"]] if "tasks" in file else [],
+        task_names=[text(name) for name in file["tasks/told"].attrs["names"]] if "tasks" in file else [],
         task_told=file["tasks/told"][()].astype(bool).tolist() if "tasks" in file else [],
         accuracy=matrix("accuracy", from_untrained),
         loss=matrix("loss", from_untrained),
@@ -242,7 +277,7 @@ def _curves(group: h5py.Group) -> pd.DataFrame:
 
 
 def _subspace(group: h5py.Group, tasks_done: pd.RangeIndex) -> pd.DataFrame:
-    projections = [plain(name) for name in group["rank"].attrs["projections"]]
+    projections = [text(name) for name in group["rank"].attrs["projections"]]
     rows = pd.MultiIndex.from_product([tasks_done, projections], names=["task", "projection"])
     measures = {name: group[name][: len(tasks_done)].ravel() for name in SUBSPACE}
     for name in SUBSPACE_ADDED:
@@ -263,8 +298,25 @@ def _unquoted(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Python's own text or number for what h5py gives."""
+    if isinstance(value, bytes | str) and len(value) > LONGEST_TEXT:
+        raise ValueError(f"a text of {len(value)} bytes")
     if isinstance(value, bytes):
         return value.decode()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def text(value: object) -> str:
+    """Python's own text for what h5py gives."""
+    found = plain(value)
+    if not isinstance(found, str):
+        raise ValueError(f"{type(found).__name__} where a text is expected")
+    return found
+
+
+def _scalar(value: object) -> str | int:
+    found = plain(value)
+    if not isinstance(found, str | int):
+        raise ValueError(f"{type(found).__name__} where a text or a whole number is expected")
+    return found

@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 NAME = "weights.h5"
 
 
-def load_weights(run: Run | str | os.PathLike) -> dict[str, np.ndarray]:
+def load_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The weights that a run ended with, or had after its last finished task, by the name of their projection:
     [source neurons × target neurons]. `run` is one that was opened, its folder or its file, or a weights file. Raises
     ValueError when it is not a weights file, or a damaged one."""

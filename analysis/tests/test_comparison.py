@@ -38,7 +38,7 @@ def test_keys_can_be_chosen(runs, finished_file, capsys):
     table = compare(runs, ["rule.name", "experiment.name"])
     assert list(table.index) == [("", "50 % of it")]
     assert list(table["runs"]) == [3]
-    assert main([str(finished_file), "--keys", "data.path,hlop.ranks"]) == 0
+    assert main(["compare", str(finished_file), "--keys", "data.path,hlop.ranks"]) == 0
     assert "|  | 24,40; 10 | 1 | 83.33 |" in capsys.readouterr().out
 
 
@@ -69,9 +69,9 @@ def test_the_table_is_that_of_the_finished_runs_whatever_lies_beside_them(finish
     empty, damaged = finished_file.with_name("empty"), finished_file.with_name("damaged.h5")
     empty.mkdir()
     damaged.write_bytes(finished_file.read_bytes()[:5000])
-    assert main([str(finished_file)]) == 0
+    assert main(["compare", str(finished_file)]) == 0
     table = capsys.readouterr().out
-    assert main([str(path) for path in (empty, killed_file, finished_file, damaged)]) == 0
+    assert main(["compare", *map(str, (empty, killed_file, finished_file, damaged))]) == 0
     printed = capsys.readouterr()
     assert printed.out == table
     assert printed.err.splitlines() == [
@@ -82,14 +82,14 @@ def test_the_table_is_that_of_the_finished_runs_whatever_lies_beside_them(finish
 
 
 def test_without_a_finished_run_there_is_no_table(tmp_path, killed_file, capsys):
-    assert main([str(tmp_path / "nothing"), str(killed_file)]) == 1
+    assert main(["compare", str(tmp_path / "nothing"), str(killed_file)]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     sentences = printed.err.splitlines()
     assert sentences[0].endswith("nothing: there is no such file or folder; left out")
     assert sentences[2] == "orthospike: there is no finished run to compare"
     with pytest.raises(SystemExit, match="2"):
-        main([])
+        main(["compare"])
 
 
 def test_joint_training_has_no_backward_transfer(joint_run):

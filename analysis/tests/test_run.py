@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import synthetic_run as written
 
-from orthospike import open_run
+from orthospike import open_run, open_runs
 
 
 def test_matrices_count_tasks_from_1_and_have_a_row_before_any_training(run):
@@ -151,6 +151,16 @@ def test_the_file_is_closed_after_reading(run, finished_file):
 def test_a_folder_stands_for_its_run_file(finished_file):
     assert open_run(finished_file.parent).path == finished_file
     assert open_run(str(finished_file.parent)).finished
+
+
+def test_runs_are_called_by_their_folders_or_their_own_names(tmp_path):
+    for folder in ("same", "other/same"):
+        (tmp_path / folder).mkdir(parents=True)
+        written.write(tmp_path / folder / "run.h5")
+    copy = written.write(tmp_path / "copy.h5")
+    runs = open_runs(tmp_path / "same", tmp_path / "other/same/run.h5", copy)
+    assert list(runs) == ["same", str(tmp_path / "other/same/run.h5"), "copy"]
+    assert runs["copy"].path == copy
 
 
 def test_the_run_of_a_killed_program_is_read_up_to_its_last_flush(killed_file):

@@ -33,6 +33,9 @@ class CommandLine(Program):
         self.assert_refused(orthospike("run"), 2, "config file")
         self.assert_refused(orthospike("run", CONFIG, "--out"), 2, "--out")
         self.assert_refused(orthospike("inspect"), 2)
+        self.assert_refused(orthospike("report"), 2, "run or sweep folders")
+        self.assert_refused(orthospike("report", "run", env=os.environ | {"ORTHOSPIKE_PYTHON": "/none"}), 1, "/none",
+                            "ORTHOSPIKE_PYTHON")
         self.assert_refused(orthospike("help", "confgi"), 2, "config")
         self.assertRegex(orthospike("--version").stdout, r"\Aorthospike \d+\.\d+\.\d+ \(\S+\)\n\Z")
         self.assert_refused(orthospike("test"), 2, "run folder")

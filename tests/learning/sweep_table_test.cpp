@@ -101,6 +101,8 @@ TEST_CASE("a table has what each run gave, means and sample deviations over seed
 
   const Hdf5File file = Hdf5File::open(some.sweep.out / "sweep.h5");
   CHECK(file.text_attribute("/", "format") == "orthospike sweep");
+  CHECK(file.text_attribute("/", "choose_by") == "average_accuracy");
+  CHECK(file.integer_attribute("/", "best") == 1);  // of the other one a run is missing
   CHECK(file.read<double>("/points/settings/leaky.lambda") == std::vector<double>{0.5, 0.5, 0.5, 2, 2, 2});
   CHECK(file.read<double>("/points/settings/experiment.seed") == std::vector<double>{1, 2, 3, 1, 2, 3});
   CHECK(file.read<std::uint32_t>("/points/settings/experiment.name") ==
@@ -141,6 +143,10 @@ TEST_CASE("nothing is chosen by test samples", "[sweep_table]") {
     std::string why;
     CHECK_FALSE(some.best(why));
     CHECK(why.find("tasks.held_back_samples") != std::string::npos);
+    write_table(some.sweep, collect(some.sweep));
+    const Hdf5File file = Hdf5File::open(some.sweep.out / "sweep.h5");
+    CHECK(file.integer_attribute("/", "best") == 0);
+    CHECK(file.text_attribute("/", "why_none") == why);
   }
 }
 
