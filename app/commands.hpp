@@ -13,6 +13,8 @@ inline constexpr int interrupted_exit_code = 75;
 int run_command(const std::vector<std::string>& arguments);
 int test_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
+int export_command(const std::vector<std::string>& arguments);
+int import_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 
