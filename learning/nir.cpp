@@ -44,6 +44,8 @@ struct Constants {
   std::map<std::string, double> fields;
   float height = 1;  ///< of a spike
   bool soft = true;  ///< whether a reset takes v_threshold - v_reset off, rather than setting v_reset
+  float averaging_decay =
+      1;  ///< of a step's weight in the average over time that logits are, towards earlier ones
 };
 
 /// threshold: where it is trained. Throws EnvironmentError for what NIR does not have.
@@ -60,7 +62,8 @@ Constants constants(Config config, const std::vector<float>& threshold, const st
                        {"v_leak", 0},
                        {"v_threshold", level},
                        {"v_reset", level - threshold.front()}},
-            .height = threshold.front() / config.clock.dt};
+            .height = threshold.front() / config.clock.dt,
+            .averaging_decay = decay};
   }
   if (model != "lif" && model != "if")
     throw EnvironmentError(
@@ -489,6 +492,7 @@ NirGraph to_nir(const TrainedNetwork& network) {
   std::vector<float> heights(last + 1, 1.0F);
   std::vector<double> trained_thresholds;
   bool soft = true;
+  double readout_decay = 1;
   for (std::size_t i = 0; i <= last; ++i) {
     const auto& [name, size, model, threshold] = network.populations[i];
     if (i == 0) {
@@ -498,6 +502,7 @@ NirGraph to_nir(const TrainedNetwork& network) {
       graph.nodes[name] = neuron_node(its.type, its.fields, size);
       heights[i] = its.height;
       soft = its.soft;
+      readout_decay = its.averaging_decay;
       if (!threshold.empty()) trained_thresholds.push_back(threshold.front());
     } else {
       graph.nodes["output"] = end_node("Output", size);
@@ -541,7 +546,9 @@ NirGraph to_nir(const TrainedNetwork& network) {
        std::vector{static_cast<double>(channels), static_cast<double>(height), static_cast<double>(width)}},
       {"mean", number(network.mean)},
       {"deviation", number(network.deviation)},
-      {"readout", text("mean of the output over all steps")},
+      {"readout",
+       text("average of the output, step i of all steps with the weight readout_decay^(steps - i)")},
+      {"readout_decay", number(readout_decay)},
       {"config", text(network.config)},
       {"orthospike_version", text(network.version)},
       {"orthospike_revision", text(network.git_revision)},

@@ -37,17 +37,22 @@ constexpr std::size_t longest_name = 256;
 constexpr std::size_t most_numbers = std::size_t{1} << 28;  ///< of all nodes together
 constexpr std::size_t most_metadata = 65536;                ///< of one entry
 
-/// Of the copy of the process that reads first; a file takes it far less, unless it leads in circles.
-constexpr rlim_t most_seconds = 60;
+/// For the copy of the process that reads first. Files take far less, unless they lead in circles.
+rlim_t most_seconds(const std::filesystem::path& path) {
+  std::error_code none;
+  const std::uintmax_t size = std::filesystem::file_size(path, none);
+  return 5 + (none ? 0 : size / 5'000'000);
+}
 
 /// Does work in a copy of this process, where its errors are not heard. Throws where the copy crashes.
 void try_in_a_copy(const std::filesystem::path& path, const std::function<void()>& work) {
+  const rlim_t seconds = most_seconds(path);
   const pid_t copy = fork();
   if (copy < 0)
     throw EnvironmentError(fmt::format("{}: cannot be read: there is no process for it", path.string()));
   if (copy == 0) {
     for (const int signal : {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP}) std::signal(signal, SIG_DFL);
-    const rlimit no_core{0, 0}, time{most_seconds, most_seconds};
+    const rlimit no_core{0, 0}, time{seconds, seconds + 1};
     setrlimit(RLIMIT_CORE, &no_core);
     setrlimit(RLIMIT_CPU, &time);
     // Where the C library and sanitizers say how it crashed.
@@ -66,7 +71,7 @@ void try_in_a_copy(const std::filesystem::path& path, const std::function<void()
   if (status != 0)
     throw EnvironmentError(fmt::format("{}: damaged, such that the HDF5 library {}", path.string(),
                                        WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU
-                                           ? fmt::format("reads it for more than {} s", most_seconds)
+                                           ? fmt::format("reads it for more than {} s", seconds)
                                            : "crashes on it"));
 }
 

@@ -59,7 +59,7 @@ def run(graph, images):
     images = (torch.tensor(images) - float(metadata["mean"])) / float(metadata["deviation"])
     counts = {name: 0 for name in populations}
     before = {name: torch.zeros(len(images), len(node.v_threshold)) for name, node in nodes.items() if name in populations}
-    readout, total = 0, 0
+    readout, total, weight, decay = 0, 0, 0, float(metadata["readout_decay"])
     for _ in range(steps):
         now = {}
 
@@ -83,10 +83,10 @@ def run(graph, images):
             readout = (1 - share) * readout + share * torch.tensor(node.r) * output(sources[last][0])
         else:
             readout = output(last)
-        total = total + readout
+        total, weight = decay * total + readout, decay * weight + 1
         before = now
         counts = {name: counts[name] + now[name] for name in populations}
-    return {name: count.numpy() for name, count in counts.items()} | {"logits": (total / steps).numpy()}
+    return {name: count.numpy() for name, count in counts.items()} | {"logits": (total / weight).numpy()}
 
 
 if __name__ == "__main__":
