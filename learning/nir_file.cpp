@@ -41,7 +41,7 @@ constexpr std::size_t most_metadata = 65536;                ///< of one entry
 rlim_t most_seconds(const std::filesystem::path& path) {
   std::error_code none;
   const std::uintmax_t size = std::filesystem::file_size(path, none);
-  return 5 + (none ? 0 : size / 5'000'000);
+  return 2 + (none ? 0 : size / 5'000'000);
 }
 
 /// Does work in a copy of this process, where its errors are not heard. Throws where the copy crashes.

@@ -126,8 +126,8 @@ TEST_CASE("neurons become nodes whose equations with a step of forward Euler are
 
   const NirGraph cuba = to_nir(trained(with(lif, {{"neuron.synapse_tau", "0.4"}, {"neuron.tau", "2"}})));
   CHECK(cuba.nodes.at("hidden1").type == "CubaLIF");
-  CHECK(value(cuba, "hidden1", "tau_syn") == 0.4e-3F);
-  CHECK(value(cuba, "hidden1", "tau_mem") == 2e-3F);
+  CHECK(value(cuba, "hidden1", "tau_syn") == Approx(0.4e-3));
+  CHECK(value(cuba, "hidden1", "tau_mem") == Approx(2e-3));
   CHECK(value(cuba, "hidden1", "w_in") * dt / value(cuba, "hidden1", "tau_syn") == Approx(1));
   CHECK(value(cuba, "hidden1", "r") * dt / value(cuba, "hidden1", "tau_mem") == Approx(1));
 
@@ -490,11 +490,11 @@ TEST_CASE("whatever is damaged in a NIR file, reading it ends with a graph or a 
   CHECK(refused > 20);
 }
 
-TEST_CASE("a crash of the HDF5 library becomes a sentence", "[nir]") {
+TEST_CASE("where the HDF5 library crashes or never ends, there is a sentence", "[nir]") {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "some.nir";
   {
-    // Texts of variable length, as the package writes them, of which one claims to be longer than its heap.
+    // Texts of variable length, as the package writes them, the heap of which the library does not check.
     const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
     const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
     H5Tset_size(type.get(), H5T_VARIABLE);
@@ -516,18 +516,8 @@ TEST_CASE("a crash of the HDF5 library becomes a sentence", "[nir]") {
   CHECK(file_refusal(path).starts_with("/node/edges is ["));
   const std::string heap = "GCOL";
   const auto start = std::ranges::search(whole, heap).begin() - whole.begin();
-  // Its sizes, byte by byte: some of these crash the library, which its tests do not.
-  std::size_t crashes = 0;
-  for (const std::ptrdiff_t place : {8, 9, 10, 16, 18, 24, 25, 26, 27, 28, 30}) {
-    for (const std::uint8_t value : {0x00, 0x01, 0x7f, 0xff}) {
-      std::vector<std::uint8_t> damaged = whole;
-      damaged[static_cast<std::size_t>(start + place)] = value;
-      const std::string sentence = file_refusal(folder.write("some.nir", damaged));
-      CHECK_FALSE(sentence.empty());
-      crashes += sentence == "damaged, such that the HDF5 library crashes on it" ? 1 : 0;
-    }
-  }
-  CHECK(crashes > 0);
+  whole[static_cast<std::size_t>(start) + 24] = 0xff;  // the size of the first text in it
+  CHECK(file_refusal(folder.write("some.nir", whole)).starts_with("damaged, such that the HDF5 library "));
 }
 
 TEST_CASE("the old NIR file stays until the new one is whole", "[nir]") {
