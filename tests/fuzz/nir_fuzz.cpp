@@ -17,7 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   static const orthospike::MemoryFile file;
   file.write(bytes, size);
   try {
-    const orthospike::TrainedNetwork network = orthospike::from_nir(orthospike::read_nir(file.path()), {}).network;
+    const orthospike::TrainedNetwork network =
+        orthospike::from_nir(orthospike::read_nir(file.path()), {}).network;
     require(network.populations.size() > 2 && network.populations.front().size == network.shape.size());
     for (const auto& [name, source, target, values] : network.projections)
       require(values.size() == network.populations.at(source).size * network.populations.at(target).size);
