@@ -15,6 +15,8 @@ int test_command(const std::vector<std::string>& arguments);
 int record_command(const std::vector<std::string>& arguments);
 int inspect_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
+int export_command(const std::vector<std::string>& arguments);
+int import_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 

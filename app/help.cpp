@@ -33,6 +33,11 @@ Usage:
       Writes one page with pictures and tables of runs, also of those that still go on, and of collected sweeps
       (default: report.html). It is made by the Python package in analysis/, with the interpreter that the environment
       variable ORTHOSPIKE_PYTHON names (default: python3).
+  orthospike export RUN --nir FILE
+      Writes the trained network of a run, or of a weights file, as a NIR graph, which other simulators read.
+  orthospike import FILE [--out DIR] [--section.key=value ...]
+      Makes a config and weights of the NIR graph FILE: DIR/config.ini and DIR/weights.h5 (default: runs/ and the name of
+      FILE), which test takes, and run with --network.weights. Keys say what the graph does not.
   orthospike sweep plan|run|status|collect FILE [--out DIR]
       Runs a base config with varied keys, as the INI file FILE says: plan lists the points and estimates the time; run
       runs those that are not done, [--jobs N] at the same time or only [--point N]; status tells how far each is;

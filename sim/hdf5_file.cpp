@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <numeric>
 #include <thread>
 
@@ -38,11 +39,16 @@ template <>
 hid_t native_type<std::uint64_t>() {
   return H5T_NATIVE_UINT64;
 }
+template <>
+hid_t native_type<std::int64_t>() {
+  return H5T_NATIVE_INT64;
+}
 
 /// The library prints its error stack unless told not to; our sentence says enough. Its clean-up at exit
-/// crashes when a file could not be written; our handles close all files that were, so it is not needed.
+/// crashes when a file could not be written; our handles close all files that were, so it is not needed. A file that
+/// names a filter of its own gets no code for it from elsewhere.
 void prepare_library() {
-  static const bool prepared = H5dont_atexit() >= 0;
+  static const bool prepared = H5dont_atexit() >= 0 && H5PLset_loading_state(0) >= 0;
   thread_local const bool silent = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
   static_cast<void>(prepared && silent);
 }
@@ -61,6 +67,12 @@ std::uint64_t checksum(std::span<const T> values) {
 
 /// The most elements that a data set may claim to hold when read: more is damage, not data.
 constexpr hssize_t most_elements = hssize_t{1} << 30;
+
+/// The most bytes that a compressed byte stands for: deflate's most, about 1030, and room for a header.
+constexpr std::size_t most_compression = 2048;
+
+/// The most of one text of variable length.
+constexpr std::size_t longest_text = std::size_t{1} << 24;
 
 /// Strings of a fixed length: unlike those of variable length, whose heap has no checksum and crashes the
 /// library when it is damaged, they can be read from any file.
@@ -221,14 +233,25 @@ void Hdf5File::add_checked(const std::string& object, std::span<const T> values)
 }
 
 void Hdf5File::add_text(const std::string& object, const std::string& text) {
-  const Hdf5Handle type = text_type(text.size());
-  const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
-  H5Pset_create_intermediate_group(links.get(), 1);
-  auto set = checked(
-      H5Dcreate2(file_.get(), object.c_str(), type.get(), space.get(), links.get(), H5P_DEFAULT, H5P_DEFAULT),
-      H5Dclose, "add", object);
-  const bool taken = H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()) >= 0;
+  add_texts(object, {}, {text});
+}
+
+void Hdf5File::add_texts(const std::string& object, const std::vector<std::size_t>& shape,
+                         const std::vector<std::string>& texts) {
+  std::size_t length = 1;  // the least that HDF5 has
+  for (const std::string& text : texts) length = std::max(length, text.size());
+  const Hdf5Handle type = text_type(length);
+  const std::vector<hsize_t> size(shape.begin(), shape.end());
+  const auto space =
+      checked(size.empty() ? H5Screate(H5S_SCALAR)
+                           : H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr),
+              H5Sclose, "add", object);
+  const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  add_dataset(object, type.get(), space, creation);
+  std::string padded;
+  for (const std::string& text : texts) padded += text + std::string(length - text.size(), '\0');
+  auto set = dataset(object);
+  const bool taken = H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, padded.c_str()) >= 0;
   check_written(set.close() && taken, object);
 }
 
@@ -418,17 +441,6 @@ Hdf5Values Hdf5File::read_values(const std::string& object) const {
   fail("read the numbers of", object);
 }
 
-std::vector<std::string> Hdf5File::members(const std::string& group) const {
-  const auto top = checked(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), H5Gclose, "open", group);
-  std::vector<std::string> names;
-  const auto take = [](hid_t, const char* name, const auto*, void* to) -> herr_t {
-    static_cast<std::vector<std::string>*>(to)->push_back(name);
-    return 0;
-  };
-  check(H5Literate(top.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, take, &names), "list", group);
-  return names;
-}
-
 std::vector<std::string> Hdf5File::numeric_objects(const std::string& group) const {
   const auto top = checked(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), H5Gclose, "open", group);
   std::vector<std::string> names;
@@ -457,6 +469,82 @@ std::string Hdf5File::read_text(const std::string& object) const {
   std::string text(H5Tget_size(type.get()), '\0');
   check(H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), "read", object);
   return text.substr(0, text.find('\0'));
+}
+
+std::vector<std::string> Hdf5File::read_texts(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "read", object);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  const std::size_t length = H5Tget_size(type.get());
+  if (H5Tget_class(type.get()) != H5T_STRING || length == 0 || count < 0 ||
+      count > most_elements / static_cast<hssize_t>(length))
+    fail("read the texts of", object);
+  const auto elements = static_cast<std::size_t>(count);
+  std::vector<std::string> texts;
+  if (elements == 0) return texts;
+  if (H5Tis_variable_str(type.get()) == 0) {
+    std::string padded(elements * length, '\0');
+    check(H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, padded.data()), "read", object);
+    for (std::size_t first = 0; first < padded.size(); first += length)
+      texts.emplace_back(padded.substr(first, length).c_str());
+    return texts;
+  }
+  std::vector<char*> starts(elements, nullptr);
+  const herr_t status = H5Dread(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, starts.data());
+  if (status >= 0) {
+    for (const char* start : starts)
+      texts.emplace_back(start == nullptr ? std::string() : std::string(start, strnlen(start, longest_text)));
+  }
+  H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, starts.data());
+  check(status, "read", object);
+  return texts;
+}
+
+bool Hdf5File::is_text(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
+  return H5Tget_class(type.get()) == H5T_STRING;
+}
+
+bool Hdf5File::is_group(const std::string& object) const {
+  const auto at = checked(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose, "open", object);
+  return H5Iget_type(at.get()) == H5I_GROUP;
+}
+
+std::vector<std::string> Hdf5File::members(const std::string& group, std::size_t most) const {
+  const auto at = checked(H5Gopen2(file_.get(), group.c_str(), H5P_DEFAULT), H5Gclose, "open", group);
+  struct Found {
+    std::vector<std::string> names;
+    std::size_t most;
+  } found{{}, most};
+  const auto take = [](hid_t, const char* name, const H5L_info_t* link, void* to) -> herr_t {
+    auto& [names, room] = *static_cast<Found*>(to);
+    if (link->type != H5L_TYPE_HARD || names.size() == room) return -1;
+    names.emplace_back(name);
+    return 0;
+  };
+  if (H5Literate(at.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, take, &found) < 0)
+    fail(fmt::format("list up to {} objects of this file in", most), group);
+  return found.names;
+}
+
+void Hdf5File::check_stored(const std::string& object) const {
+  const auto set = dataset(object);
+  const auto type = checked(H5Dget_type(set.get()), H5Tclose, "read", object);
+  const auto space = checked(H5Dget_space(set.get()), H5Sclose, "read", object);
+  const auto creation = checked(H5Dget_create_plist(set.get()), H5Pclose, "read", object);
+  if (H5Pget_layout(creation.get()) == H5D_VIRTUAL || H5Pget_external_count(creation.get()) != 0)
+    fail("read from other files", object);
+  const hssize_t count = H5Sget_simple_extent_npoints(space.get());
+  const double bytes = static_cast<double>(count) * static_cast<double>(H5Tget_size(type.get()));
+  std::error_code error;
+  const auto file_size = static_cast<double>(std::filesystem::file_size(path_, error));
+  const double stored = std::min(static_cast<double>(H5Dget_storage_size(set.get())), file_size);
+  if (error || count < 0 || bytes > most_compression * (1 + stored)) {
+    throw EnvironmentError(fmt::format("{}: {} claims {} values, expected no more than its {} bytes can hold",
+                                       path_.string(), object, count, stored));
+  }
 }
 
 Hdf5Handle Hdf5File::attribute(const std::string& object, const std::string& name) const {
@@ -522,6 +610,7 @@ ORTHOSPIKE_HDF5_TYPE(double)
 ORTHOSPIKE_HDF5_TYPE(std::uint8_t)
 ORTHOSPIKE_HDF5_TYPE(std::uint32_t)
 ORTHOSPIKE_HDF5_TYPE(std::uint64_t)
+ORTHOSPIKE_HDF5_TYPE(std::int64_t)
 #undef ORTHOSPIKE_HDF5_TYPE
 
 }  // namespace orthospike

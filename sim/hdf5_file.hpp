@@ -43,7 +43,7 @@ using Hdf5Values = std::variant<std::vector<float>, std::vector<double>, std::ve
 
 /// An HDF5 file of numeric data sets and strings. Objects are named by absolute path ("/metrics/accuracy");
 /// groups on the way are made as needed. Every failure throws EnvironmentError naming the file and the
-/// object. Element types: float, double, std::uint8_t, std::uint32_t, std::uint64_t.
+/// object. Element types: float, double, std::uint8_t, std::uint32_t, std::uint64_t, std::int64_t.
 class Hdf5File {
  public:
   /// A new file in the format that single-writer-multiple-reader needs; replaces an existing one.
@@ -64,6 +64,9 @@ class Hdf5File {
   void add_group(const std::string& object);
   /// A second name, in the same group.
   void add_link(const std::string& object, const std::string& name);
+  /// Texts of a shape, row-major.
+  void add_texts(const std::string& object, const std::vector<std::size_t>& shape,
+                 const std::vector<std::string>& texts);
   void add_attribute(const std::string& object, const std::string& name, const std::string& text);
   void add_attribute(const std::string& object, const std::string& name, double value);
   void add_attribute(const std::string& object, const std::string& name, std::uint64_t value);
@@ -108,10 +111,18 @@ class Hdf5File {
   Hdf5Values read_values(const std::string& object) const;
   /// Paths of all numeric data sets in a group and those in it, sorted.
   std::vector<std::string> numeric_objects(const std::string& group) const;
-  /// Names of what a group has in it, sorted.
-  std::vector<std::string> members(const std::string& group) const;
   std::vector<std::size_t> shape(const std::string& object) const;
   std::string read_text(const std::string& object) const;
+  /// Row-major, also texts of variable length, which only other programs write: where they are damaged, reading them may
+  /// crash.
+  std::vector<std::string> read_texts(const std::string& object) const;
+  bool is_text(const std::string& object) const;
+  bool is_group(const std::string& object) const;
+  /// Names of the objects in a group, sorted. Fails where there are more, or one is a link that is not to an object here.
+  std::vector<std::string> members(const std::string& group, std::size_t most) const;
+  /// For files of other programs: fails unless the values of a data set are in this file, not in others, and as many as
+  /// its bytes can hold, compressed or not.
+  void check_stored(const std::string& object) const;
   std::string text_attribute(const std::string& object, const std::string& name) const;
   std::uint64_t integer_attribute(const std::string& object, const std::string& name) const;
   double number_attribute(const std::string& object, const std::string& name) const;

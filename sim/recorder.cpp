@@ -60,7 +60,7 @@ Recorder::Recorder(ClockEngine& engine, const RecorderSettings& settings, const 
     throw ConfigError(fmt::format("record.steps: {} has none of the {} steps, which count from 0",
                                   settings.steps.text(), engine.steps()));
   }
-  head.dt = static_cast<double>(clock.dt);
+  head.dt = std::stod(fmt::format("{}", clock.dt));  // 0.1, not the nearest float
   head.first_step = first_step_;
   head.steps = steps_;
   for (const Of& of : populations_) {

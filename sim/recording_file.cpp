@@ -27,6 +27,7 @@ constexpr const char* report_prefix = "report-";
 /// Spikes of a chunk: two of a quarter of a megabyte each, read at once.
 constexpr std::size_t chunk_spikes = 32768;
 constexpr std::size_t chunk_presentations = 4096;
+constexpr std::size_t most_populations = 1000;
 /// Bytes of a chunk of a report, about.
 constexpr std::size_t chunk_bytes = 1U << 18;
 constexpr std::size_t copied_rows = 1U << 20;
@@ -388,7 +389,7 @@ RecordingSummary read_summary(const std::filesystem::path& path, const std::stri
       .steps = file.integer_attribute(head_group, "steps"),
       .presentations = file.shape(presentations_set("task")).at(0),
       .populations = {}};
-  for (const std::string& population : file.members(fmt::format("{}/neurons", head_group))) {
+  for (const std::string& population : file.members(fmt::format("{}/neurons", head_group), most_populations)) {
     const std::string group = neurons_group(population);
     RecordedPopulation& of = summary.populations.emplace_back();
     of.name = population;

@@ -347,6 +347,59 @@ class CommandLine(Program):
         (first / "run.h5").unlink()
         self.assert_refused(orthospike("run", *start, "--out", first), 2, "network.weights", "another folder")
 
+    def test_a_network_goes_to_nir_and_comes_back(self):
+        out, run = self.finished_run()
+        file, imported = self.folder / "network.nir", self.folder / "imported"
+        result = orthospike("export", out, "--nir", file)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(json.loads(result.stdout.splitlines()[-1]), {"nir_file": str(file)})
+        result = orthospike("import", file, "--out", imported)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(json.loads(result.stdout.splitlines()[-1]),
+                         {"config_file": str(imported / "config.ini"), "weights_file": str(imported / "weights.h5")})
+        self.assertNotIn("assumed", result.stdout)
+        text, summary = self.evaluate(imported)
+        self.assertEqual(summary["accuracies"], self.evaluate(out)[1]["accuracies"])
+        self.assertIn("after 2 of 2 tasks", text)
+        self.assertEqual(sorted(path.name for path in imported.iterdir()), ["config.ini", "weights.h5"])
+        more = orthospike("run", imported / "config.ini", f"--network.weights={imported}", "--out", self.folder / "more")
+        self.assertEqual(self.percents(more.stdout, "untrained"), self.percents(run.stdout, "after 2"))
+
+        before = (imported / "weights.h5").read_bytes()
+        self.assert_refused(orthospike("import", file, "--out", imported), 1, "config.ini is there already", "--out")
+        self.assert_refused(orthospike("import", file, f"--out={out}"), 1, "weights.h5 is there already")
+        self.assertEqual((imported / "weights.h5").read_bytes(), before)
+        result = orthospike("import", file, cwd=self.folder)
+        self.assertTrue((self.folder / "runs/network/weights.h5").exists(), result.stderr)
+        self.assert_refused(orthospike("export", out, "--nir", self.folder / "none/network.nir"), 1, "none/network.nir")
+
+        for words in (["export"], ["export", out], ["export", "--nir", file], ["export", out, "--nir"],
+                      ["export", out, file], ["export", out, f"--nir={file}", f"--nir={file}"],
+                      ["export", out, "--nir="], ["import"], ["import", file, "--out"], ["import", file, "word"],
+                      ["import", file, "--out=a", "--out=b"], ["import", file, "--neuron.tau=3", "--out=a"],
+                      ["import", file, "--neuron.steps=3", "--out=a"]):
+            self.assert_refused(orthospike(*words), 2)
+        self.assert_refused(orthospike("export", self.folder / "nowhere", "--nir", file), 1, "nowhere")
+
+    def test_what_is_no_nir_graph_is_refused_and_changes_nothing(self):
+        out, _ = self.finished_run()
+        file, imported = self.folder / "network.nir", self.folder / "imported"
+        orthospike("export", out, "--nir", file)
+        whole = file.read_bytes()
+        self.assert_refused(orthospike("import", self.folder / "none.nir", "--out", imported), 1, "none.nir")
+        self.assert_refused(orthospike("import", out / "weights.h5", "--out", imported), 1, "no NIR graph")
+        for length in range(0, len(whole), len(whole) // 12):
+            file.write_bytes(whole[:length])
+            self.assert_refused(orthospike("import", file, "--out", imported), 1, str(file))
+        for place in range(0, len(whole), len(whole) // 40):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1:])
+            result = orthospike("import", file, "--out", imported)
+            if result.returncode == 0:  # one of the weights
+                shutil.rmtree(imported)
+            else:
+                self.assert_refused(result, 1, str(file))
+            self.assertFalse(imported.exists())
+
     def test_inspect(self):
         out, run = self.finished_run()
         for place in (out, out / "run.h5"):

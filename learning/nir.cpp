@@ -1,0 +1,566 @@
+#include "learning/nir.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "kernels/error.hpp"
+#include "learning/config.hpp"
+#include "learning/nir_chain.hpp"
+#include "learning/version.hpp"
+#include "sim/neurons/lif_dsr_model.hpp"
+#include "sim/neurons/lif_model.hpp"
+
+namespace orthospike {
+
+namespace {
+
+constexpr double ms = 1e-3;  ///< in the seconds of NIR
+
+/// Throws EnvironmentError where a network is not the one that its config describes.
+void check_against_config(const TrainedNetwork& network, const Config& config, const std::string& place) {
+  const std::unique_ptr<Backend> backend = make_backend("reference", 1);
+  Network built(*backend);
+  std::string found;
+  try {
+    config.network.build(built, network.shape.size(), network.logits(), config.neuron, config.clock,
+                         config.experiment.seed);
+    found = difference(network, built, config.neuron.name());
+  } catch (const ConfigError& error) {
+    found = error.what();
+  }
+  if (!found.empty())
+    throw EnvironmentError(fmt::format("{}: the network is not that of its config: {}", place, found));
+}
+
+/// The one type, and the fields of a neuron, of a hidden population of some model. NIR's equations with a step of forward
+/// Euler, dt/tau, are those of kernels/neurons.
+struct Constants {
+  std::string type;
+  std::map<std::string, double> fields;
+  float height = 1;  ///< of a spike
+  bool soft = true;  ///< whether a reset takes v_threshold - v_reset off, rather than setting v_reset
+  float averaging_decay =
+      1;  ///< of a step's weight in the average over time that logits are, towards earlier ones
+};
+
+/// threshold: where it is trained. Throws EnvironmentError for what NIR does not have.
+Constants constants(Config config, const std::vector<float>& threshold, const std::string& place) {
+  const double dt = config.clock.dt * ms;
+  const std::string model = config.neuron.name();
+  if (model == "lif_dsr") {
+    const auto& its = config.neuron.settings<LifDsrModel::Settings>();
+    const float decay = std::exp(-config.clock.dt / its.tau);
+    const float level = its.firing_fraction * threshold.front();
+    return {.type = "LIF",
+            .fields = {{"tau", dt / (1.0F - decay)},
+                       {"r", 1},
+                       {"v_leak", 0},
+                       {"v_threshold", level},
+                       {"v_reset", level - threshold.front()}},
+            .height = threshold.front() / config.clock.dt,
+            .averaging_decay = decay};
+  }
+  if (model != "lif" && model != "if")
+    throw EnvironmentError(
+        fmt::format("{}: neuron.model is {}, expected lif_dsr, lif or if: NIR has no neuron with an adapting "
+                    "threshold",
+                    place, model));
+  const auto& its = config.neuron.settings<LifModel::Settings>();
+  const double tau = its.tau * ms, synapse_tau = its.synapse_tau * ms;
+  Constants result{.type = "LIF",
+                   .fields = {{"v_threshold", its.threshold}, {"v_reset", 0}},
+                   .soft = its.reset == LifModel::Reset::soft};
+  if (model == "if") {
+    if (synapse_tau > 0)
+      throw EnvironmentError(
+          fmt::format("{}: neuron.synapse_tau is {} with the model if, expected 0: NIR has synaptic currents "
+                      "only in leaky neurons",
+                      place, its.synapse_tau));
+    result.type = "IF";
+    result.fields["r"] = 1 / dt;
+    return result;
+  }
+  result.fields["r"] = tau / dt;
+  result.fields["v_leak"] = 0;
+  if (synapse_tau == 0) {
+    result.fields["tau"] = tau;
+    return result;
+  }
+  result.type = "CubaLIF";
+  result.fields["tau_mem"] = tau;
+  result.fields["tau_syn"] = synapse_tau;
+  result.fields["w_in"] = synapse_tau / dt;
+  return result;
+}
+
+NirNode end_node(const std::string& type, std::size_t size) {
+  return {.type = type,
+          .fields = {{"shape", {.shape = {1}, .values = {static_cast<float>(size)}, .whole = true}}}};
+}
+
+/// Neurons that are all the same.
+NirNode neuron_node(const std::string& type, const std::map<std::string, double>& fields, std::size_t size) {
+  NirNode node{.type = type, .fields = {}};
+  for (const auto& [name, value] : fields)
+    node.fields[name] = {.shape = {size}, .values = std::vector<float>(size, static_cast<float>(value))};
+  return node;
+}
+
+NirMetadata text(const std::string& value) {
+  return std::vector{value};
+}
+
+NirMetadata number(double value) {
+  return std::vector{value};
+}
+
+/// The weight from which the product with the height of a spike gave `folded`, to one unit in the last place; the same
+/// product again gives `folded`.
+float unfold(float folded, float height) {
+  const auto quotient = static_cast<float>(static_cast<double>(folded) / height);
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (const float weight :
+       {quotient, std::nextafter(quotient, infinity), std::nextafter(quotient, -infinity)}) {
+    if (weight * height == folded) return weight;
+  }
+  return quotient;
+}
+
+/// [rows × scales] each column by its scale, where one is not 1 but for rounding.
+void scale_columns(std::vector<float>& matrix, const std::vector<double>& scales) {
+  if (std::ranges::all_of(scales, [](double scale) { return near(scale, 1); })) return;
+  for (std::size_t i = 0; i < matrix.size(); ++i) {
+    const double scale = scales[i % scales.size()];
+    if (!near(scale, 1)) matrix[i] = static_cast<float>(matrix[i] * scale);
+  }
+}
+
+/// Makes a config and a network of a graph.
+class Importer {
+ public:
+  Importer(const NirGraph& graph, const std::vector<std::string>& arguments)
+      : graph_(graph), chain_(graph), layers_(chain_.layers()), config_(initial_config(arguments)) {}
+
+  ImportedNetwork import() {
+    try {
+      take_clock();
+      take_input();
+      take_sizes();
+      if (config_.neuron.name() == "lif_dsr") {
+        take_dsr();
+      } else {
+        take_lif();
+      }
+      take_readout();
+    } catch (const ConfigError& error) {
+      throw EnvironmentError(fmt::format("{}: {}", place(), error.what()));
+    }
+    add_projections();
+    take_origin();
+    check_against_config(network_, config_, place());
+    network_.config = config_text(config_);
+    return {.network = std::move(network_), .assumptions = std::move(assumptions_)};
+  }
+
+ private:
+  std::string place() const { return graph_.path.string(); }
+
+  std::size_t hidden() const { return layers_.size() - 1; }
+
+  template <class T>
+  const std::vector<T>* metadata(const std::string& name) const {
+    const auto found = graph_.metadata.find(name);
+    return found == graph_.metadata.end() ? nullptr : std::get_if<std::vector<T>>(&found->second);
+  }
+
+  std::optional<std::string> metadata_text(const std::string& name) const {
+    const auto* const found = metadata<std::string>(name);
+    if (found == nullptr || found->size() != 1) return std::nullopt;
+    return found->front();
+  }
+
+  std::optional<double> metadata_number(const std::string& name, double lowest, double highest) const {
+    const auto* const found = metadata<double>(name);
+    if (found == nullptr || found->size() != 1) return std::nullopt;
+    if (!(found->front() >= lowest && found->front() <= highest))
+      throw EnvironmentError(fmt::format("{}: /node/metadata/{} is {}, expected {} to {}", place(), name,
+                                         found->front(), lowest, highest));
+    return found->front();
+  }
+
+  void assume(const std::string& what) { assumptions_.push_back(what); }
+
+  /// That of the metadata, else one for networks from elsewhere: nothing of it is for training a sequence of tasks.
+  Config initial_config(const std::vector<std::string>& arguments) {
+    const auto gives = [&](const std::string& key) {
+      return std::ranges::any_of(arguments, [&](const std::string& word) {
+        return word == "--" + key || word.starts_with("--" + key + "=");
+      });
+    };
+    for (const char* key :
+         {"neuron.model", "neuron.tau", "neuron.threshold", "neuron.reset", "neuron.synapse_tau",
+          "network.hidden", "network.recurrent", "network.readout_tau", "network.weights"}) {
+      if (gives(key)) throw ConfigError(fmt::format("command line: {}: it is the graph's own", key));
+    }
+    if (const auto text = metadata_text("config"))
+      return read_config_of_run(*text, place() + "/node/metadata/config", arguments);
+    std::vector<std::string> words = {fmt::format("--neuron.model={}", model_of(*layers_.front().neurons))};
+    const auto otherwise = [&](const std::string& key, const std::string& value) {
+      if (gives(key)) return;
+      words.push_back(fmt::format("--{}={}", key, value));
+      assume(fmt::format("{} = {}", key, value));
+    };
+    if (!metadata_number("dt", 0, 1e9)) otherwise("neuron.dt", "0.1");
+    if (!metadata_number("steps", 0, 1e9)) otherwise("neuron.steps", "20");
+    if (!metadata_number("mean", -1e9, 1e9)) otherwise("data.mean", "0");
+    if (!metadata_number("deviation", 0, 1e9)) otherwise("data.deviation", "1");
+    otherwise("data.name", "mnist");
+    if (!gives("tasks.sequence")) {
+      otherwise("tasks.sequence", "rotated");
+      otherwise("rotated.angles", "0");
+    }
+    otherwise("rule.name", "bptt");
+    otherwise("protection.name", "none");
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    return read_config({}, words);
+  }
+
+  static std::string model_of(const NirNode& node) { return node.type == "IF" ? "if" : "lif"; }
+
+  /// Gives a key a value where it has another one.
+  void set(const std::string& key, const std::string& value) {
+    const std::map<std::string, std::string> now = values_by_key(config_text(config_), place());
+    const auto found = now.find(key);
+    if (found == now.end() || found->second != value) config_.set(key, value);
+  }
+
+  /// The same for a number from the file, which may have been rounded there, unless the command line gives it.
+  void set(const std::string& key, float now, double value) {
+    const auto given = config_.places.find(key);
+    const bool by_user = given != config_.places.end() && given->second == "command line";
+    if (!near(now, value) && !by_user) config_.set(key, fmt::format("{}", static_cast<float>(value)));
+  }
+
+  void take_clock() {
+    const std::string unit = metadata_text("time_unit").value_or("s");
+    if (unit != "s" && unit != "ms")
+      throw EnvironmentError(
+          fmt::format("{}: /node/metadata/time_unit is '{}', expected 's' or 'ms'", place(), unit));
+    unit_ = unit == "s" ? ms : 1;
+    if (const auto dt = metadata_number("dt", 1e-12, 1e9)) set("neuron.dt", config_.clock.dt, *dt / unit_);
+    if (const auto steps = metadata_number("steps", 1, 100000))
+      set("neuron.steps", static_cast<float>(config_.clock.steps), std::floor(*steps));
+    dt_ = config_.clock.dt * unit_;
+    const std::string reset = metadata_text("reset").value_or("hard");
+    if (reset != "soft" && reset != "hard")
+      throw EnvironmentError(
+          fmt::format("{}: /node/metadata/reset is '{}', expected 'soft' or 'hard'", place(), reset));
+    soft_ = reset == "soft";
+  }
+
+  void take_input() {
+    const auto mean = metadata_number("mean", -1e9, 1e9),
+               deviation = metadata_number("deviation", 1e-30, 1e9);
+    if (mean && config_.data.mean) set("data.mean", *config_.data.mean, *mean);
+    if (deviation && config_.data.deviation) set("data.deviation", *config_.data.deviation, *deviation);
+    network_.mean = config_.data.mean.value_or(static_cast<float>(mean.value_or(0)));
+    network_.deviation = config_.data.deviation.value_or(static_cast<float>(deviation.value_or(1)));
+
+    const std::vector<std::size_t>& shape = chain_.input_shape();
+    const auto* const stored = metadata<double>("input_shape");
+    const std::size_t size = shape.front();
+    const auto side = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(size))));
+    if (shape.size() == 3) {
+      network_.shape = {.height = shape[1], .width = shape[2], .channels = shape[0]};
+    } else if (shape.size() == 2) {
+      network_.shape = {.height = shape[0], .width = shape[1]};
+    } else if (stored != nullptr && stored->size() == 3 &&
+               (*stored)[0] * (*stored)[1] * (*stored)[2] == static_cast<double>(size) &&
+               std::ranges::all_of(
+                   *stored, [](double length) { return length >= 1 && length == std::floor(length); })) {
+      network_.shape = {.height = static_cast<std::size_t>((*stored)[1]),
+                        .width = static_cast<std::size_t>((*stored)[2]),
+                        .channels = static_cast<std::size_t>((*stored)[0])};
+    } else {
+      network_.shape = side * side == size ? ImageShape{.height = side, .width = side}
+                                           : ImageShape{.height = 1, .width = size};
+      assume(fmt::format("images of {} × {} pixels", network_.shape.height, network_.shape.width));
+    }
+  }
+
+  void take_sizes() {
+    std::vector<std::size_t> sizes;
+    bool recurrent = false;
+    for (std::size_t i = 0; i < hidden(); ++i) {
+      const NirLayer& layer = layers_[i];
+      const std::string& type = layer.neurons->type;
+      if (type != layers_.front().neurons->type)
+        chain_.refuse(layer.name,
+                      fmt::format("comes after neurons of type {}, expected the same in all hidden "
+                                  "populations",
+                                  layers_.front().neurons->type));
+      sizes.push_back(layer.size);
+      recurrent = recurrent || !layer.recurrent.empty();
+    }
+    set("network.hidden", fmt::format("{}", fmt::join(sizes, ",")));
+    set("network.recurrent", recurrent ? "true" : "false");
+    set("network.weights", "");
+  }
+
+  /// Neurons whose constants the metadata's config and their thresholds say: any others are refused.
+  void take_dsr() {
+    const std::string reason = "the metadata's config says so";
+    const auto& its = config_.neuron.settings<LifDsrModel::Settings>();
+    const auto* const stored = metadata<double>("trained_thresholds");
+    if (layers_.front().neurons->type != "LIF" || !soft_)
+      chain_.refuse(layers_.front().name, "is no LIF with a soft reset, expected one: " + reason);
+    for (std::size_t i = 0; i < hidden(); ++i) {
+      const NirLayer& layer = layers_[i];
+      const float level = chain_.values(layer, "v_threshold").front();
+      float threshold = level / its.firing_fraction;
+      if (stored != nullptr && stored->size() == hidden() && near((*stored)[i], threshold))
+        threshold = static_cast<float>((*stored)[i]);
+      if (!(threshold > 0))
+        chain_.refuse(layer.name, fmt::format("has v_threshold {}, expected more than 0", level));
+      const Constants expected = constants(config_, {threshold}, place());
+      for (const auto& [field, value] : expected.fields)
+        chain_.require(layer, field, field.starts_with("tau") ? value / ms * unit_ : value, reason);
+      thresholds_.push_back({threshold});
+      heights_.push_back(expected.height);
+      scales_.emplace_back(layer.size, 1.0);
+    }
+  }
+
+  void take_lif() {
+    const NirLayer& first = layers_.front();
+    const std::string& type = first.neurons->type;
+    set("neuron.model", model_of(*first.neurons));
+    set("neuron.reset", soft_ ? "soft" : "hard");
+    const std::string tau = type == "CubaLIF" ? "tau_mem" : "tau";
+    const auto uniform = [&](const std::string& key, const std::string& field, float now) {
+      const double value = chain_.positive_values(first, field).front();
+      if (value < dt_ && !near(value, dt_))
+        chain_.refuse(first.name, fmt::format("has {} {:.7g}, expected at least the step, {:.7g} (neuron.dt)",
+                                              field, value, dt_));
+      set(key, now, value / unit_);
+      for (std::size_t i = 0; i < hidden(); ++i)
+        chain_.require(layers_[i], field, value, "all hidden neurons have the same time constants");
+      return value;
+    };
+    auto& its = config_.neuron.settings<LifModel::Settings>();
+    double gain = dt_;  // of r
+    if (type != "IF") gain = dt_ / uniform("neuron.tau", tau, its.tau);
+    if (type == "CubaLIF") {
+      gain *= dt_ / uniform("neuron.synapse_tau", "tau_syn", its.synapse_tau);
+    } else {
+      set("neuron.synapse_tau", "0");
+    }
+    const float threshold = chain_.positive_values(first, "v_threshold").front();
+    set("neuron.threshold", its.threshold, threshold);
+    for (std::size_t i = 0; i < hidden(); ++i) {
+      const NirLayer& layer = layers_[i];
+      if (type != "IF") chain_.require(layer, "v_leak", 0, "neurons here rest at 0");
+      if (chain_.find(layer.name, "v_reset") != nullptr)
+        chain_.require(layer, "v_reset", 0, "neurons here are reset to 0, or by their threshold");
+      const std::vector<float>& r = chain_.values(layer, "r");
+      const std::vector<float> thresholds = chain_.positive_values(layer, "v_threshold");
+      std::vector<double> scales(layer.size);
+      for (std::size_t j = 0; j < layer.size; ++j)
+        scales[j] = gain * r[j] * (static_cast<double>(threshold) / thresholds[j]);
+      if (type == "CubaLIF") {
+        const std::vector<float>& w_in = chain_.values(layer, "w_in");
+        for (std::size_t j = 0; j < layer.size; ++j) scales[j] *= w_in[j];
+      }
+      thresholds_.emplace_back();
+      heights_.push_back(1);
+      scales_.push_back(std::move(scales));
+    }
+  }
+
+  void take_readout() {
+    const NirLayer& readout = layers_.back();
+    scales_.emplace_back(readout.size, 1.0);
+    if (readout.neurons == nullptr) {
+      if (config_.network.readout_tau != 0) set("network.readout_tau", "0");
+      return;
+    }
+    chain_.require(readout, "v_leak", 0, "a read-out here rests at 0");
+    const double tau = chain_.values(readout, "tau").front();
+    if (!(tau >= dt_) && !near(tau, dt_))
+      chain_.refuse(readout.name,
+                    fmt::format("has tau {:.7g}, expected at least the step, {:.7g} (neuron.dt)", tau, dt_));
+    chain_.require(readout, "tau", tau, "a read-out here has one time constant");
+    set("network.readout_tau", config_.network.readout_tau, tau / unit_);
+    const std::vector<float>& r = chain_.values(readout, "r");
+    for (std::size_t j = 0; j < readout.size; ++j) scales_.back()[j] = r[j] * dt_ / tau;
+  }
+
+  /// Of an image that NIR has channel first and the network here channel last.
+  std::vector<float> channel_last(const std::vector<float>& weights) const {
+    const auto [height, width, channels] = network_.shape;
+    if (chain_.input_shape().size() < 3 || channels == 1) return weights;
+    const std::size_t targets = weights.size() / network_.shape.size();
+    std::vector<float> result(weights.size());
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t pixel = 0; pixel < height * width; ++pixel)
+        std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((c * height * width + pixel) * targets),
+                    targets, result.begin() + static_cast<std::ptrdiff_t>((pixel * channels + c) * targets));
+    }
+    return result;
+  }
+
+  void add_projection(std::size_t source, std::size_t target, std::vector<float> weights) {
+    scale_columns(weights, scales_[target - 1]);
+    // Where spikes have another height than NIR's 1.
+    if (source > 0 && heights_[source - 1] != 1) {
+      for (float& weight : weights) weight = unfold(weight, heights_[source - 1]);
+    }
+    if (!std::ranges::all_of(weights, [](float weight) { return std::isfinite(weight); }))
+      throw EnvironmentError(
+          fmt::format("{}: weights to population {} are beyond single precision once r, w_in and "
+                      "v_threshold are in them",
+                      place(), target));
+    const auto& names = network_.populations;
+    network_.projections.push_back({.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
+                                    .source = source,
+                                    .target = target,
+                                    .values = std::move(weights)});
+  }
+
+  void add_projections() {
+    network_.populations.push_back(
+        {.name = "input", .size = network_.shape.size(), .model = "input", .threshold = {}});
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const NirLayer& layer = layers_[i];
+      const bool is_hidden = i < hidden();
+      network_.populations.push_back({.name = is_hidden ? fmt::format("hidden{}", i + 1) : "readout",
+                                      .size = layer.size,
+                                      .model = is_hidden ? config_.neuron.name() : "readout",
+                                      .threshold = is_hidden ? thresholds_[i] : std::vector<float>()});
+      add_projection(i, i + 1, i == 0 ? channel_last(layer.weights) : layer.weights);
+      if (!is_hidden || !config_.network.recurrent) continue;
+      add_projection(i + 1, i + 1,
+                     layer.recurrent.empty() ? std::vector<float>(layer.size * layer.size) : layer.recurrent);
+    }
+  }
+
+  /// The program that trained it, and on what.
+  void take_origin() {
+    network_.version = metadata_text("orthospike_version").value_or(version);
+    network_.git_revision = metadata_text("orthospike_revision").value_or(git_revision);
+    const auto* const names = metadata<std::string>("task_names");
+    const auto* const told = metadata<double>("task_told");
+    if (names != nullptr && told != nullptr && names->size() == told->size() && !names->empty()) {
+      for (std::size_t k = 0; k < names->size(); ++k)
+        network_.tasks.push_back({.name = (*names)[k], .told = (*told)[k] != 0});
+      network_.tasks_trained = static_cast<std::size_t>(
+          metadata_number("tasks_trained", 0, static_cast<double>(names->size())).value_or(0));
+    } else {
+      network_.tasks = {{.name = "imported", .told = false}};
+      network_.tasks_trained = 1;
+    }
+  }
+
+  const NirGraph& graph_;
+  std::vector<std::string> assumptions_;
+  NirChain chain_;
+  const std::vector<NirLayer>& layers_;
+  Config config_;
+  double unit_ = ms;  ///< a millisecond in the file's unit of time
+  double dt_ = 0;     ///< in that unit
+  bool soft_ = false;
+  TrainedNetwork network_{};
+  std::vector<std::vector<float>> thresholds_;  ///< of each hidden population, where they are trained
+  std::vector<float> heights_;                  ///< of its spikes
+  std::vector<std::vector<double>>
+      scales_;  ///< of each population but the input, of the currents of each neuron
+};
+
+}  // namespace
+
+NirGraph to_nir(const TrainedNetwork& network) {
+  const std::string place = network.path.string();
+  const Config config = read_config_of_run(network.config, place + "/config", {});
+  check_against_config(network, config, place);
+  NirGraph graph;
+  const std::size_t last = network.populations.size() - 1;
+  std::vector<float> heights(last + 1, 1.0F);
+  std::vector<double> trained_thresholds;
+  bool soft = true;
+  double readout_decay = 1;
+  for (std::size_t i = 0; i <= last; ++i) {
+    const auto& [name, size, model, threshold] = network.populations[i];
+    if (i == 0) {
+      graph.nodes[name] = end_node("Input", size);
+    } else if (i < last) {
+      const Constants its = constants(config, threshold, place);
+      graph.nodes[name] = neuron_node(its.type, its.fields, size);
+      heights[i] = its.height;
+      soft = its.soft;
+      readout_decay = its.averaging_decay;
+      if (!threshold.empty()) trained_thresholds.push_back(threshold.front());
+    } else {
+      graph.nodes["output"] = end_node("Output", size);
+    }
+  }
+  const double dt = config.clock.dt * ms, readout_tau = config.network.readout_tau * ms;
+  const std::string readout = readout_tau > 0 ? network.populations[last].name : "output";
+  if (readout_tau > 0) {
+    graph.nodes[readout] = neuron_node("LI", {{"tau", readout_tau}, {"r", readout_tau / dt}, {"v_leak", 0}},
+                                       network.populations[last].size);
+    graph.edges.emplace_back(readout, "output");
+  }
+  for (const auto& [name, source, target, values] : network.projections) {
+    const std::size_t sources = network.populations[source].size, targets = network.populations[target].size;
+    std::vector<float> weights = transposed(values, sources, targets);
+    if (heights[source] != 1) {
+      for (float& weight : weights) weight *= heights[source];
+    }
+    graph.nodes[name] = {.type = "Linear",
+                         .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
+    graph.edges.emplace_back(network.populations[source].name, name);
+    graph.edges.emplace_back(name, target == last ? readout : network.populations[target].name);
+  }
+
+  std::vector<std::string> task_names;
+  std::vector<double> task_told;
+  for (const TaskDescription& task : network.tasks) {
+    task_names.push_back(task.name);
+    task_told.push_back(task.told ? 1 : 0);
+  }
+  const auto& [height, width, channels] = network.shape;
+  graph.metadata = {
+      {"time_unit", text("s")},
+      {"dt", number(dt)},
+      {"steps", number(static_cast<double>(config.clock.steps))},
+      {"integration", text("forward Euler; a spike is sent in the step in which v reaches v_threshold")},
+      {"reset", text(soft ? "soft" : "hard")},
+      {"reset_meaning", text("after a spike; soft: v - (v_threshold - v_reset), hard: v_reset")},
+      {"input", text("(pixel - mean) / deviation of pixels from 0 to 1, in every step; channel last")},
+      {"input_shape",
+       std::vector{static_cast<double>(channels), static_cast<double>(height), static_cast<double>(width)}},
+      {"mean", number(network.mean)},
+      {"deviation", number(network.deviation)},
+      {"readout",
+       text("average of the output, step i of all steps with the weight readout_decay^(steps - i)")},
+      {"readout_decay", number(readout_decay)},
+      {"config", text(network.config)},
+      {"orthospike_version", text(network.version)},
+      {"orthospike_revision", text(network.git_revision)},
+      {"task_names", task_names},
+      {"task_told", task_told},
+      {"tasks_trained", number(static_cast<double>(network.tasks_trained))}};
+  if (!trained_thresholds.empty()) graph.metadata["trained_thresholds"] = trained_thresholds;
+  return graph;
+}
+
+ImportedNetwork from_nir(const NirGraph& graph, const std::vector<std::string>& arguments) {
+  return Importer(graph, arguments).import();
+}
+
+}  // namespace orthospike

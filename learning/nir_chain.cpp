@@ -1,0 +1,271 @@
+#include "learning/nir_chain.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "kernels/error.hpp"
+
+namespace orthospike {
+
+namespace {
+
+bool is_spiking(const NirNode& node) {
+  return node.type == "LIF" || node.type == "IF" || node.type == "CubaLIF";
+}
+
+bool has_weights(const NirNode& node) {
+  return node.type == "Linear" || node.type == "Affine";
+}
+
+std::size_t product(const std::vector<std::size_t>& shape) {
+  std::size_t all = 1;
+  for (const std::size_t size : shape) all *= size;
+  return all;
+}
+
+/// Identity matrices for populations without weights between them are together not larger than one of this size.
+constexpr std::size_t most_identity = 4096;
+
+}  // namespace
+
+bool near(double a, double b) {
+  return std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
+}
+
+std::vector<float> transposed(const std::vector<float>& matrix, std::size_t rows, std::size_t columns) {
+  std::vector<float> result(matrix.size());
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < columns; ++j) result[j * rows + i] = matrix[i * columns + j];
+  }
+  return result;
+}
+
+NirChain::NirChain(const NirGraph& graph) : graph_(graph) {
+  static const std::vector<std::string> known = {"Input", "Output", "Flatten", "Linear", "Affine",
+                                                 "LIF",   "IF",     "CubaLIF", "LI"};
+  for (const auto& [name, node] : graph.nodes) {
+    if (std::ranges::find(known, node.type) == known.end())
+      refuse(name, fmt::format("is none of {}", fmt::join(known, ", ")));
+  }
+  for (const auto& [source, target] : graph.edges) {
+    for (const std::string& name : {source, target}) {
+      if (!graph.nodes.contains(name))
+        throw EnvironmentError(fmt::format("{}: an edge leads from '{}' to '{}', and there is no node '{}'",
+                                           graph.path.string(), source, target, name));
+    }
+    targets_[source].push_back(target);
+    sources_[target].push_back(source);
+  }
+  walk();
+}
+
+void NirChain::refuse(const std::string& name, const std::string& what) const {
+  throw EnvironmentError(fmt::format("{}: node '{}', of type {}, {}", graph_.path.string(), name,
+                                     graph_.nodes.at(name).type, what));
+}
+
+const NirArray* NirChain::find(const std::string& name, const std::string& field) const {
+  const auto& fields = graph_.nodes.at(name).fields;
+  const auto found = fields.find(field);
+  return found == fields.end() ? nullptr : &found->second;
+}
+
+const NirArray& NirChain::array(const std::string& name, const std::string& field) const {
+  const NirArray* const found = find(name, field);
+  if (found == nullptr) refuse(name, fmt::format("has no numbers '{}'", field));
+  return *found;
+}
+
+const std::vector<float>& NirChain::values(const NirLayer& layer, const std::string& field) const {
+  const NirArray& found = array(layer.name, field);
+  if (found.values.size() != layer.size)
+    refuse(layer.name,
+           fmt::format("has {} values '{}', expected {}", found.values.size(), field, layer.size));
+  return found.values;
+}
+
+const std::vector<float>& NirChain::positive_values(const NirLayer& layer, const std::string& field) const {
+  const std::vector<float>& found = values(layer, field);
+  const auto wrong = std::ranges::find_if_not(found, [](float value) { return value > 0; });
+  if (wrong != found.end())
+    refuse(layer.name,
+           fmt::format("has {} {} of neuron {}, expected more than 0", field, *wrong, wrong - found.begin()));
+  return found;
+}
+
+void NirChain::require(const NirLayer& layer, const std::string& field, double expected,
+                       const std::string& reason) const {
+  const std::vector<float>& found = values(layer, field);
+  const auto other = std::ranges::find_if_not(found, [&](float value) { return near(value, expected); });
+  if (other != found.end())
+    refuse(layer.name, fmt::format("has {} {} of neuron {}, expected {:.7g}: {}", field, *other,
+                                   other - found.begin(), expected, reason));
+}
+
+std::string NirChain::only(const std::string& type) const {
+  std::vector<std::string> found;
+  for (const auto& [name, node] : graph_.nodes) {
+    if (node.type == type) found.push_back(name);
+  }
+  if (found.size() != 1)
+    throw EnvironmentError(fmt::format("{}: there are {} nodes of type {}, expected one",
+                                       graph_.path.string(), found.size(), type));
+  return found.front();
+}
+
+std::vector<std::size_t> NirChain::sizes(const std::string& name, const std::string& field) const {
+  constexpr float most = 1 << 24;  // up to it, single precision has all integers
+  std::vector<std::size_t> result;
+  double product = 1;
+  for (const float value : array(name, field).values) {
+    if (!(value >= 1 && value <= most) || value != std::floor(value))
+      refuse(name, fmt::format("has {} among '{}', expected sizes", value, field));
+    product *= value;
+    result.push_back(static_cast<std::size_t>(value));
+  }
+  if (result.empty() || result.size() > 3 || product > most)
+    refuse(name, fmt::format("has the {} [{}], expected one to three sizes of at most {} values", field,
+                             fmt::join(result, " × "), most));
+  return result;
+}
+
+std::vector<float> NirChain::weights(const std::string& name, std::size_t inputs) const {
+  const NirArray& weight = array(name, "weight");
+  if (weight.shape.size() != 2 || weight.shape[1] != inputs || weight.values.empty())
+    refuse(name, fmt::format("has the weight [{}], expected [targets × {}]", fmt::join(weight.shape, " × "),
+                             inputs));
+  if (graph_.nodes.at(name).type == "Affine") {
+    const NirArray& bias = array(name, "bias");
+    if (std::ranges::any_of(bias.values, [](float value) { return value != 0; }))
+      refuse(name, "has a bias that is not 0 everywhere, which projections here do not have");
+  }
+  return transposed(weight.values, weight.shape[0], inputs);
+}
+
+std::vector<std::string> NirChain::forward_targets(const std::string& name, std::string& recurrent) const {
+  std::vector<std::string> forward;
+  const auto found = targets_.find(name);
+  if (found == targets_.end()) return forward;
+  for (const std::string& target : found->second) {
+    const auto onward = targets_.find(target);
+    const bool comes_back = is_spiking(graph_.nodes.at(name)) && has_weights(graph_.nodes.at(target)) &&
+                            onward != targets_.end() && onward->second == std::vector{name};
+    if (!comes_back) {
+      forward.push_back(target);
+    } else if (recurrent.empty()) {
+      recurrent = target;
+    } else {
+      refuse(name, fmt::format("has two projections onto itself, '{}' and '{}', expected one at most",
+                               recurrent, target));
+    }
+  }
+  return forward;
+}
+
+void NirChain::walk() {
+  std::string name = only("Input");
+  const std::string output = only("Output");
+  input_shape_ = sizes(name, "shape");
+  std::vector<std::size_t> shape = input_shape_;
+  std::optional<std::vector<float>> pending;  // weights on the way to the next neurons
+  std::size_t rows = product(shape);          // of these
+  std::size_t identities = 0;                 // values of identity matrices
+  std::set<std::string> visited = {name};
+  while (name != output) {
+    std::string recurrent;
+    const std::vector<std::string> targets = forward_targets(name, recurrent);
+    if (!recurrent.empty()) {
+      NirLayer& layer = layers_.back();
+      layer.recurrent = weights(recurrent, layer.size);
+      if (layer.recurrent.size() != layer.size * layer.size)
+        refuse(recurrent,
+               fmt::format("has {} targets, expected {}", layer.recurrent.size() / layer.size, layer.size));
+      if (sources_.at(recurrent).size() != 1) refuse(recurrent, "has several sources, expected one");
+      visited.insert(recurrent);
+    }
+    if (targets.size() != 1)
+      refuse(name,
+             fmt::format("leads to {} nodes, expected one, and for spiking neurons perhaps a Linear that "
+                         "leads back",
+                         targets.size()));
+    const std::string before = name;
+    name = targets.front();
+    if (!visited.insert(name).second)
+      refuse(name, "is part of a cycle, expected none but from spiking neurons by a Linear onto themselves");
+    for (const std::string& source : sources_.at(name)) {
+      if (source != before && !comes_back(source, name))
+        refuse(name, fmt::format("has the sources '{}' and '{}', expected one", before, source));
+    }
+    const NirNode& node = graph_.nodes.at(name);
+    if (has_weights(node)) {
+      if (pending) refuse(name, fmt::format("follows weights, '{}', expected neurons between them", before));
+      if (shape.size() != 1)
+        refuse(name, fmt::format("follows values of the shape [{}], expected a Flatten between them",
+                                 fmt::join(shape, " × ")));
+      pending = weights(name, rows);
+      shape = {pending->size() / rows};
+      continue;
+    }
+    if (node.type == "Flatten") {
+      flatten(name, shape);
+      continue;
+    }
+    const std::size_t size = product(shape);
+    if (node.type == "Output") {
+      if (product(sizes(name, "shape")) != size)
+        refuse(name, fmt::format("has the shape [{}], expected {} values",
+                                 fmt::join(sizes(name, "shape"), " × "), size));
+      if (!layers_.empty() && layers_.back().neurons->type == "LI" && !pending) break;
+    }
+    if (!layers_.empty() && layers_.back().neurons->type == "LI")
+      refuse(layers_.back().name, fmt::format("leads to '{}', expected the output", name));
+    if (!pending) {
+      identities += size * size;
+      if (size > most_identity || identities > most_identity * most_identity)
+        refuse(name, fmt::format("follows {} values without weights between them, expected at most {} in all",
+                                 size, most_identity));
+      pending.emplace(size * size, 0.0F);
+      for (std::size_t i = 0; i < size; ++i) (*pending)[i * size + i] = 1;
+    }
+    layers_.push_back({.name = name,
+                       .neurons = node.type == "Output" ? nullptr : &node,
+                       .weights = *std::move(pending),
+                       .recurrent = {},
+                       .size = size});
+    pending.reset();
+    rows = size;
+  }
+  for (const auto& [other, node] : graph_.nodes) {
+    if (!visited.contains(other)) refuse(other, "is not on the way from the input to the output");
+  }
+  if (layers_.size() < 2 || !is_spiking(*layers_.front().neurons))
+    throw EnvironmentError(
+        fmt::format("{}: there is no spiking population before the read-out", graph_.path.string()));
+}
+
+bool NirChain::comes_back(const std::string& source, const std::string& name) const {
+  const auto before = sources_.find(source);
+  return is_spiking(graph_.nodes.at(name)) && has_weights(graph_.nodes.at(source)) &&
+         before != sources_.end() && before->second == std::vector{name};
+}
+
+void NirChain::flatten(const std::string& name, std::vector<std::size_t>& shape) const {
+  const auto place = [&](const std::string& field, float otherwise) {
+    const NirArray* const found = find(name, field);
+    if (found != nullptr && found->values.size() != 1) refuse(name, fmt::format("has no one '{}'", field));
+    const float value = found == nullptr ? otherwise : found->values.front();
+    return value < 0 ? value + static_cast<float>(shape.size()) : value;
+  };
+  const float first = place("start_dim", 1), last = place("end_dim", -1);
+  if (shape.size() > 1 && (first != 0 || last != static_cast<float>(shape.size() - 1)))
+    refuse(name, fmt::format("flattens dimensions {} to {} of [{}], expected all of them", first, last,
+                             fmt::join(shape, " × ")));
+  shape = {product(shape)};
+}
+
+}  // namespace orthospike

@@ -1,0 +1,535 @@
+#include "learning/nir.hpp"
+
+#include <fmt/format.h>
+#include <hdf5.h>
+
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <limits>
+
+#include "kernels/error.hpp"
+#include "learning/config.hpp"
+#include "sim/hdf5_file.hpp"
+#include "tests/catch.hpp"
+#include "tests/temporary_folder.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+/// A network of 6 inputs, populations of 5 and 4 neurons and 3 logits, as a run of such settings stores it.
+TrainedNetwork trained(const Settings& settings) {
+  Config config;
+  for (const auto& [key, value] : settings) config.set(key, value);
+  config.network.hidden = {5, 4};
+  config.data.mean = 0.3F;
+  const auto backend = make_backend("reference", 1);
+  Network network(*backend);
+  config.network.build(network, 6, 3, config.neuron, config.clock, 7);
+  float trained = 0.11F;
+  for (const Population& population : network.populations()) {
+    if (population.neuron == nullptr || population.neuron->threshold().size() == 0) continue;
+    backend->upload(std::span<const float>(&trained, 1), population.neuron->threshold());
+    trained += 0.07F;
+  }
+  TrainedNetwork result{.path = {},
+                        .version = "1.2.3",
+                        .git_revision = "abc",
+                        .config = config_text(config),
+                        .shape = {.height = 1, .width = 2, .channels = 3},
+                        .mean = 0.3F,
+                        .deviation = 0.3081F,
+                        .tasks = {{"classes 0, 1", true}, {"class 2", false}},
+                        .tasks_trained = 1,
+                        .populations = {},
+                        .projections = {}};
+  store(network, config.neuron.name(), result);
+  return result;
+}
+
+const Settings lif = {{"rule.name", "bptt"}, {"neuron.model", "lif"}, {"neuron.threshold", "0.7"}};
+
+Settings with(Settings settings, const Settings& more) {
+  settings.insert(settings.end(), more.begin(), more.end());
+  return settings;
+}
+
+NirArray list(const std::vector<float>& values) {
+  return {.shape = {values.size()}, .values = values};
+}
+
+/// Two inputs, a population of two neurons and two logits, as another program would write it.
+NirGraph small() {
+  const auto weight = [](const std::vector<float>& values) {
+    return NirNode{.type = "Linear", .fields = {{"weight", {.shape = {2, 2}, .values = values}}}};
+  };
+  return {.path = "small.nir",
+          .nodes = {{"input", {.type = "Input", .fields = {{"shape", list({2})}}}},
+                    {"w1", weight({1, 2, 3, 4})},
+                    {"cells",
+                     {.type = "LIF",
+                      .fields = {{"tau", list({0.002F, 0.002F})},
+                                 {"r", list({20, 20})},
+                                 {"v_leak", list({0, 0})},
+                                 {"v_threshold", list({0.5F, 0.5F})},
+                                 {"v_reset", list({0, 0})}}}},
+                    {"w2", weight({5, 6, 7, 8})},
+                    {"output", {.type = "Output", .fields = {{"shape", list({2})}}}}},
+          .edges = {{"input", "w1"}, {"w1", "cells"}, {"cells", "w2"}, {"w2", "output"}},
+          .metadata = {}};
+}
+
+/// The sentence with which a graph is refused, behind the name of its file; empty where it is taken.
+std::string refusal(const NirGraph& graph, const std::vector<std::string>& arguments = {}) {
+  try {
+    from_nir(graph, arguments);
+  } catch (const EnvironmentError& error) {
+    const std::string sentence = error.what();
+    CHECK(sentence.starts_with(graph.path.string()));
+    return sentence.substr(graph.path.string().size());
+  }
+  return "";
+}
+
+/// That of the small graph after a change.
+std::string refusal_after(const std::function<void(NirGraph&)>& change) {
+  NirGraph graph = small();
+  change(graph);
+  return refusal(graph);
+}
+
+const std::vector<float>& weights(const TrainedNetwork& network, const std::string& projection) {
+  return std::ranges::find(network.projections, projection, &TrainedNetwork::Weights::name)->values;
+}
+
+void check_near(const std::vector<float>& found, const std::vector<float>& expected) {
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) CHECK(found[i] == Approx(expected[i]).epsilon(1e-6));
+}
+
+float value(const NirGraph& graph, const std::string& node, const std::string& field, std::size_t i = 0) {
+  return graph.nodes.at(node).fields.at(field).values.at(i);
+}
+
+TEST_CASE("neurons become nodes whose equations with a step of forward Euler are theirs", "[nir]") {
+  const double dt = 0.05e-3;
+  const NirGraph leaky = to_nir(trained(lif));
+  CHECK(leaky.nodes.at("hidden1").type == "LIF");
+  CHECK(leaky.nodes.at("hidden1").fields.at("tau").values == std::vector<float>(5, 1e-3F));
+  CHECK(value(leaky, "hidden1", "r") * dt / value(leaky, "hidden1", "tau") == Approx(1));
+  CHECK(value(leaky, "hidden2", "v_threshold") == 0.7F);
+  CHECK(value(leaky, "hidden2", "v_reset") == 0);
+  CHECK(leaky.nodes.at("output").type == "Output");
+  CHECK_FALSE(leaky.nodes.contains("readout"));
+
+  const NirGraph cuba = to_nir(trained(with(lif, {{"neuron.synapse_tau", "0.4"}, {"neuron.tau", "2"}})));
+  CHECK(cuba.nodes.at("hidden1").type == "CubaLIF");
+  CHECK(value(cuba, "hidden1", "tau_syn") == Approx(0.4e-3));
+  CHECK(value(cuba, "hidden1", "tau_mem") == Approx(2e-3));
+  CHECK(value(cuba, "hidden1", "w_in") * dt / value(cuba, "hidden1", "tau_syn") == Approx(1));
+  CHECK(value(cuba, "hidden1", "r") * dt / value(cuba, "hidden1", "tau_mem") == Approx(1));
+
+  const NirGraph integrating = to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "if"}}));
+  CHECK(integrating.nodes.at("hidden1").type == "IF");
+  CHECK(value(integrating, "hidden1", "r") * dt == Approx(1));
+  CHECK_FALSE(integrating.nodes.at("hidden1").fields.contains("tau"));
+
+  const TrainedNetwork dsr = trained({{"neuron.tau", "2"}});
+  const NirGraph graph = to_nir(dsr);
+  CHECK(1 - dt / value(graph, "hidden1", "tau") == Approx(std::exp(-0.05 / 2)).epsilon(1e-7));
+  CHECK(value(graph, "hidden1", "r") == 1);
+  CHECK(value(graph, "hidden1", "v_threshold") == Approx(0.3 * 0.11));
+  CHECK(value(graph, "hidden2", "v_threshold") - value(graph, "hidden2", "v_reset") == Approx(0.18));
+  CHECK(value(graph, "input_to_hidden1", "weight", 1) == weights(dsr, "input_to_hidden1")[5]);
+  CHECK(value(graph, "hidden1_to_hidden2", "weight", 1) ==
+        Approx(weights(dsr, "hidden1_to_hidden2")[4] * 0.11 / 0.05));
+  CHECK(std::get<std::vector<std::string>>(graph.metadata.at("reset")) == std::vector<std::string>{"soft"});
+  const NirGraph hard = to_nir(trained(with(lif, {{"neuron.reset", "hard"}})));
+  CHECK(std::get<std::vector<std::string>>(hard.metadata.at("reset")) == std::vector<std::string>{"hard"});
+}
+
+TEST_CASE("a network comes back from its graph and from a file of it", "[nir]") {
+  for (const Settings& settings :
+       {lif, with(lif, {{"neuron.reset", "hard"}, {"neuron.tau", "1.7"}, {"neuron.dt", "0.3"}}),
+        with(lif, {{"neuron.synapse_tau", "0.7"}, {"network.recurrent", "true"}, {"data.deviation", "auto"}}),
+        with(lif, {{"network.recurrent", "true"}, {"network.readout_tau", "1.3"}, {"neuron.steps", "3"}}),
+        Settings{{"rule.name", "eprop"}, {"neuron.model", "if"}, {"neuron.threshold", "1.1"}},
+        Settings{{"neuron.tau", "1.3"}, {"neuron.firing_fraction", "0.37"}}, Settings{}}) {
+    const TrainedNetwork network = trained(settings);
+    const NirGraph graph = to_nir(network);
+    INFO(network.config);
+    const TemporaryFolder folder;
+    write_nir(graph, folder.path() / "network.nir");
+    const NirGraph read = read_nir(folder.path() / "network.nir");
+    CHECK(read.nodes == graph.nodes);
+    CHECK(read.edges == graph.edges);
+    CHECK(read.metadata == graph.metadata);
+
+    const auto [imported, assumptions] = from_nir(read, {});
+    CHECK(assumptions.empty());
+    TrainedNetwork expected = network;
+    if (!network.populations[1].threshold.empty()) {
+      // Folded weights keep a last place fewer.
+      for (std::size_t p = 1; p < expected.projections.size(); ++p) {
+        for (std::size_t i = 0; i < expected.projections[p].values.size(); ++i)
+          CHECK(imported.projections[p].values[i] == Approx(expected.projections[p].values[i]).epsilon(2e-7));
+        expected.projections[p].values = imported.projections[p].values;
+      }
+    }
+    CHECK(imported == expected);
+    CHECK(to_nir(imported).nodes == graph.nodes);
+  }
+}
+
+TEST_CASE("what NIR does not have is not exported", "[nir]") {
+  CHECK_THROWS_WITH(to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "alif"}})),
+                    Catch::Matchers::Contains("neuron.model is alif, expected lif_dsr, lif or if"));
+  CHECK_THROWS_WITH(
+      to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "if"}, {"neuron.synapse_tau", "1"}})),
+      Catch::Matchers::Contains("neuron.synapse_tau is 1 with the model if"));
+  TrainedNetwork other = trained(lif);
+  other.populations[1].model = "if";
+  CHECK_THROWS_WITH(to_nir(other), Catch::Matchers::Contains("the network is not that of its config"));
+}
+
+TEST_CASE("constants of single neurons go into their weights", "[nir]") {
+  // With the step of 0.1 ms that is assumed, r of 20 puts currents on the membrane as they are.
+  const ImportedNetwork plain = from_nir(small(), {});
+  CHECK(plain.network.projections[0].values == std::vector<float>{1, 3, 2, 4});
+  CHECK(plain.network.projections[1].values == std::vector<float>{5, 7, 6, 8});
+  CHECK(plain.network.populations[1].model == "lif");
+  CHECK(plain.network.mean == 0);
+  CHECK(plain.network.deviation == 1);
+  CHECK(std::ranges::find(plain.assumptions, "neuron.dt = 0.1") != plain.assumptions.end());
+  auto config = values_by_key(plain.network.config, "imported");
+  CHECK(config["neuron.tau"] == "2");
+  CHECK(config["neuron.threshold"] == "0.5");
+  CHECK(config["neuron.reset"] == "hard");
+  CHECK(config["network.hidden"] == "2");
+
+  NirGraph graph = small();
+  auto& fields = graph.nodes["cells"].fields;
+  fields["r"] = list({40, 20});
+  fields["v_threshold"] = list({0.5F, 2});
+  ImportedNetwork imported = from_nir(graph, {});
+  check_near(imported.network.projections[0].values, {2, 0.75F, 4, 1});
+
+  graph.nodes["w3"] = {
+      .type = "Affine",
+      .fields = {{"weight", {.shape = {2, 2}, .values = {1, 2, 3, 4}}}, {"bias", list({0, 0})}}};
+  graph.edges.insert(graph.edges.end(), {{"cells", "w3"}, {"w3", "cells"}});
+  imported = from_nir(graph, {});
+  check_near(weights(imported.network, "hidden1_to_hidden1"), {2, 0.75F, 4, 1});
+
+  graph = small();
+  graph.nodes["cells"].type = "CubaLIF";
+  auto& cuba = graph.nodes["cells"].fields;
+  cuba["tau_mem"] = cuba["tau"];
+  cuba["tau_syn"] = list({0.001F, 0.001F});
+  cuba["w_in"] = list({10, 30});
+  imported = from_nir(graph, {});
+  CHECK(imported.network.projections[0].values[0] == Approx(1));
+  CHECK(imported.network.projections[0].values[1] == Approx(9));
+  CHECK(values_by_key(imported.network.config, "imported")["neuron.synapse_tau"] == "1");
+
+  graph = small();
+  graph.nodes["cells"].type = "IF";
+  graph.nodes["cells"].fields["r"] = list({10000, 5000});
+  imported = from_nir(graph, {"--neuron.dt=0.2"});
+  check_near(imported.network.projections[0].values, {2, 3, 4, 4});
+}
+
+TEST_CASE("a graph without weights before its output, or with neurons there, has an identity", "[nir]") {
+  NirGraph graph = small();
+  graph.nodes.erase("w2");
+  graph.edges = {{"input", "w1"}, {"w1", "cells"}, {"cells", "output"}};
+  CHECK(from_nir(graph, {}).network.projections[1].values == std::vector<float>{1, 0, 0, 1});
+  graph.nodes["output"].type = "LI";
+  graph.nodes["output"].fields = {
+      {"tau", list({0.001F, 0.001F})}, {"r", list({10, 20})}, {"v_leak", list({0, 0})}};
+  graph.nodes["end"] = {.type = "Output", .fields = {{"shape", list({2})}}};
+  graph.edges.emplace_back("output", "end");
+  const TrainedNetwork network = from_nir(graph, {}).network;
+  check_near(network.projections[1].values, {1, 0, 0, 2});
+  CHECK(values_by_key(network.config, "imported")["network.readout_tau"] == "1");
+}
+
+TEST_CASE("images of NIR have their channels first", "[nir]") {
+  NirGraph graph = small();
+  graph.nodes["input"].fields["shape"] = list({2, 1, 3});
+  graph.nodes["flat"] = {
+      .type = "Flatten",
+      .fields = {{"start_dim", {.shape = {}, .values = {0}}}, {"end_dim", {.shape = {}, .values = {-1}}}}};
+  graph.nodes["w1"].fields["weight"] = {.shape = {2, 6},
+                                        .values = {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15}};
+  CHECK(refusal(graph) ==
+        ": node 'w1', of type Linear, follows values of the shape [2 × 1 × 3], expected a Flatten "
+        "between them");
+  graph.edges.front() = {"input", "flat"};
+  graph.edges.emplace_back("flat", "w1");
+  const TrainedNetwork network = from_nir(graph, {}).network;
+  CHECK(network.shape == ImageShape{.height = 1, .width = 3, .channels = 2});
+  CHECK(network.projections[0].values == std::vector<float>{0, 10, 3, 13, 1, 11, 4, 14, 2, 12, 5, 15});
+}
+
+TEST_CASE("a graph that no network here can be is refused by the name of the node", "[nir]") {
+  CHECK(refusal(small()).empty());
+  CHECK(
+      refusal_after([](NirGraph& graph) { graph.nodes["w1"].type = "Conv2d"; }) ==
+      ": node 'w1', of type Conv2d, is none of Input, Output, Flatten, Linear, Affine, LIF, IF, CubaLIF, LI");
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.nodes["w1"].fields["weight"].shape = {4, 1};
+        }) == ": node 'w1', of type Linear, has the weight [4 × 1], expected [targets × 2]");
+  CHECK(refusal_after([](NirGraph& graph) { graph.edges.emplace_back("w2", "nowhere"); }) ==
+        ": an edge leads from 'w2' to 'nowhere', and there is no node 'nowhere'");
+  CHECK(
+      refusal_after([](NirGraph& graph) {
+        graph.nodes["w1"].type = "Affine";
+        graph.nodes["w1"].fields["bias"] = list({0, 1});
+      }) ==
+      ": node 'w1', of type Affine, has a bias that is not 0 everywhere, which projections here do not have");
+  const auto field = [](const std::string& name, const std::vector<float>& values) {
+    return refusal_after([&](NirGraph& graph) { graph.nodes["cells"].fields[name] = list(values); });
+  };
+  const std::string cells = ": node 'cells', of type LIF, ";
+  CHECK(field("tau", {0.002F, 0.003F}) ==
+        cells + "has tau 0.003 of neuron 1, expected 0.002: all hidden neurons have the same time constants");
+  CHECK(field("tau", {0.002F, -1}) == cells + "has tau -1 of neuron 1, expected more than 0");
+  CHECK(field("tau", {0.00001F, 0.00001F}) ==
+        cells + "has tau 1e-05, expected at least the step, 0.0001 (neuron.dt)");
+  CHECK(field("tau", {0.002F}) == cells + "has 1 values 'tau', expected 2");
+  CHECK(field("v_leak", {0, 0.1F}) ==
+        cells + "has v_leak 0.1 of neuron 1, expected 0: neurons here rest at 0");
+  CHECK(field("v_reset", {-1, 0}) ==
+        cells + "has v_reset -1 of neuron 0, expected 0: neurons here are reset to 0, or by their threshold");
+  CHECK(field("v_threshold", {1, 0}) == cells + "has v_threshold 0 of neuron 1, expected more than 0");
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["cells"].fields.erase("r"); }) ==
+        cells + "has no numbers 'r'");
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.nodes["cells"].fields["r"] = list({3e38F, 3e38F});
+          graph.nodes["cells"].fields["v_threshold"] = list({1, 0.001F});
+        }).ends_with("beyond single precision once r, w_in and v_threshold are in them"));
+
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.edges.emplace_back("w1", "w2");
+        }).starts_with(": node 'w1', of type Linear, leads to 2 nodes, expected one"));
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.edges.back() = {"w2", "w1"};
+        }).starts_with(": node 'w1', of type Linear, has the sources 'input' and 'w2'"));
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["other"] = graph.nodes["w1"]; }) ==
+        ": node 'other', of type Linear, is not on the way from the input to the output");
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["cells"] = graph.nodes["w1"]; }) ==
+        ": node 'cells', of type Linear, follows weights, 'w1', expected neurons between them");
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["output"].fields["shape"] = list({3}); }) ==
+        ": node 'output', of type Output, has the shape [3], expected 2 values");
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["input"].fields["shape"] = list({2.5F}); }) ==
+        ": node 'input', of type Input, has 2.5 among 'shape', expected sizes");
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.nodes["input"].fields["shape"] = list({4096, 4096, 4096});
+        }).starts_with(": node 'input', of type Input, has the shape [4096 × 4096 × 4096]"));
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["w2"].type = "Input"; }) ==
+        ": there are 2 nodes of type Input, expected one");
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.edges = {{"input", "w1"}, {"w1", "output"}};
+          for (const char* name : {"cells", "w2"}) graph.nodes.erase(name);
+        }) == ": there is no spiking population before the read-out");
+  CHECK(refusal_after([](NirGraph& graph) {
+          graph.edges.clear();
+        }).starts_with(": node 'input', of type Input, leads to 0"));
+}
+
+TEST_CASE("metadata and the command line say what a graph does not", "[nir]") {
+  NirGraph graph = small();
+  graph.metadata = {{"dt", std::vector{0.0002}},
+                    {"steps", std::vector{7.0}},
+                    {"mean", std::vector{0.5}},
+                    {"deviation", std::vector{0.25}},
+                    {"time_unit", std::vector<std::string>{"s"}},
+                    {"reset", std::vector<std::string>{"soft"}},
+                    {"input_shape", std::vector{1.0, 2.0, 1.0}}};
+  const auto [network, assumptions] = from_nir(graph, {"--neuron.steps=9"});
+  auto config = values_by_key(network.config, "imported");
+  CHECK(config["neuron.dt"] == "0.2");
+  CHECK(config["neuron.steps"] == "9");
+  CHECK(config["data.mean"] == "0.5");
+  CHECK(config["neuron.reset"] == "soft");
+  CHECK(network.mean == 0.5F);
+  CHECK(network.shape == ImageShape{.height = 2, .width = 1});
+  CHECK(
+      std::ranges::none_of(assumptions, [](const std::string& what) { return what.starts_with("neuron."); }));
+
+  const auto entry = [&](const std::string& name, const NirMetadata& value) {
+    NirGraph changed = graph;
+    changed.metadata[name] = value;
+    return refusal(changed);
+  };
+  CHECK(entry("reset", std::vector<std::string>{"gentle"}) ==
+        ": /node/metadata/reset is 'gentle', expected 'soft' or 'hard'");
+  CHECK(entry("time_unit", std::vector<std::string>{"h"}) ==
+        ": /node/metadata/time_unit is 'h', expected 's' or 'ms'");
+  CHECK(entry("dt", std::vector{-1.0}).starts_with(": /node/metadata/dt is -1, expected "));
+  CHECK(entry("deviation", std::vector{std::numeric_limits<double>::quiet_NaN()})
+            .starts_with(": /node/metadata/deviation is nan"));
+  CHECK(entry("config", std::vector<std::string>{"[neuron\n"}).starts_with("/node/metadata/config:1: "));
+  graph.metadata["time_unit"] = std::vector<std::string>{"ms"};
+  config = values_by_key(from_nir(graph, {}).network.config, "imported");
+  CHECK(config["neuron.dt"] == "0.0002");
+  CHECK(config["neuron.tau"] == "0.002");
+  graph.metadata["time_unit"] = std::vector<std::string>{"s"};
+
+  CHECK_THROWS_AS(from_nir(graph, {"--neuron.tau=3"}), ConfigError);
+  CHECK_THROWS_WITH(from_nir(graph, {"--network.hidden=3"}),
+                    Catch::Matchers::Contains("network.hidden: it is the graph's own"));
+  CHECK_THROWS_AS(from_nir(graph, {"--neuron.steps=0"}), ConfigError);
+
+  NirGraph dsr = to_nir(trained({}));
+  dsr.path = "dsr.nir";
+  dsr.nodes["hidden2"].fields["tau"].values[2] = 1;
+  CHECK(refusal(dsr).starts_with(": node 'hidden2', of type LIF, has tau 1 of neuron 2, expected "));
+  dsr = to_nir(trained({}));
+  dsr.metadata["dt"] = std::vector{0.1e-3};  // other decays than those in the graph
+  CHECK(refusal(dsr).find("has r") == std::string::npos);
+  CHECK(refusal(dsr).find("tau") != std::string::npos);
+}
+
+std::string file_refusal(const std::filesystem::path& path) {
+  try {
+    read_nir(path);
+  } catch (const EnvironmentError& error) {
+    const std::string sentence = error.what();
+    CHECK(sentence.starts_with(path.string() + ": "));
+    CHECK(sentence.find('\n') == std::string::npos);
+    return sentence.substr(path.string().size() + 2);
+  }
+  return "";
+}
+
+TEST_CASE("a file that is no NIR graph is refused in a sentence", "[nir]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "some.nir";
+  CHECK(file_refusal(path) == "there is no such file");
+  const auto written = [&](const std::function<void(Hdf5File&)>& fill) {
+    Hdf5File file = Hdf5File::create(path);
+    fill(file);
+    file.close();
+    return file_refusal(path);
+  };
+  CHECK(written([](Hdf5File& file) { file.add_text("/version", "1"); }) ==
+        "an HDF5 file, but no NIR graph: there is no /node");
+  const auto with_node = [&](const std::function<void(Hdf5File&)>& fill) {
+    return written([&](Hdf5File& file) {
+      file.add_text("/node/type", "NIRGraph");
+      file.add_texts("/node/edges", {1, 2}, {"a", "b"});
+      fill(file);
+    });
+  };
+  CHECK(with_node([](Hdf5File& file) { file.add_text("/node/nodes/a/type", "I"); }).empty());
+  CHECK(with_node([](Hdf5File& file) { file.add_text("/node/nodes/a", "I"); }) ==
+        "/node/nodes/a is no group, expected a node");
+  CHECK(with_node([](Hdf5File& file) { file.add<float>("/node/nodes/a/tau", {1}, 0); }) ==
+        "there is no /node/nodes/a/type");
+  CHECK(with_node([](Hdf5File& file) { file.add<float>("/node/nodes/a/type", {}, 0); }) ==
+        "/node/nodes/a/type is no text, expected one");
+  CHECK(with_node([](Hdf5File& file) {
+          file.add_text("/node/nodes/a\nb/type", "I");
+        }).starts_with("an object in /node/nodes is a name that is too long or not of printable characters"));
+  CHECK(with_node([](Hdf5File& file) {
+          file.add_text("/node/nodes/a/type", "I");
+          file.add<double>("/node/nodes/a/r", {2}, 1e300);
+          file.write_rows<double>("/node/nodes/a/r", 0, std::vector{1.0, 1e300});
+        }) == "/node/nodes/a/r, element 1 is inf, expected a finite number");
+  // Nothing of it is stored: 2 GiB that a few bytes claim.
+  CHECK(with_node([](Hdf5File& file) {
+          file.add_text("/node/nodes/a/type", "I");
+          file.add<float>("/node/nodes/a/r", {1 << 14, 1 << 15}, 0);
+        }) == "/node/nodes/a/r claims 536870912 values, expected no more than its 0 bytes can hold");
+  CHECK(written([](Hdf5File& file) {
+          file.add_text("/node/type", "LIF");
+          file.add_text("/node/nodes/a/type", "I");
+          file.add_texts("/node/edges", {1, 2}, {"a", "b"});
+        }) == "/node/type is 'LIF', expected 'NIRGraph'");
+  CHECK(written([](Hdf5File& file) {
+          file.add_text("/node/type", "NIRGraph");
+          file.add_text("/node/nodes/a/type", "I");
+          file.add_texts("/node/edges", {2}, {"a", "b"});
+        }).starts_with("/node/edges is [2], expected names of sources and targets, [edges × 2]"));
+}
+
+TEST_CASE("links out of a NIR file are not followed", "[nir]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "some.nir", other = folder.path() / "other.h5";
+  write_nir(small(), path);
+  std::filesystem::copy(path, other);
+  {
+    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+    REQUIRE(H5Lcreate_external(other.c_str(), "/node/nodes/cells/r", file.get(), "/node/nodes/cells/s",
+                               H5P_DEFAULT, H5P_DEFAULT) >= 0);
+  }
+  CHECK(file_refusal(path) == "cannot list up to 64 objects of this file in /node/nodes/cells");
+}
+
+TEST_CASE("whatever is damaged in a NIR file, reading it ends with a graph or a sentence", "[nir]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "some.nir";
+  write_nir(small(), path);
+  std::vector<std::uint8_t> whole(std::filesystem::file_size(path));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char*>(whole.data()), static_cast<std::streamsize>(whole.size()));
+  for (std::size_t length = 0; length < whole.size(); length += whole.size() / 20) {
+    INFO(length);
+    CHECK_FALSE(file_refusal(folder.write("some.nir", std::span(whole).first(length))).empty());
+  }
+  std::size_t refused = 0;
+  for (std::size_t place = 0; place < whole.size(); place += whole.size() / 60) {
+    std::vector<std::uint8_t> damaged = whole;
+    damaged[place] ^= 0xffU;
+    refused += file_refusal(folder.write("some.nir", damaged)).empty() ? 0 : 1;
+  }
+  CHECK(refused > 20);
+}
+
+TEST_CASE("where the HDF5 library crashes or never ends, there is a sentence", "[nir]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "some.nir";
+  {
+    // Texts of variable length, as the package writes them, the heap of which the library does not check.
+    const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+    const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+    H5Tset_size(type.get(), H5T_VARIABLE);
+    const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+    const Hdf5Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
+    H5Pset_create_intermediate_group(links.get(), 1);
+    for (const auto& [object, text] :
+         {std::pair{"/node/type", "NIRGraph"}, std::pair{"/node/nodes/a/type", "the text of a node's type"},
+          std::pair{"/node/edges", "none"}}) {
+      const Hdf5Handle set(
+          H5Dcreate2(file.get(), object, type.get(), space.get(), links.get(), H5P_DEFAULT, H5P_DEFAULT),
+          H5Dclose);
+      REQUIRE(H5Dwrite(set.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) >= 0);
+    }
+  }
+  std::vector<std::uint8_t> whole(std::filesystem::file_size(path));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char*>(whole.data()), static_cast<std::streamsize>(whole.size()));
+  CHECK(file_refusal(path).starts_with("/node/edges is ["));
+  const std::string heap = "GCOL";
+  const auto start = std::ranges::search(whole, heap).begin() - whole.begin();
+  whole[static_cast<std::size_t>(start) + 24] = 0xff;  // the size of the first text in it
+  CHECK(file_refusal(folder.write("some.nir", whole)).starts_with("damaged, such that the HDF5 library "));
+}
+
+TEST_CASE("the old NIR file stays until the new one is whole", "[nir]") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "some.nir";
+  write_nir(small(), path);
+  std::filesystem::create_directory(folder.path() / "some.nir.partial");  // in the way of the new one
+  NirGraph other = small();
+  other.nodes.erase("w1");
+  CHECK_THROWS_AS(write_nir(other, path), EnvironmentError);
+  CHECK(read_nir(path).nodes == small().nodes);
+}
+
+}  // namespace
+}  // namespace orthospike::testing
