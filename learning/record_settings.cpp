@@ -11,6 +11,10 @@ void RecordSettings::describe(SettingsVisitor& visit) {
     visit("record.populations", network.populations, "all", "Populations, by name: hidden1, hidden2, …");
     visit("record.neurons", network.neurons, true, "neurons", "Which of each population, counted from 0.");
     visit("record.steps", network.steps, false, "steps", "Which of a sample, counted from 0.");
+    visit("record.compression", network.compressed,
+          {{"deflate", true, "a tenth of the bytes of spikes"},
+           {"none", false, "for readers whose HDF5 has no deflate: libsonata since 0.1.26"}},
+          "How files are compressed");
     visit("record.phase", phases,
           {{"test", Phases::test, "what tests show"},
            {"training", Phases::training, "what training shows, replay apart"},

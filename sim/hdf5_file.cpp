@@ -183,8 +183,8 @@ void Hdf5File::add(const std::string& object, const std::vector<std::size_t>& sh
 }
 
 template <class T>
-void Hdf5File::add_compressed(const std::string& object, const std::vector<std::size_t>& row,
-                              std::size_t chunk) {
+void Hdf5File::add_growing(const std::string& object, const std::vector<std::size_t>& row, std::size_t chunk,
+                           bool compressed) {
   std::vector<hsize_t> size{0}, largest{H5S_UNLIMITED}, shape{chunk};
   for (std::vector<hsize_t>* const to : {&size, &largest, &shape})
     to->insert(to->end(), row.begin(), row.end());
@@ -192,8 +192,10 @@ void Hdf5File::add_compressed(const std::string& object, const std::vector<std::
                              H5Sclose, "add", object);
   const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_chunk(creation.get(), static_cast<int>(shape.size()), shape.data());
-  H5Pset_shuffle(creation.get());
-  H5Pset_deflate(creation.get(), 1);
+  if (compressed) {
+    H5Pset_shuffle(creation.get());
+    H5Pset_deflate(creation.get(), 1);
+  }
   add_dataset(object, native_type<T>(), space, creation);
 }
 
@@ -342,15 +344,19 @@ void Hdf5File::write_rows(const std::string& object, std::size_t first, std::spa
 template <class T>
 void Hdf5File::append(const std::string& object, std::span<const T> values) {
   if (values.empty()) return;
-  auto set = dataset(object);
-  std::vector<std::size_t> size = shape(object);
-  const std::size_t first = size.front();
+  const std::vector<std::size_t> size = shape(object);
   const std::size_t row = elements({size.begin() + 1, size.end()});
-  size.front() += values.size() / row;
-  const std::vector<hsize_t> extent(size.begin(), size.end());
+  extend(object, size.front() + values.size() / row);
+  write_rows(object, size.front(), values);
+}
+
+void Hdf5File::extend(const std::string& object, std::size_t rows) {
+  auto set = dataset(object);
+  const std::vector<std::size_t> size = shape(object);
+  std::vector<hsize_t> extent(size.begin(), size.end());
+  extent.front() = rows;
   const bool extended = H5Dset_extent(set.get(), extent.data()) >= 0;
   check_written(set.close() && extended, object);
-  write_rows(object, first, values);
 }
 
 void Hdf5File::write_chunk(const std::string& object, std::size_t first, std::size_t rows,
@@ -595,14 +601,14 @@ bool Hdf5File::exists(const std::string& object) const {
   return H5Oexists_by_name(file_.get(), object.c_str(), H5P_DEFAULT) > 0;
 }
 
-#define ORTHOSPIKE_HDF5_TYPE(T)                                                                       \
-  template void Hdf5File::add_compressed<T>(const std::string&, const std::vector<std::size_t>&,      \
-                                            std::size_t);                                             \
-  template std::vector<T> Hdf5File::read_rows<T>(const std::string&, std::size_t, std::size_t) const; \
-  template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);             \
-  template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>);         \
-  template void Hdf5File::append<T>(const std::string&, std::span<const T>);                          \
-  template void Hdf5File::add_checked<T>(const std::string&, std::span<const T>);                     \
+#define ORTHOSPIKE_HDF5_TYPE(T)                                                                            \
+  template void Hdf5File::add_growing<T>(const std::string&, const std::vector<std::size_t>&, std::size_t, \
+                                         bool);                                                            \
+  template std::vector<T> Hdf5File::read_rows<T>(const std::string&, std::size_t, std::size_t) const;      \
+  template void Hdf5File::add<T>(const std::string&, const std::vector<std::size_t>&, T);                  \
+  template void Hdf5File::write_rows<T>(const std::string&, std::size_t, std::span<const T>);              \
+  template void Hdf5File::append<T>(const std::string&, std::span<const T>);                               \
+  template void Hdf5File::add_checked<T>(const std::string&, std::span<const T>);                          \
   template std::vector<T> Hdf5File::read<T>(const std::string&) const;
 
 ORTHOSPIKE_HDF5_TYPE(float)

@@ -57,9 +57,10 @@ class Hdf5File {
   /// A list with these values and their checksum: reading them, in this type, fails where a byte has changed.
   template <class T>
   void add_checked(const std::string& object, std::span<const T> values);
-  /// A data set without rows that grows, in chunks of so many of them, whose bytes are shuffled and deflated.
+  /// A data set without rows that grows, in chunks of so many of them, whose bytes are perhaps shuffled and deflated.
   template <class T>
-  void add_compressed(const std::string& object, const std::vector<std::size_t>& row, std::size_t chunk);
+  void add_growing(const std::string& object, const std::vector<std::size_t>& row, std::size_t chunk,
+                   bool compressed);
   void add_text(const std::string& object, const std::string& text);
   void add_group(const std::string& object);
   /// A second name, in the same group.
@@ -86,6 +87,8 @@ class Hdf5File {
   /// Overwrites the elements from row `first` on (rows: slices along the first dimension).
   template <class T>
   void write_rows(const std::string& object, std::size_t first, std::span<const T> values);
+  /// To so many rows.
+  void extend(const std::string& object, std::size_t rows);
   /// Adds rows at the end.
   template <class T>
   void append(const std::string& object, std::span<const T> values);

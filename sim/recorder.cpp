@@ -17,7 +17,7 @@ constexpr const char* spikes_variable = "spikes";
 /// That are not written yet.
 constexpr std::size_t most_bytes = 64U << 20;
 /// On the disk, of a spike with its time and of a number of a report.
-constexpr double bytes_of_spike = 1.3, bytes_of_value = 4;
+constexpr double bytes_of_spike = 1.5, bytes_of_plain_spike = 16, bytes_of_value = 4;
 constexpr double expected_rate = 0.25;  ///< spikes of a neuron and step
 
 /// Elements in the host's memory.
@@ -54,6 +54,7 @@ Recorder::Recorder(ClockEngine& engine, const RecorderSettings& settings, const 
                       ? engine.steps()
                       : settings.steps.choose(engine.steps(), {})[0]),
       steps_(settings.steps.size(engine.steps())),
+      compressed_(settings.compressed),
       records_spikes_(std::ranges::find(settings.variables, spikes_variable) != settings.variables.end()),
       writer_(most_bytes) {
   if (steps_ == 0) {
@@ -63,6 +64,7 @@ Recorder::Recorder(ClockEngine& engine, const RecorderSettings& settings, const 
   head.dt = std::stod(fmt::format("{}", clock.dt));  // 0.1, not the nearest float
   head.first_step = first_step_;
   head.steps = steps_;
+  head.compressed = settings.compressed;
   for (const Of& of : populations_) {
     const Population& population = engine.network().populations()[of.population];
     head.populations.push_back({population.name, population.size, of.neurons});
@@ -140,8 +142,9 @@ void Recorder::follow(std::vector<ShownSample> samples, std::size_t first) {
 double Recorder::expected_bytes(std::size_t presentations) const {
   double neurons = 0;
   for (const Of& of : populations_) neurons += static_cast<double>(of.neurons.size());
-  const double each = (records_spikes_ ? expected_rate * bytes_of_spike : 0) +
-                      bytes_of_value * static_cast<double>(variables_.size());
+  const double each =
+      (records_spikes_ ? expected_rate * (compressed_ ? bytes_of_spike : bytes_of_plain_spike) : 0) +
+      bytes_of_value * static_cast<double>(variables_.size());
   return static_cast<double>(presentations * steps_) * neurons * each;
 }
 

@@ -22,6 +22,7 @@ struct RecorderSettings {
   std::vector<std::string> populations;  ///< none: all that spike
   Selection neurons;                     ///< of each population
   Selection steps;
+  bool compressed = true;
 
   bool is_on() const { return !variables.empty(); }
 };
@@ -87,6 +88,7 @@ class Recorder final : public EngineObserver {
   std::vector<Of> populations_;
   std::vector<Variable> variables_;
   std::size_t first_step_, steps_;
+  bool compressed_;
   bool records_spikes_;
   std::vector<ShownSample> samples_;
   std::size_t next_ = 0;               ///< of them

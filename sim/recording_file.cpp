@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -130,8 +131,8 @@ void RecordingFile::add_head() {
   file_->add_attribute(head_group, "git_revision", head_.git_revision);
   file_->add_text(fmt::format("{}/config", head_group), head_.config);
   for (const auto& [name, member] : columns)
-    file_->add_compressed<std::uint32_t>(presentations_set(name), {}, chunk_presentations);
-  file_->add_compressed<std::uint8_t>(presentations_set("phase"), {}, chunk_presentations);
+    file_->add_growing<std::uint32_t>(presentations_set(name), {}, chunk_presentations, head_.compressed);
+  file_->add_growing<std::uint8_t>(presentations_set("phase"), {}, chunk_presentations, head_.compressed);
   for (const RecordedNeurons& of : head_.populations) {
     const std::string group = neurons_group(of.population);
     add_list<std::uint64_t>(*file_, group + "/ids", of.neurons);
@@ -206,9 +207,9 @@ SpikesFile::SpikesFile(const std::filesystem::path& folder, const RecordingHead&
 void SpikesFile::add_sets() {
   for (const RecordedNeurons& of : head_.populations) {
     const std::string group = spikes_group(of.population);
-    file().add_compressed<double>(group + "/timestamps", {}, chunk_spikes);
+    file().add_growing<double>(group + "/timestamps", {}, chunk_spikes, head_.compressed);
     file().add_variable_text(group + "/timestamps", "units", "ms");
-    file().add_compressed<std::uint64_t>(group + "/node_ids", {}, chunk_spikes);
+    file().add_growing<std::uint64_t>(group + "/node_ids", {}, chunk_spikes, head_.compressed);
     constexpr std::uint8_t by_time = 2;
     file().add_enumeration(group, "sorting", {"none", "by_id", "by_time"}, by_time);
     file().add<std::uint64_t>(neurons_group(of.population) + "/spike_counts", {of.neurons.size()}, 0);
@@ -251,6 +252,18 @@ void SpikesFile::append_step(std::size_t population, std::span<const std::uint32
 void SpikesFile::write_chunk(std::size_t population, std::size_t spikes) {
   const Tail& tail = tails_[population];
   const std::string group = spikes_group(head_.populations[population].population);
+  if (!head_.compressed) {
+    std::vector<double> each_time;
+    for (const auto& [time, count] : tail.times)
+      each_time.insert(each_time.end(), std::min(count, spikes - each_time.size()), time);
+    const std::vector<std::uint64_t> ids(tail.neurons.begin(),
+                                         tail.neurons.begin() + static_cast<std::ptrdiff_t>(spikes));
+    file().extend(group + "/timestamps", tail.written + spikes);
+    file().write_rows(group + "/timestamps", tail.written, std::span<const double>(each_time));
+    file().extend(group + "/node_ids", tail.written + spikes);
+    file().write_rows(group + "/node_ids", tail.written, std::span<const std::uint64_t>(ids));
+    return;
+  }
   RunDeflate times, ids;
   std::vector<std::uint8_t> room;
   const auto neurons = std::span(tail.neurons).first(spikes);
@@ -313,8 +326,8 @@ ReportFile::ReportFile(const std::filesystem::path& folder, const std::string& v
 void ReportFile::add_sets() {
   for (const RecordedNeurons& of : head_.populations) {
     const std::string group = report_group(of.population), mapping = group + "/mapping";
-    file().add_compressed<float>(data_set(of.population), {of.neurons.size()},
-                                 frames_of_chunk(of.neurons.size()));
+    file().add_growing<float>(data_set(of.population), {of.neurons.size()},
+                              frames_of_chunk(of.neurons.size()), head_.compressed);
     file().add_variable_text(data_set(of.population), "units", "1");
     add_list<std::uint64_t>(file(), mapping + "/node_ids", of.neurons);
     constexpr std::uint8_t sorted = 1;
@@ -324,6 +337,7 @@ void ReportFile::add_sets() {
     add_list<std::uint64_t>(file(), mapping + "/index_pointers", pointers);
     file().add_link(mapping + "/index_pointers", "index_pointer");
     add_list<std::uint32_t>(file(), mapping + "/element_ids", std::vector<std::uint32_t>(of.neurons.size()));
+    add_list<float>(file(), mapping + "/element_pos", std::vector<float>(of.neurons.size()));
     add_list<double>(file(), mapping + "/time", std::vector<double>{0, 0, head_.dt});
     file().add_variable_text(mapping + "/time", "units", "ms");
   }
@@ -345,12 +359,15 @@ void ReportFile::append_frames(std::size_t population, std::span<const float> va
 }
 
 void ReportFile::flush_values() {
-  const double stop = static_cast<double>(presentations_ * head_.steps) * head_.dt;
+  const std::uint64_t frames = presentations_ * head_.steps;
+  double stop = static_cast<double>(frames) * head_.dt;
+  // pysonata rounds the number of frames down.
+  while (static_cast<std::uint64_t>(stop / head_.dt) < frames) stop = std::nextafter(stop, 2 * stop);
   for (std::size_t p = 0; p < head_.populations.size(); ++p) {
     const std::string& population = head_.populations[p].population;
     file().append(data_set(population), std::span<const float>(unwritten_[p]));
     unwritten_[p].clear();
-    file().write_rows(report_group(population) + "/mapping/time", 1, std::span(&stop, 1));
+    file().write_rows(report_group(population) + "/mapping/time", 1, std::span<const double>(&stop, 1));
   }
 }
 
@@ -389,7 +406,8 @@ RecordingSummary read_summary(const std::filesystem::path& path, const std::stri
       .steps = file.integer_attribute(head_group, "steps"),
       .presentations = file.shape(presentations_set("task")).at(0),
       .populations = {}};
-  for (const std::string& population : file.members(fmt::format("{}/neurons", head_group), most_populations)) {
+  for (const std::string& population :
+       file.members(fmt::format("{}/neurons", head_group), most_populations)) {
     const std::string group = neurons_group(population);
     RecordedPopulation& of = summary.populations.emplace_back();
     of.name = population;

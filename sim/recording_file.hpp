@@ -37,6 +37,7 @@ struct RecordingHead {
   double dt = 0;  ///< ms
   std::size_t first_step = 0, steps = 0;
   std::vector<RecordedNeurons> populations;
+  bool compressed = true;
   std::string config = {}, version = {}, git_revision = {};
 };
 
