@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 #: Which ones: None for all, a slice, numbers, a mask, or rows of Recording.presentations. They come in the order of time.
-Presentations = slice | Sequence[int] | np.ndarray | pd.Series | pd.Index | pd.DataFrame | None
+Presentations: TypeAlias = slice | Sequence[int] | np.ndarray | pd.Series | pd.Index | pd.DataFrame | None
 
 SPIKES = "spikes"
 MAGIC = 0x0A7A
@@ -260,7 +260,8 @@ class Recording:
         coords["begin"] = ("presentation", rows["begin"].to_numpy(), {"units": "ms"})
         if "step" in dims:
             coords["step"] = np.arange(self.first_step, self.first_step + self.steps)
-        return xarray.DataArray(xarray.Variable(dims, values, attributes), coords, name=population)
+        array: xr.DataArray = xarray.DataArray(xarray.Variable(dims, values, attributes), coords, name=population)
+        return array
 
 
 def open_recording(place: str | os.PathLike[str] | Run) -> Recording:
@@ -327,7 +328,7 @@ def _lazy(shape: tuple[int, ...], dtype: np.dtype, read: Callable[[tuple[Any, ..
     """What xarray takes for an array, and asks for what of it is used."""
     backends, indexing = optional("xarray.backends"), optional("xarray.core.indexing")
 
-    class Lazy(backends.BackendArray):
+    class Lazy(backends.BackendArray):  # type: ignore[name-defined,misc]
         def __getitem__(self, key: Any) -> Any:
             return indexing.explicit_indexing_adapter(key, shape, indexing.IndexingSupport.OUTER, read)
 
@@ -401,7 +402,7 @@ def _text(group: h5py.Group, name: str) -> str:
     data = group[name]
     if not isinstance(data, h5py.Dataset) or data.shape != () or data.dtype.itemsize > MAX_TEXT:
         raise Damaged(f"{group.name}/{name} is not a text")
-    return plain(data[()])
+    return str(plain(data[()]))
 
 
 def _read(path: Path) -> Recording:

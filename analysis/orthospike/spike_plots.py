@@ -268,7 +268,8 @@ def _mean_cosine(one: "xr.DataArray", other: "xr.DataArray") -> float:
 def _leading(activity: np.ndarray, directions: int) -> np.ndarray:
     """[neuron × direction] of most energy, fewer where there are no more."""
     _, energies, rows = np.linalg.svd(activity, full_matrices=False)
-    return rows[:directions][energies[:directions] > 1e-9 * energies[0]].T
+    leading: np.ndarray = rows[:directions][energies[:directions] > 1e-9 * energies[0]].T
+    return leading
 
 
 def _new_axes(width: float, height: float) -> Axes:

@@ -28,19 +28,19 @@ class KernelNeurons : public NeuronModel {
            const Activity& activity) const override {
     if (HasAverages<Kernel> && (first != 0 || count != steps_))
       throw std::invalid_argument("neurons with weighted averages run all steps of a sample at once");
-    RunNeurons<Kernel> operation{.neuron = constants_,
-                                 .trained = trained(),
-                                 .steps = count,
-                                 .from_rest = first == 0,
-                                 .currents = currents,
-                                 .state = fields(activity.state),
-                                 .each_state = activity.each_state.empty() ? NeuronState<Kernel>()
-                                                                           : fields(activity.each_state),
-                                 .outputs = {.spikes = activity.spikes,
-                                             .mean_output = activity.mean_output,
-                                             .margin = activity.margin,
-                                             .average_current = {},
-                                             .average_output = {}}};
+    RunNeurons<Kernel> operation{
+        .neuron = constants_,
+        .trained = trained(),
+        .steps = count,
+        .from_rest = first == 0,
+        .currents = currents,
+        .state = fields(activity.state),
+        .each_state = activity.each_state.empty() ? NeuronState<Kernel>() : fields(activity.each_state),
+        .outputs = {.spikes = activity.spikes,
+                    .mean_output = activity.mean_output,
+                    .margin = activity.margin,
+                    .average_current = {},
+                    .average_output = {}}};
     if constexpr (HasAverages<Kernel>) {
       operation.outputs.average_current = activity.average_current;
       operation.outputs.average_output = activity.average_output;
