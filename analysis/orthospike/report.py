@@ -17,7 +17,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orthospike import plots
+from orthospike import plots, spike_plots
+from orthospike.recording import SPIKES, Recording, open_recording
 from orthospike.run_file import Run, open_runs
 from orthospike.sweep import NAME as SWEEP_NAME
 from orthospike.sweep import Sweep, open_sweep
@@ -72,7 +73,8 @@ def write_report(paths: Iterable[str | os.PathLike[str]], out: str | os.PathLike
     sections = []
     if runs:
         sections.append(_comparison(runs))
-    sections += [_run_section(label, run) for label, run in runs.items()]
+    for label, run in runs.items():
+        sections += [_run_section(label, run), *_spikes_section(label, run)]
     sections += [_sweep_section(sweep) for sweep in sweeps]
     title = ", ".join([*runs, *(sweep.name for sweep in sweeps)])
     environment = Environment(loader=PackageLoader("orthospike", ""), autoescape=True, undefined=StrictUndefined,
@@ -143,6 +145,60 @@ def _run_section(label: str, run: Run) -> Section:
         section.tables.append(("Protection of each projection after the last task done.",
                                _table(last.rename(columns=_with_unit(run)).map(_number))))
     return section
+
+
+def _spikes_section(label: str, run: Run) -> list[Section]:
+    """Of a run that recorded spikes of tests, one section."""
+    try:
+        recording = open_recording(run)
+    except FileNotFoundError:
+        return []
+    tests = recording.presentations.query("phase == 'test'")
+    if SPIKES not in recording.variables or tests.empty:
+        return []
+    title, last, task = f"Spikes of run {label}", tests["after"].max(), tests["task"].min()
+    try:
+        return [Section(title, f"Of {len(tests)} presentations of test samples.",
+                        pictures=_spike_pictures(recording, tests, last, task))]
+    except ImportError as error:
+        return [Section(title, f"There are no pictures of the recorded spikes: {error}.")]
+
+
+def _spike_pictures(recording: Recording, tests: pd.DataFrame, last: int, task: int) -> list[Picture]:
+    at_the_end = tests[tests["after"] == last]
+    some = at_the_end.groupby("task").head(20)
+
+    def pair(*draw: Callable[[Axes], Axes]) -> Figure:
+        figure, axes = plt.subplots(1, len(draw), figsize=(6.5 * len(draw), 4), layout="constrained", squeeze=False)
+        for one, ax in zip(draw, axes.flat, strict=True):
+            one(ax)
+        return figure
+
+    pictures = [
+        _picture(lambda: spike_plots.raster(recording, at_the_end[at_the_end["task"] == task][:5]),
+                 f"Five samples of task {task} after task {last}: a dot is a spike, a sample is shown from one line to the next."),
+        _picture(lambda: pair(lambda ax: spike_plots.rate_histogram(recording, presentations=at_the_end, ax=ax),
+                              lambda ax: spike_plots.silent_neurons(recording, presentations=tests, ax=ax)),
+                 "Mean rates of the neurons at the end, and how many never spike in a test."),
+        _picture(lambda: pair(lambda ax: spike_plots.interval_histogram(recording, some, ax=ax),
+                              lambda ax: spike_plots.correlation_histogram(recording, some, ax=ax)),
+                 "Intervals between a neuron's spikes (CV: their deviation over their mean; at random times 1, for a clock 0), and "
+                 "correlations of pairs of neurons, of at most 20 samples of each task at the end."),
+    ]
+    if tests["after"].nunique() > 1 and task in tests["after"].to_numpy():
+        pictures.append(_picture(lambda: spike_plots.drift_curves(recording, task),
+                                 f"How much the samples of task {task} still excite the same neurons as when it had just been "
+                                 "learned; 1: exactly those."))
+    populations = recording.variables[SPIKES]
+    if at_the_end["task"].nunique() > 1:
+        try:
+            pictures.append(_picture(
+                lambda: pair(*(lambda ax, name=name: spike_plots.shared_subspaces(recording, name, ax=ax) for name in populations)),
+                "Principal angles between the subspaces in which the activity of two tasks lies at the end: 0° where they use the "
+                "same directions, 90° where they share none. On the diagonal are two halves of a task's samples."))
+        except ValueError:  # too few samples, or neurons, for so many directions
+            plt.close("all")
+    return pictures
 
 
 def _with_unit(run: Run) -> Callable[[str], str]:

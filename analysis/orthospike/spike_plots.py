@@ -38,6 +38,7 @@ def raster(
             s=max(0.5, min(12, 600 / len(neurons))),
             linewidths=0,
             color=f"C{colour}",
+            rasterized=True,  # a page of many thousand dots would be slow
         )
         middles.append(bottom + (len(neurons) - 1) / 2)
         bottom += len(neurons)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+import synthetic_recording
 import synthetic_run
 import synthetic_sweep
 
@@ -73,9 +74,38 @@ def test_one_run(named, tmp_path):
 
 def test_several_runs_and_sweeps_are_compared_and_each_has_its_heading(page_file):
     page = Page(page_file.read_text())
-    assert page.tags.count("h2") == 1 + 2 + 1 + 1
-    for words in ("2 runs compared", "Run a", "Run b", "2 of 3, unfinished", "Sweep tuned"):
+    assert page.tags.count("h2") == 1 + 2 + 1 + 1 + 1
+    for words in ("2 runs compared", "Run a", "Spikes of run a", "Run b", "2 of 3, unfinished", "Sweep tuned"):
         assert words in page.text, words
+
+
+def test_recorded_spikes_are_shown(named, tmp_path, monkeypatch):
+    folder = synthetic_recording.write(named("recorded"))
+    page = page_of(folder, out=tmp_path / "page.html")
+    # Four samples a task have no ten directions, so that there are no angles between tasks.
+    assert page.tags.count("svg") == 6 + 4
+    for words in ("Spikes of run recorded", "Of 24 presentations of test samples.", "hidden2: 1 of 5 silent",
+                  "samples of task 1"):
+        assert words in page.text, words
+
+    def missing(module):
+        raise ImportError(f"this needs {module}")
+
+    monkeypatch.setattr("orthospike.spike_plots.optional", missing)
+    monkeypatch.setattr("orthospike.recording.optional", missing)
+    page = page_of(folder, out=tmp_path / "page.html")
+    assert page.tags.count("svg") == 6
+    assert "There are no pictures of the recorded spikes: this needs " in page.text
+
+    (folder / "spikes.h5").write_bytes((folder / "spikes.h5").read_bytes()[:3000])
+    with pytest.raises(ValueError, match="spikes.h5"):
+        write_report([folder], tmp_path / "page.html")
+
+
+def test_a_recording_without_spikes_has_no_section(named, tmp_path):
+    folder = synthetic_recording.write(named("potentials"))
+    (folder / "spikes.h5").unlink()
+    assert "Spikes of run" not in page_of(folder, out=tmp_path / "page.html").text
 
 
 def test_a_sweep(tmp_path):
@@ -95,11 +125,12 @@ def test_a_run_that_has_just_begun(named, tmp_path):
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    """Of two runs, one of them unfinished, and a sweep."""
+    """Of two runs, one of them recorded and one unfinished, and a sweep."""
     folder = tmp_path_factory.mktemp("page")
     for name, tasks_done in (("a", 3), ("b", 2)):
         (folder / name).mkdir()
         synthetic_run.write(folder / name / "run.h5", tasks_done=tasks_done)
+    synthetic_recording.write(folder / "a")
     return write_report([folder / "a", folder / "b", synthetic_sweep.write(folder / "tuned")], folder / "page.html")
 
 
@@ -149,7 +180,7 @@ def shown(page, folder, *options):
 def test_in_a_browser_it_is_whole_and_the_console_stays_empty(page_file, tmp_path):
     said, document = shown(page_file, tmp_path, "--dump-dom")
     assert said == []
-    assert document.count("<svg") == 8
+    assert document.count("<svg") == 12
     assert html.unescape(document).count("accuracy on task, %") >= 4
 
 
