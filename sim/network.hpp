@@ -11,7 +11,8 @@
 namespace orthospike {
 
 /// Neurons of one kind. The input population carries the analog input current, the same in every step. A
-/// read-out does not spike: y[t] = leak · y[t - 1] + current[t], and the logits are its mean over time.
+/// read-out does not spike: y[t] = leak · y[t - 1] + current[t], and the logits are its mean over time, weighted
+/// where the model of the neurons before it weights its averages.
 struct Population {
   enum class Kind { input, spiking, readout };
 

@@ -3,7 +3,6 @@
 
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -53,20 +52,5 @@ def pysonata_frames(path: Any) -> dict[str, Arrays]:
         population = reader[name]
         found[name] = population.data(), population.node_ids()
         for column, neuron in list(enumerate(population.node_ids()))[-1:]:
-            assert np.array_equal(population.data(neuron, sections="origin")[:, 0], found[name][0][:, column])
+            assert np.array_equal(population.data(neuron)[:, 0], found[name][0][:, column])
     return found
-
-
-def without_compression(path: Any, target: Any) -> Any:
-    """A copy for the libsonata of PyPI, whose HDF5 cannot inflate. Returns where it is."""
-
-    def copy(old: Any, new: Any) -> None:
-        for name in old.attrs:
-            new.attrs.create(name, old.attrs[name], dtype=old.attrs.get_id(name).dtype)
-        for name in old if isinstance(old, h5py.Group) else []:
-            item = old[name]
-            copy(item, new.create_group(name) if isinstance(item, h5py.Group) else new.create_dataset(name, data=item[()]))
-
-    with h5py.File(path) as old, h5py.File(target, "w") as new:
-        copy(old, new)
-    return target

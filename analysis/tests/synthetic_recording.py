@@ -76,6 +76,7 @@ def write_report(path, frames=None, neurons=NEURONS, presentations=PRESENTATIONS
             mapping["index_pointers"] = np.arange(len(neurons[name]) + 1, dtype="u8")
             mapping["index_pointer"] = mapping["index_pointers"]
             mapping["element_ids"] = np.zeros(len(neurons[name]), "u4")
+            mapping["element_pos"] = np.zeros(len(neurons[name]), "f4")
             mapping["time"] = np.array([0, count * DT, DT])
             mapping["time"].attrs["units"] = "ms"
     return path
