@@ -21,21 +21,18 @@
 #include "learning/config.hpp"
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
+#include "tests/benchmarks/timing.hpp"
 
 namespace {
 
 using namespace orthospike;
+using testing::median;
 
 double seconds_of(Backend& backend, const auto& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   backend.synchronise();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
 }
 
 double mean(const std::vector<double>& values) {

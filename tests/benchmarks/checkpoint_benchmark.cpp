@@ -24,22 +24,14 @@
 #include "learning/stored_tasks.hpp"
 #include "learning/trainer.hpp"
 #include "sim/seal.hpp"
+#include "tests/benchmarks/timing.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace {
 
 using namespace orthospike;
-
-double seconds_of(const auto& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
+using testing::median;
+using testing::seconds_of;
 
 /// Takes what is saved nowhere.
 class Gatherer final : public Archive {

@@ -13,22 +13,14 @@
 
 #include "learning/tester.hpp"
 #include "sim/recording_file.hpp"
+#include "tests/benchmarks/timing.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace {
 
 using namespace orthospike;
-
-double seconds_of(const auto& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
+using testing::median;
+using testing::seconds_of;
 
 void run(const std::string& place, std::vector<std::string> arguments) {
   const TrainedNetwork trained = read_weights(weights_file_at(place));
