@@ -194,3 +194,24 @@ def test_a_recording_is_read_while_the_run_goes_on(tmp_path):
     assert any(0 < count < len(finished.presentations) and not ended for count, ended, _ in seen)
     for count, _, spikes in seen:
         assert spikes.equals(finished.spikes("hidden1", slice(0, count // 2)))
+
+
+@pytest.mark.parametrize("name", ["spikes.h5", "report-potential.h5"])
+def test_the_program_says_what_is_wrong_with_a_damaged_recording(folder, tmp_path, name):
+    whole = (folder / name).read_bytes()
+    head = min(len(whole), 20_000)  # where the file's own structure is
+    random = np.random.default_rng(5)
+    refused = 0
+    for kind in range(60):
+        damaged = bytearray(whole)
+        if kind % 3 == 0:
+            del damaged[int(random.integers(len(whole))) :]
+        for place in random.integers(head, size=int(random.integers(1, 30))) if kind % 3 else []:
+            damaged[place] = random.integers(256) if kind % 3 == 1 else 0xFF
+        (tmp_path / name).write_bytes(damaged)
+        done = subprocess.run([SOURCE / os.environ["ORTHOSPIKE_PROGRAM"], "inspect", tmp_path], capture_output=True, text=True, timeout=30)
+        refused += done.returncode
+        assert done.returncode in (0, 1), done
+        assert done.stderr.count("\n") == done.returncode, done
+        assert done.returncode == 0 or done.stderr.startswith(f"orthospike: {tmp_path}"), done
+    assert refused > 20
