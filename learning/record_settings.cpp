@@ -8,7 +8,7 @@ void RecordSettings::describe(SettingsVisitor& visit) {
       "What to record: spikes, current (that arrives at a neuron), trace (of its spikes), or names of what its model keeps, "
       "such as potential; sim/recording.md. Each is a file in the run's folder.");
   visit.only(is_on(), "record.variables other than none", [&] {
-    visit("record.populations", network.populations, "all", "Populations, by name: hidden1, hidden2, …");
+    visit("record.populations", network.populations, "all", "Populations, by name, such as hidden1.");
     visit("record.neurons", network.neurons, true, "neurons", "Which of each population, counted from 0.");
     visit("record.steps", network.steps, false, "steps", "Which of a sample, counted from 0.");
     visit("record.compression", network.compressed,
