@@ -85,8 +85,12 @@ class Experiment {
                                        .config = trained_.config,
                                        .version = version,
                                        .git_revision = git_revision});
-      recording_->require_room(recorded_presentations());
     }
+  }
+
+  /// Of a run that begins: of one that goes on a part is on the disk already.
+  void require_room() const {
+    if (recording_) recording_->require_room(recorded_presentations());
   }
 
   /// Takes over all that a run with the same config had when it wrote a checkpoint.
@@ -695,6 +699,7 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
   } else if (ranks.is_first()) {
     remove_weights(folder);
     remove_recordings(folder);
+    experiment.require_room();
   }
   return experiment.run();
 }

@@ -41,7 +41,7 @@ class RunRecording {
   using Phase = Presentation::Phase;
 
   bool has_task(std::size_t k) const { return settings_.tasks.contains(k + 1); }
-  /// Whether it is recorded, of each place in the list of training or test samples of a task.
+  /// Numbers of the images of a task that are recorded, ascending.
   const std::vector<std::uint32_t>& chosen(std::size_t k, Phase phase);
 
   const RecordSettings settings_;

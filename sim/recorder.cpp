@@ -50,9 +50,6 @@ Recorder::Recorder(ClockEngine& engine, const RecorderSettings& settings, const 
     : engine_(engine),
       populations_(populations_of(settings, seed)),
       variables_(variables_of(settings)),
-      first_step_(settings.steps.choose(engine.steps(), {}).empty()
-                      ? engine.steps()
-                      : settings.steps.choose(engine.steps(), {})[0]),
       steps_(settings.steps.size(engine.steps())),
       compressed_(settings.compressed),
       records_spikes_(std::ranges::find(settings.variables, spikes_variable) != settings.variables.end()),
@@ -61,6 +58,7 @@ Recorder::Recorder(ClockEngine& engine, const RecorderSettings& settings, const 
     throw ConfigError(fmt::format("record.steps: {} has none of the {} steps, which count from 0",
                                   settings.steps.text(), engine.steps()));
   }
+  first_step_ = settings.steps.choose(engine.steps(), {}).front();
   head.dt = std::stod(fmt::format("{}", clock.dt));  // 0.1, not the nearest float
   head.first_step = first_step_;
   head.steps = steps_;

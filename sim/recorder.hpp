@@ -87,7 +87,7 @@ class Recorder final : public EngineObserver {
   ClockEngine& engine_;
   std::vector<Of> populations_;
   std::vector<Variable> variables_;
-  std::size_t first_step_, steps_;
+  std::size_t first_step_ = 0, steps_;
   bool compressed_;
   bool records_spikes_;
   std::vector<ShownSample> samples_;
