@@ -180,9 +180,21 @@ class Experiment {
     const PhaseTimer timer(trainer_.seconds(), Phase::measure);
     trained_.tasks_trained = task;
     store(trainer_.network(), config_.neuron.name(), trained_);
-    write_weights(trained_, folder_, weights_name);
+    const std::vector<LateralWeights> lateral = lateral_weights();
+    write_weights(trained_, folder_, weights_name, lateral);
     if (config_.experiment.save_weights == ExperimentSettings::SaveWeights::each)
-      write_weights(trained_, folder_, weights_name_after(task));
+      write_weights(trained_, folder_, weights_name_after(task), lateral);
+  }
+
+  std::vector<LateralWeights> lateral_weights() {
+    std::vector<LateralWeights> all;
+    const Network& network = trainer_.network();
+    for (std::size_t p = 0; p < network.projections().size(); ++p) {
+      const Subspace* const subspace = trainer_.protection().subspace(p);
+      if (subspace != nullptr && subspace->rank() > 0)
+        all.push_back({network.projections()[p].name, network.backend().download(subspace->rows().values)});
+    }
+    return all;
   }
 
   static std::size_t most_training_samples(const StoredTasks& tasks) {

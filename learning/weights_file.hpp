@@ -42,6 +42,13 @@ struct TrainedNetwork {
   bool operator==(const TrainedNetwork&) const = default;
 };
 
+/// The rows of the subspace that a protection found for a projection, which are the weights from its presynaptic neurons to
+/// its lateral neurons.
+struct LateralWeights {
+  std::string projection;
+  std::vector<float> values;  ///< [lateral neurons × neurons of the source], not empty
+};
+
 /// Takes over populations and weights of a network whose spiking neurons are of the model of that config name.
 void store(const Network& network, const std::string& model, TrainedNetwork& to);
 /// The other way. The network must have no difference.
@@ -54,9 +61,9 @@ inline constexpr const char* weights_name = "weights.h5";
 std::string weights_name_after(std::size_t task);
 
 /// Writes `folder`/`name` (layout: weights_file.md), where a file of that name stays whole until the new one is.
-/// Throws EnvironmentError.
-void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder,
-                   const std::string& name);
+/// `lateral` is for those who look at it: read_weights leaves it out. Throws EnvironmentError.
+void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder, const std::string& name,
+                   const std::vector<LateralWeights>& lateral = {});
 /// Removes from a run folder what these functions write there.
 void remove_weights(const std::filesystem::path& folder);
 

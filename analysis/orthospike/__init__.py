@@ -33,7 +33,7 @@ from orthospike.spike_plots import (
     silent_share,
 )
 from orthospike.sweep import Sweep, open_sweep
-from orthospike.weights import load_weights
+from orthospike.weights import load_lateral_weights, load_weights
 
 __all__ = [
     "Recording",
@@ -53,6 +53,7 @@ __all__ = [
     "interspike_intervals",
     "interval_histogram",
     "learning_curves",
+    "load_lateral_weights",
     "load_weights",
     "open_recording",
     "open_run",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orthospike import load_weights, open_run
+from orthospike import load_lateral_weights, load_weights, open_run
 
 SOURCE = Path(__file__).parents[2]
 CONFIG = "tests/data/digits.ini"
@@ -88,6 +88,23 @@ def test_trained_weights_are_those_of_the_network(tmp_path):
     }
     assert all(array.dtype == np.float32 and array.std() > 0.01 for array in weights.values())
     assert load_weights(open_run(tmp_path)).keys() == weights.keys()
+
+
+def test_lateral_weights_are_those_of_each_task_s_end(tmp_path):
+    options = ["--tasks.count=2", "--network.hidden=20", "--hlop.ranks=4,2; 3,1", *QUICK]
+    options += ["--experiment.save_weights=each", "--out", tmp_path]
+    assert orthospike("run", CONFIG, *options, capture_output=True).returncode == 0
+    first, last = (load_lateral_weights(tmp_path / f"weights-task-{task}.h5") for task in (1, 2))
+    assert {name: rows.shape for name, rows in first.items()} == {
+        "input_to_hidden1": (4, 64),
+        "hidden1_to_readout": (2, 20),
+    }
+    for name, rows in load_lateral_weights(tmp_path).items():
+        assert np.array_equal(rows, last[name])
+        # Rows of finished tasks never change; the new ones learned to be about orthonormal to them.
+        old = len(first[name])
+        assert len(rows) > old and np.array_equal(rows[:old], first[name])
+        assert np.allclose(rows @ rows.T, np.eye(len(rows)), atol=0.3)
 
 
 def test_after_a_full_disk_both_read_what_was_written_safely(tmp_path):

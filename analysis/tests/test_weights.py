@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 from synthetic_run import write as write_run
 
-from orthospike import load_weights, open_run
+from orthospike import load_lateral_weights, load_weights, open_run
 
 SIZES = {"input": 3, "hidden1": 2, "readout": 4}
 # By name hidden1_to_readout comes first.
 PROJECTIONS = {"input_to_hidden1": (0, 1), "hidden1_to_hidden1": (1, 1), "hidden1_to_readout": (1, 2)}
+
+LATERAL = np.array([[0.6, 0.8], [0.8, -0.6], [0.0, 0.0]], np.float32)
 
 
 def expected(name):
@@ -26,6 +28,7 @@ def write(path):
         ends.attrs.create("names", list(PROJECTIONS), dtype=h5py.string_dtype(length=18))
         for name in PROJECTIONS:
             file[f"weights/{name}"] = expected(name)
+        file["lateral/hidden1_to_readout"] = LATERAL
     return path
 
 
@@ -40,6 +43,24 @@ def test_weights_are_arrays_by_projection_in_the_order_of_the_network(weights_fi
     for name, array in weights.items():
         assert array.dtype == np.float32
         assert np.array_equal(array, expected(name))
+
+
+def test_lateral_weights_are_those_of_projections_that_have_a_subspace(weights_file):
+    lateral = load_lateral_weights(weights_file)
+    assert list(lateral) == ["hidden1_to_readout"]
+    assert np.array_equal(lateral["hidden1_to_readout"], LATERAL)
+    with h5py.File(weights_file, "r+") as file:
+        del file["lateral"]
+    assert load_lateral_weights(weights_file) == {}
+
+
+@pytest.mark.parametrize("data", [LATERAL.T, LATERAL[0], np.float32(1), np.full((2, 2), np.inf)])
+def test_damaged_lateral_weights_are_refused(weights_file, data):
+    with h5py.File(weights_file, "r+") as file:
+        del file["lateral/hidden1_to_readout"]
+        file["lateral/hidden1_to_readout"] = data
+    with pytest.raises(ValueError, match="weights.h5: a damaged or incomplete orthospike weights file$"):
+        load_lateral_weights(weights_file)
 
 
 def test_a_run_stands_for_its_weights(weights_file, tmp_path):
