@@ -86,7 +86,7 @@ bool same_results(const RunRecord& a, const RunRecord& b) {
   return same;
 }
 
-TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten") {
+TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten", "[accuracy]") {
   const TemporaryFolder folder;
   const RunRecord kept = run(digits(), folder);
   CHECK(kept.accuracy.average_accuracy(4) > 0.84);
@@ -120,7 +120,7 @@ RunRecord learned(const std::string& protection,
   return run(config, folder);
 }
 
-TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") {
+TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn", "[accuracy]") {
   const RunRecord none = learned("none", {});
   const RunRecord exact = learned("leaky", {{"leaky.lambda", "0.3"}});
   // Measured, backward transfer: -0.38 without, here -0.025 to -0.043.
@@ -163,7 +163,7 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn") 
   CHECK(spiking.accuracy.average_accuracy(4) > exact.accuracy.average_accuracy(4) - 0.02);
 }
 
-TEST_CASE("damped on both sides digits are kept and later ones learned better than on one") {
+TEST_CASE("damped on both sides digits are kept and later ones learned better than on one", "[accuracy]") {
   const RunRecord none = learned("none", {}), one = learned("leaky", {{"leaky.lambda", "0.3"}}),
                   both = learned("kfac", {{"kfac.lambda", "0.5"}});
   // Measured: ACC 88.7 and 90.4, BWT -2.6 and -1.4.
@@ -199,7 +199,7 @@ TEST_CASE("damped on both sides digits are kept and later ones learned better th
   CHECK(spiking.accuracy.average_accuracy(4) > separable.accuracy.average_accuracy(4) - 0.02);
 }
 
-TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
+TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop", "[accuracy]") {
   for (const auto& [rule, update] :
        {std::pair{"bptt", "sequence"}, {"ottt", "sequence"}, {"ottt", "step"}, {"eprop", "sequence"}}) {
     INFO(rule << ", update " << update);
@@ -227,7 +227,7 @@ TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop") {
   }
 }
 
-TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and with hlop") {
+TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and with hlop", "[accuracy]") {
   const auto learned = [](const std::string& protection) {
     const TemporaryFolder folder;
     Config config = digits();
@@ -276,7 +276,8 @@ TEST_CASE("a replay follows its settings") {
   CHECK(losses("first", 9, 420) != first);
 }
 
-TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget") {
+TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget",
+          "[accuracy]") {
   const TemporaryFolder one, two;
   const RunRecord hlop = run(digits(), one);
   Config config = digits();
@@ -340,7 +341,7 @@ TEST_CASE("with gradual boundaries tasks are learned in part before their time, 
   CHECK(same_results(gradual, learned(0.8F, 2)));
 }
 
-TEST_CASE("hidden boundaries of digits are found, and protected as known ones are") {
+TEST_CASE("hidden boundaries of digits are found, and protected as known ones are", "[accuracy]") {
   const auto learned = [](const std::string& protection, const std::string& boundaries) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -374,7 +375,8 @@ TEST_CASE("with hidden boundaries the same seed gives the same bits with 1 and 2
   CHECK(same_results(learned(1), learned(2)));
 }
 
-TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and their tasks kept") {
+TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and their tasks kept",
+          "[accuracy]") {
   const auto learned = [](const std::string& protection) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -394,7 +396,7 @@ TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and th
   CHECK(hlop.accuracy.average_accuracy(4) > none.accuracy.average_accuracy(4) + 0.1);
 }
 
-TEST_CASE("by slow consolidation digits are kept without any boundary", "[threads]") {
+TEST_CASE("by slow consolidation digits are kept without any boundary", "[threads][accuracy]") {
   const auto learned = [](const std::string& protection, int threads = 1) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -418,7 +420,7 @@ TEST_CASE("by slow consolidation digits are kept without any boundary", "[thread
   CHECK(same_results(slow, learned("leaky", 2)));
 }
 
-TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do") {
+TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do", "[accuracy]") {
   const TemporaryFolder folder;
   const RunRecord linear = run(digits(), folder);
   for (const std::string neurons : {"quantised", "spiking"}) {

@@ -14,13 +14,6 @@
 #include "tests/catch.hpp"
 #include "tests/temporary_folder.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
-/// The library keeps memory of damaged files that it has read.
-extern "C" const char* __lsan_default_suppressions() {
-  return "leak:libhdf5";
-}
-#endif
-
 namespace orthospike::testing {
 namespace {
 
