@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/sum_events.hpp"
 #include "kernels/delivery.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/host_view.hpp"
@@ -132,17 +133,23 @@ std::size_t rows_per_piece(const EventRows& events) {
   return std::max(fewest, events_per_piece * events.rows / std::max<std::size_t>(1, events.events));
 }
 
+/// Where the passes over targets start; wide passes come first.
+std::vector<std::size_t> passes_over(std::size_t targets) {
+  std::vector<std::size_t> passes;
+  for (std::size_t target = 0; target < targets;) {
+    passes.push_back(target);
+    target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, targets);
+  }
+  return passes;
+}
+
 /// sums [rows × targets] ← scale · Σ over events of a row of weights[event, :] + beta · sums
 void sum_events(CpuBackend& cpu, const EventRows& events, ConstMatrix weights, float scale, float beta,
                 Matrix sums) {
   const std::size_t chunk = rows_per_piece(events);
   // Pieces of the same pass are neighbours: at a time threads work on few passes, whose weights stay in their
-  // caches. Wide passes come first.
-  std::vector<std::size_t> passes;
-  for (std::size_t target = 0; target < weights.cols;) {
-    passes.push_back(target);
-    target += HWY_DYNAMIC_DISPATCH(pass_targets)(target, weights.cols);
-  }
+  // caches.
+  const std::vector<std::size_t> passes = passes_over(weights.cols);
   const std::size_t chunks = (events.rows + chunk - 1) / chunk;
   cpu.pool().for_each(passes.size() * chunks, [&](std::size_t piece) {
     const std::size_t first = piece % chunks * chunk;
@@ -152,6 +159,12 @@ void sum_events(CpuBackend& cpu, const EventRows& events, ConstMatrix weights, f
 }
 
 }  // namespace
+
+void sum_events(const EventRows& events, ConstMatrix weights, float scale, float beta, Matrix sums) {
+  for (const std::size_t target : passes_over(weights.cols)) {
+    HWY_DYNAMIC_DISPATCH(sum_pass)(events, weights, target, 0, events.rows, scale, beta, sums);
+  }
+}
 
 void execute(CpuBackend& cpu, const ExpandSpikes& op) {
   const auto x = host(op.x);
