@@ -17,6 +17,7 @@ struct DenseProducts;
 struct Elementwise;
 struct Encoding;
 struct SpikeDelivery;
+struct Maps;
 struct NeuronSteps;
 struct Traces;
 struct Loss;
@@ -109,6 +110,7 @@ class Backend {
   Elementwise& elementwise() { return *elementwise_; }
   Encoding& encoding() { return *encoding_; }
   SpikeDelivery& delivery() { return *delivery_; }
+  Maps& maps() { return *maps_; }
   NeuronSteps& neurons() { return *neurons_; }
   Traces& traces() { return *traces_; }
   Loss& loss() { return *loss_; }
@@ -131,6 +133,7 @@ class Backend {
     elementwise_ = make_family<Elementwise>(device, multiply_adds_);
     encoding_ = make_family<Encoding>(device, multiply_adds_);
     delivery_ = make_family<SpikeDelivery>(device, multiply_adds_);
+    maps_ = make_family<Maps>(device, multiply_adds_);
     neurons_ = make_family<NeuronSteps>(device, multiply_adds_);
     traces_ = make_family<Traces>(device, multiply_adds_);
     loss_ = make_family<Loss>(device, multiply_adds_);
@@ -159,6 +162,7 @@ class Backend {
   std::shared_ptr<Elementwise> elementwise_;
   std::shared_ptr<Encoding> encoding_;
   std::shared_ptr<SpikeDelivery> delivery_;
+  std::shared_ptr<Maps> maps_;
   std::shared_ptr<NeuronSteps> neurons_;
   std::shared_ptr<Traces> traces_;
   std::shared_ptr<Loss> loss_;

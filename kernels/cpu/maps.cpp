@@ -1,0 +1,229 @@
+#include "kernels/maps.hpp"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/sum_events.hpp"
+#include "kernels/host_view.hpp"
+
+namespace orthospike {
+
+namespace {
+
+/// Calls work(row, line) for each of `lines` lines of so many elements of each row.
+template <class Work>
+void for_each_line(CpuBackend& cpu, std::size_t rows, std::size_t lines, std::size_t elements,
+                   const Work& work) {
+  const std::size_t lines_per_piece = std::max<std::size_t>(1, elementwise_piece / elements);
+  for_each_range(cpu.pool(), rows * lines, lines_per_piece,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   for (std::size_t line = first; line < last; ++line) work(line / lines, line % lines);
+                 });
+}
+
+void add(std::span<const float> from, float* to) {
+  for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];
+}
+
+/// line ← factor · line; with factor 0 it need not hold numbers.
+void scale(float factor, std::span<float> line) {
+  if (factor == 1.0F) return;
+  for (float& value : line) value = factor == 0.0F ? 0.0F : factor * value;
+}
+
+void unfold_place(const Window& window, std::span<const float> map, std::size_t oy, std::size_t ox,
+                  std::span<float> patch) {
+  const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
+  const std::size_t run = columns.size() * window.map.channels;
+  if (rows.size() * columns.size() < window.kernel * window.kernel) std::ranges::fill(patch, 0.0F);
+  if (run == 0) return;
+  for (std::size_t y = rows.first; y < rows.last; ++y) {
+    const std::size_t to = window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
+    std::ranges::copy(map.subspan(window.map.pixel(y, columns.first), run), patch.subspan(to).begin());
+  }
+}
+
+/// The spikes of one row as events of the elements of a window's map, in the order of its pixels.
+class MapEvents {
+ public:
+  MapEvents(const MapShape& map, std::size_t pooled)
+      : map_(map), pooled_(pooled), spiking_{map.height * pooled, map.width * pooled, map.channels} {}
+
+  void list(std::span<const std::uint32_t> spikes) {
+    find_pixels(spikes);
+    elements_.clear();
+    starts_.clear();
+    for (std::size_t y = 0; y < map_.height; ++y) {
+      for (std::size_t x = 0; x < map_.width; ++x) {
+        starts_.push_back(elements_.size());
+        add_square(spikes, y, x);
+      }
+    }
+    starts_.push_back(elements_.size());
+  }
+  /// Of `count` pixels from that one on.
+  std::span<const std::uint32_t> of_pixels(std::size_t first, std::size_t count) const {
+    return std::span(elements_).subspan(starts_[first], starts_[first + count] - starts_[first]);
+  }
+
+ private:
+  /// By one walk along the spikes, for a division a spike would take as long as its delivery.
+  void find_pixels(std::span<const std::uint32_t> spikes) {
+    spiking_starts_.clear();
+    std::size_t spike = 0;
+    for (std::size_t neuron = 0; neuron <= spiking_.size(); neuron += spiking_.channels) {
+      while (spike < spikes.size() && spikes[spike] < neuron) ++spike;
+      spiking_starts_.push_back(spike);
+    }
+  }
+  void add_square(std::span<const std::uint32_t> spikes, std::size_t y, std::size_t x) {
+    for (std::size_t dy = 0; dy < pooled_; ++dy) {
+      for (std::size_t dx = 0; dx < pooled_; ++dx) {
+        const std::size_t first_neuron = spiking_.pixel(y * pooled_ + dy, x * pooled_ + dx);
+        const std::size_t pixel = first_neuron / spiking_.channels;
+        for (std::size_t spike = spiking_starts_[pixel]; spike < spiking_starts_[pixel + 1]; ++spike)
+          elements_.push_back(static_cast<std::uint32_t>(spikes[spike] - first_neuron + map_.pixel(y, x)));
+      }
+    }
+  }
+
+  MapShape map_;
+  std::size_t pooled_;
+  MapShape spiking_;
+  std::vector<std::size_t> spiking_starts_, starts_;  ///< of pixels, and the end
+  std::vector<std::uint32_t> elements_;
+};
+
+/// What the kernel sees of events from the places of one row of the output, as events of the elements of patches.
+class PatchEvents {
+ public:
+  explicit PatchEvents(std::size_t places) : counts_(places), starts_(places) {}
+
+  void list(const Window& window, const MapEvents& events, std::size_t oy) {
+    elements_.clear();
+    for (std::size_t ox = 0; ox < counts_.size(); ++ox) {
+      starts_[ox] = elements_.size();
+      add_place(window, events, oy, ox);
+      counts_[ox] = static_cast<std::uint32_t>(elements_.size() - starts_[ox]);
+    }
+  }
+  EventRows view() const {
+    return {elements_.data(), counts_.data(), starts_.data(), 0, counts_.size(), elements_.size()};
+  }
+
+ private:
+  /// A row of the kernel sees a run of the map's elements, in the order that they have in the patch.
+  void add_place(const Window& window, const MapEvents& events, std::size_t oy, std::size_t ox) {
+    const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
+    for (std::size_t y = rows.first; y < rows.last; ++y) {
+      const std::size_t in_map = window.map.pixel(y, columns.first);
+      const std::size_t in_patch =
+          window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
+      for (const std::uint32_t element :
+           events.of_pixels(y * window.map.width + columns.first, columns.size()))
+        elements_.push_back(static_cast<std::uint32_t>(element - in_map + in_patch));
+    }
+  }
+
+  std::vector<std::uint32_t> elements_, counts_;
+  std::vector<std::size_t> starts_;
+};
+
+}  // namespace
+
+void execute(CpuBackend& cpu, const Unfold& op) {
+  const auto maps = host(op.maps);
+  const auto patches = host(op.patches);
+  const std::size_t lines = op.window.out_height(), places = op.window.out_width();
+  for_each_line(cpu, maps.rows, lines, places * patches.cols, [&](std::size_t row, std::size_t oy) {
+    for (std::size_t ox = 0; ox < places; ++ox)
+      unfold_place(op.window, maps.row(row), oy, ox, patches.row((row * lines + oy) * places + ox));
+  });
+}
+
+void execute(CpuBackend& cpu, const Fold& op) {
+  const auto patches = host(op.patches);
+  const auto maps = host(op.maps);
+  const Window& window = op.window;
+  const std::size_t length = window.map.pixel(1, 0), places = window.out_width();
+  for_each_line(cpu, maps.rows, window.map.height, length, [&](std::size_t row, std::size_t y) {
+    const auto line = maps.row(row).subspan(window.map.pixel(y, 0), length);
+    scale(op.beta, line);
+    const Stretch seeing = window.rows_seeing(y);
+    for (std::size_t oy = seeing.first; oy < seeing.last; ++oy) {
+      for (std::size_t ox = 0; ox < places; ++ox) {
+        const Stretch columns = window.columns_seen(ox);
+        if (columns.size() == 0) continue;
+        const std::size_t from =
+            window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
+        add(patches.row((row * window.out_height() + oy) * places + ox)
+                .subspan(from, columns.size() * window.map.channels),
+            &line[window.map.pixel(0, columns.first)]);
+      }
+    }
+  });
+}
+
+void execute(CpuBackend& cpu, const Pool& op) {
+  const auto maps = host(op.maps);
+  const auto pooled = host(op.pooled);
+  const MapShape to = op.map.pooled(op.size);
+  const float share = 1.0F / static_cast<float>(op.size * op.size);
+  for_each_line(cpu, maps.rows, to.height, op.size * op.map.pixel(1, 0), [&](std::size_t row, std::size_t y) {
+    const auto line = pooled.row(row).subspan(to.pixel(y, 0), to.pixel(1, 0));
+    scale(0.0F, line);
+    for (std::size_t dy = 0; dy < op.size; ++dy) {
+      for (std::size_t x = 0; x < to.width * op.size; ++x)
+        add(maps.row(row).subspan(op.map.pixel(y * op.size + dy, x), to.channels),
+            &line[to.pixel(0, x / op.size)]);
+    }
+    scale(share, line);
+  });
+}
+
+void execute(CpuBackend& cpu, const Unpool& op) {
+  const auto pooled = host(op.pooled);
+  const auto maps = host(op.maps);
+  const MapShape from = op.map.pooled(op.size);
+  const float share = 1.0F / static_cast<float>(op.size * op.size);
+  const std::size_t length = op.map.pixel(1, 0);
+  for_each_line(cpu, maps.rows, op.map.height, length, [&](std::size_t row, std::size_t y) {
+    const auto line = maps.row(row).subspan(op.map.pixel(y, 0), length);
+    scale(op.beta, line);
+    if (y >= from.height * op.size) return;
+    const auto squares = pooled.row(row).subspan(from.pixel(y / op.size, 0), from.pixel(1, 0));
+    for (std::size_t x = 0; x < from.width * op.size; ++x) {
+      for (std::size_t c = 0; c < from.channels; ++c)
+        line[op.map.pixel(0, x) + c] += share * squares[from.pixel(0, x / op.size) + c];
+    }
+  });
+}
+
+/// An ordinary delivery to each place, from the elements of its patch.
+void execute(CpuBackend& cpu, const DeliverConvolved& op) {
+  const Window& window = op.window;
+  const float value = host(op.height)[0] / (op.dt * static_cast<float>(op.pooled * op.pooled));
+  const std::size_t lines = window.out_height(), places = window.out_width();
+  const Matrix currents = {op.currents.values, op.currents.rows * window.places(), op.weights.cols};
+  const std::size_t rows_per_piece = std::max<std::size_t>(1, elementwise_piece / op.currents.cols);
+  for_each_range(cpu.pool(), op.currents.rows, rows_per_piece,
+                 [&](std::size_t, std::size_t first, std::size_t last) {
+                   MapEvents of_map(window.map, op.pooled);
+                   PatchEvents of_patches(places);
+                   for (std::size_t row = first; row < last; ++row) {
+                     of_map.list(spikes_of_row(op.spikes, row));
+                     for (std::size_t oy = 0; oy < lines; ++oy) {
+                       of_patches.list(window, of_map, oy);
+                       sum_events(of_patches.view(), op.weights, value, op.beta,
+                                  currents.row_range((row * lines + oy) * places, places));
+                     }
+                   }
+                 });
+}
+
+template std::shared_ptr<Maps> make_family(CpuBackend&, double&);
+
+}  // namespace orthospike
