@@ -47,8 +47,8 @@ struct Window {
 
   /// Whether the kernel has a place at all; else none of what follows may be asked for.
   bool fits() const {
-    return map.height > 0 && map.width > 0 && kernel > 0 && stride > 0 &&
-           kernel <= map.height + 2 * padding && kernel <= map.width + 2 * padding;
+    return map.size() > 0 && kernel > 0 && stride > 0 && kernel <= map.height + 2 * padding &&
+           kernel <= map.width + 2 * padding;
   }
   ORTHOSPIKE_HOST_DEVICE std::size_t out_height() const { return places_along(map.height); }
   ORTHOSPIKE_HOST_DEVICE std::size_t out_width() const { return places_along(map.width); }

@@ -70,7 +70,7 @@ class MapEvents {
   }
 
  private:
-  /// By one walk along the spikes, for a division a spike would take as long as its delivery.
+  /// By one walk along the spikes, for divisions to find the pixel of each would cost as much as its delivery.
   void find_pixels(std::span<const std::uint32_t> spikes) {
     spiking_starts_.clear();
     std::size_t spike = 0;
@@ -82,8 +82,8 @@ class MapEvents {
   void add_square(std::span<const std::uint32_t> spikes, std::size_t y, std::size_t x) {
     for (std::size_t dy = 0; dy < pooled_; ++dy) {
       for (std::size_t dx = 0; dx < pooled_; ++dx) {
-        const std::size_t first_neuron = spiking_.pixel(y * pooled_ + dy, x * pooled_ + dx);
-        const std::size_t pixel = first_neuron / spiking_.channels;
+        const std::size_t pixel = (y * pooled_ + dy) * spiking_.width + x * pooled_ + dx;
+        const std::size_t first_neuron = pixel * spiking_.channels;
         for (std::size_t spike = spiking_starts_[pixel]; spike < spiking_starts_[pixel + 1]; ++spike)
           elements_.push_back(static_cast<std::uint32_t>(spikes[spike] - first_neuron + map_.pixel(y, x)));
       }

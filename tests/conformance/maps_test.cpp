@@ -398,6 +398,7 @@ TEST_CASE("windows, maps and patches that do not fit are refused", "[conformance
   refused({.map = window.map, .stride = 0}, s.matrix(0, 24), s.matrix(0, 2));
   refused({.map = {0, 4, 2}, .padding = 1}, s.matrix(0, 0), s.matrix(0, 2));
   refused({.map = {4, 0, 2}, .padding = 1}, s.matrix(0, 0), s.matrix(0, 2));
+  refused({.map = {3, 4, 0}}, s.matrix(5, 0), s.matrix(60, 0));
 }
 
 TEST_CASE("pooled maps that do not fit are refused", "[conformance][maps]") {
