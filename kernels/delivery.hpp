@@ -44,14 +44,17 @@ struct Correlate {
   bool empty() const { return c.empty(); }
 };
 
-/// x[r, i] ← 1 where neuron i spikes in row r, else 0.
+/// x[r, i] ← height / dt where neuron i spikes in row r, else 0.
 struct ExpandSpikes {
   ConstSpikes spikes;
+  View<const float> height = {};  ///< [1], or empty: 1
+  float dt = 1;
   Matrix x;  ///< [rows × neurons]
 
   void check() const {
     require(spikes.rows == x.rows && spikes.neurons == x.cols, "expand_spikes",
             "the matrix is not [rows × neurons]");
+    require(height.size() <= 1, "expand_spikes", "height is not one number");
   }
   bool empty() const { return x.empty(); }
 };

@@ -168,12 +168,13 @@ void sum_events(const EventRows& events, ConstMatrix weights, float scale, float
 
 void execute(CpuBackend& cpu, const ExpandSpikes& op) {
   const auto x = host(op.x);
+  const float value = (op.height.empty() ? 1.0F : host(op.height)[0]) / op.dt;
   const std::size_t rows = std::max<std::size_t>(1, elementwise_piece / x.cols);
   for_each_range(cpu.pool(), x.rows, rows, [&](std::size_t, std::size_t first, std::size_t last) {
     for (std::size_t row = first; row < last; ++row) {
       const auto out = x.row(row);
       std::ranges::fill(out, 0.0F);
-      for (const std::uint32_t i : spikes_of_row(op.spikes, row)) out[i] = 1.0F;
+      for (const std::uint32_t i : spikes_of_row(op.spikes, row)) out[i] = value;
     }
   });
 }

@@ -134,7 +134,7 @@ void execute(CudaContext& cuda, const Deliver& op) {
 
 void execute(CudaContext& cuda, const ExpandSpikes& op) {
   launch(expand_events, static_cast<unsigned>(op.spikes.rows), expand_threads, 0, cuda.stream,
-         op.spikes.counts, op.spikes.indices, op.spikes.neurons, nullptr, 1.0F, op.x);
+         op.spikes.counts, op.spikes.indices, op.spikes.neurons, op.height, op.dt, op.x);
 }
 
 /// A dense product: on a device it is faster than adding to rows in a fixed order.

@@ -40,9 +40,10 @@ void execute(ReferenceBackend&, const Correlate& op) {
 
 void execute(ReferenceBackend&, const ExpandSpikes& op) {
   const auto x = host(op.x);
+  const float value = (op.height.empty() ? 1.0F : host(op.height)[0]) / op.dt;
   std::ranges::fill(x.values, 0.0F);
   for (std::size_t row = 0; row < x.rows; ++row) {
-    for (const std::uint32_t i : spikes_of_row(op.spikes, row)) x(row, i) = 1.0F;
+    for (const std::uint32_t i : spikes_of_row(op.spikes, row)) x(row, i) = value;
   }
 }
 

@@ -231,7 +231,11 @@ TEST_CASE("expand_spikes agrees with the reference", "[conformance][delivery]") 
       SpikeArrays spikes = uploaded_spikes(backend, random_events(67, 301, density, 1), 301);
       auto x = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
       backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = x.matrix(67, 301)});
-      return Outcome{{"x", exactly(downloaded(backend, x))}};
+      const auto threshold = uploaded(backend, std::vector<float>{height});
+      auto high = uploaded(backend, std::vector<float>(67 * 301, not_a_number));
+      backend.delivery().run(ExpandSpikes{
+          .spikes = spikes.view(), .height = threshold.view(), .dt = dt, .x = high.matrix(67, 301)});
+      return Outcome{{"x", exactly(downloaded(backend, x))}, {"high", exactly(downloaded(backend, high))}};
     });
   }
 }
