@@ -4,8 +4,8 @@
 
 #include "kernels/backend.hpp"
 #include "learning/communicator.hpp"
-#include "learning/pairs.hpp"
 #include "sim/archive.hpp"
+#include "sim/connections/pairs.hpp"
 #include "sim/settings.hpp"
 
 namespace orthospike {

@@ -84,9 +84,9 @@ Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
   for (std::size_t p = 0; p < trainer.network().projections().size(); ++p) {
     const Projection& projection = trainer.network().projections()[p];
     const bool by_samples = !trainer.protects_linearly() && trainer.protection().subspace(p) == nullptr;
-    const std::size_t n = projection.fan_in;
+    const std::size_t n = projection.presynaptic(), rows = tasks * samples * projection.connection->places();
     watched_.push_back({.moment = backend_.allocate<float>(samples == 0 ? 0 : n * n),
-                        .activity = backend_.allocate<float>(by_samples ? tasks * samples * n : 0),
+                        .activity = backend_.allocate<float>(by_samples ? rows * n : 0),
                         .weights_before = backend_.allocate<float>(
                             samples == 0 || tasks == 1 ? 0 : projection.weights.size())});
   }
@@ -109,14 +109,18 @@ void Monitor::state(Archive& archive) {
     archive(name + "_moment", moment);
     archive(name + "_weights_before", weights_before);
     if (activity.size() == 0) continue;
-    const std::size_t size = kept_ * trainer_.network().projections()[p].fan_in;
+    const std::size_t size = kept_rows(p) * trainer_.network().projections()[p].presynaptic();
     archive.check(size <= activity.size(), "fewer samples were expected");
     archive(name + "_activity", activity.view().subview(0, size));
   }
 }
 
+std::size_t Monitor::kept_rows(std::size_t p) const {
+  return kept_ * trainer_.network().projections()[p].connection->places();
+}
+
 ConstMatrix Monitor::moment(std::size_t p) const {
-  const std::size_t n = trainer_.network().projections()[p].fan_in;
+  const std::size_t n = trainer_.network().projections()[p].presynaptic();
   return watched_[p].moment.matrix(n, n);
 }
 
@@ -127,7 +131,7 @@ double Monitor::energy(std::size_t p) {
 
 double Monitor::leak(std::size_t p) {
   const Projection& projection = std::as_const(trainer_.network()).projections()[p];
-  const Matrix change = watched_[p].weights_before.matrix(projection.fan_in, projection.fan_out);
+  const Matrix change = watched_[p].weights_before.matrix(projection.presynaptic(), projection.outputs());
   backend_.elementwise().run(Add{.x = projection.weights.view(), .beta = -1.0F, .y = change.values});
   Array<float> product = backend_.allocate<float>(change.values.size());
   backend_.dense().run(Multiply{.a = moment(p), .b = change, .c = product.matrix(change.rows, change.cols)});
@@ -155,15 +159,14 @@ void Monitor::add_activity(const ShownImages& images, View<const std::uint32_t> 
     trainer_.run_batch(images, samples.subview(first, batch));
     for (std::size_t p = 0; p < watched_.size(); ++p) {
       const Projection& projection = trainer_.network().projections()[p];
-      const ConstMatrix x = trainer_.engine().activity(projection.source).average_output;
-      backend_.dense().run(Multiply{.a = x,
-                                    .transpose_a = true,
-                                    .b = x,
-                                    .beta = 1.0F,
-                                    .c = watched_[p].moment.matrix(projection.fan_in, projection.fan_in)});
+      const ConstMatrix x =
+          projection.connection->rows(backend_, trainer_.engine().activity(projection.source).average_output);
+      backend_.dense().run(Multiply{
+          .a = x, .transpose_a = true, .b = x, .beta = 1.0F, .c = watched_[p].moment.matrix(x.cols, x.cols)});
       if (watched_[p].activity.size() == 0) continue;
-      backend_.copy(x.values, watched_[p].activity.view().subview((kept_ + first) * projection.fan_in,
-                                                                  x.values.size()));
+      backend_.copy(x.values,
+                    watched_[p].activity.view().subview(
+                        (kept_ + first) * projection.connection->places() * x.cols, x.values.size()));
     }
   }
   kept_ += wanted;
@@ -180,7 +183,7 @@ double Monitor::energy_taken(std::size_t p) {
     linear->apply_to_gradient(weakened.matrix(c.rows, c.cols));
     left = trace(backend_.download(View<const float>(weakened.view())), c.rows);
   } else {
-    left = energy_left(*protect, std::as_const(watched_[p].activity).matrix(kept_, c.rows));
+    left = energy_left(*protect, std::as_const(watched_[p].activity).matrix(kept_rows(p), c.rows));
   }
   return 1 - left / energy(p);
 }

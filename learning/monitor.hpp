@@ -56,6 +56,8 @@ class Monitor {
   bool samples_matter();
   /// Adds the activity of the task's first samples.
   void add_activity(const ShownImages& images, View<const std::uint32_t> samples);
+  /// Of what was kept so far, those of a projection.
+  std::size_t kept_rows(std::size_t projection) const;
   ConstMatrix moment(std::size_t projection) const;
   /// ‖x‖²
   double energy(std::size_t projection);

@@ -36,15 +36,15 @@ double WorkCounter::operator()(const Config& config) {
                         : data_.emplace(of_data.text, read_data_sets(config.data)).first;
   const auto sequence = config.sequence.make(
       TaskContext{.data = data->second, .settings = config.tasks, .seed = config.experiment.seed});
-  double samples = 0, weights = 0;
+  double samples = 0, synapses = 0;
   for (std::size_t k = 0; k < sequence->count(); ++k)
     samples += static_cast<double>(sequence->task(k).train.size() * of_task(config.tasks.epochs, k));
   const auto backend = make_backend("cpu", 1);
   Network network(*backend);
   config.network.build(network, sequence->shape().size(), sequence->logits(), config.neuron, config.clock, 0);
-  for (const Projection& projection : network.projections())
-    weights += static_cast<double>(projection.fan_in * projection.fan_out);
-  return work_[of_all.text] = samples * weights * static_cast<double>(config.clock.steps);
+  for (const auto& [name, source, target, connection, weights] : network.projections())
+    synapses += static_cast<double>(connection->sources()) * connection->fan_out();
+  return work_[of_all.text] = samples * synapses * static_cast<double>(config.clock.steps);
 }
 
 }  // namespace orthospike

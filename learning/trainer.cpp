@@ -96,9 +96,12 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
                                           rule_->most_steps(config.clock.steps));
   steps_per_update_ = updates_each_step ? 1 : config.clock.steps;
   steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
+  std::size_t places = 1;
+  for (const Projection& projection : network_.projections())
+    places = std::max(places, projection.connection->places());
   protection_ = plan.protection().make(
-      network_,
-      ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows(), .ranks = ranks});
+      network_, ProtectionContext{
+                    .seed = config.experiment.seed, .max_rows = places * rule_->max_rows(), .ranks = ranks});
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     const Matrix feedback = feedback_->learned_weights(p);
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
@@ -239,17 +242,18 @@ void Trainer::observe(const Part& part, std::size_t projection) {
     gradient = rule_->weight_gradient(projection);
     gradient.activity.rows_of_ranks = gradient.activity.rows * part.of_ranks / part.samples.size();
   } else {
-    gradient.activity = ConstMatrix{.values = {}, .rows = 0, .cols = of.fan_in};
-    gradient.post = {.values = {}, .rows = 0, .cols = of.fan_out};
+    gradient.activity = ConstMatrix{.values = {}, .rows = 0, .cols = of.sources()};
+    gradient.post = {.values = {}, .rows = 0, .cols = of.targets()};
   }
   if (part.of_ranks < ranks_.size()) {  // those that have none hear from the others what it is
     std::array<double, 2> seen{static_cast<double>(gradient.activity.rows),
                                gradient.activity.has_events() ? 1.0 : 0.0};
     ranks_.sum(std::span(seen));
     gradient.activity.rows_of_ranks = static_cast<std::size_t>(seen[0]);
-    if (seen[1] > 0) gradient.activity.spikes.neurons = of.fan_in;
+    if (seen[1] > 0) gradient.activity.spikes.neurons = of.sources();
   }
-  protection_->observe(projection, gradient.activity, gradient.post);
+  protection_->observe(projection, of.connection->rows(backend_, gradient.activity),
+                       of.connection->factors(gradient.post));
 }
 
 bool Trainer::begins_task(const Part& part) {
@@ -404,7 +408,8 @@ Pairs Trainer::pairs_of(std::size_t parameter) const {
   const std::size_t p = learned_[parameter].projection;
   if (!is_of_rule(parameter))
     return {engine_->activity(network_.projections()[p].source).average_output, readout_error_};
-  return rule_->weight_gradient(p).pairs();
+  const WeightGradient gradient = rule_->weight_gradient(p);
+  return network_.projections()[p].connection->pairs(backend_, gradient.trace, gradient.post);
 }
 
 ChangeOperator* Trainer::operator_on(std::size_t parameter) const {

@@ -155,8 +155,8 @@ std::string weights_name_after(std::size_t task) {
   return fmt::format("weights-task-{}.h5", task);
 }
 
-void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder, const std::string& name,
-                   const std::vector<LateralWeights>& lateral) {
+void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder,
+                   const std::string& name, const std::vector<LateralWeights>& lateral) {
   const std::filesystem::path path = folder / name;
   std::filesystem::path partial = path;
   Hdf5File file = Hdf5File::create(partial.replace_extension(".partial.h5"));
@@ -216,8 +216,9 @@ void write_weights(const TrainedNetwork& network, const std::filesystem::path& f
   for (const auto& [projection, values] : lateral) {
     const auto from = std::ranges::find(network.projections, projection, &TrainedNetwork::Weights::name);
     const std::size_t neurons = sizes[from->source];
-    add_all<float>(file, "/lateral/" + projection, {values.size() / neurons, neurons}, values,
-                   "weights to each lateral neuron (row) from each of the source (column): the subspace of its activity");
+    add_all<float>(
+        file, "/lateral/" + projection, {values.size() / neurons, neurons}, values,
+        "weights to each lateral neuron (row) from each of the source (column): the subspace of its activity");
   }
   file.close_as(path);
 }

@@ -62,8 +62,8 @@ std::string weights_name_after(std::size_t task);
 
 /// Writes `folder`/`name` (layout: weights_file.md), where a file of that name stays whole until the new one is.
 /// `lateral` is for those who look at it: read_weights leaves it out. Throws EnvironmentError.
-void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder, const std::string& name,
-                   const std::vector<LateralWeights>& lateral = {});
+void write_weights(const TrainedNetwork& network, const std::filesystem::path& folder,
+                   const std::string& name, const std::vector<LateralWeights>& lateral = {});
 /// Removes from a run folder what these functions write there.
 void remove_weights(const std::filesystem::path& folder);
 

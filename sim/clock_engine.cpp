@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "kernels/delivery.hpp"
-#include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/traces.hpp"
 
@@ -45,12 +44,19 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
   network.check_complete();
   input_ = index_of(network, Population::Kind::input);
   readout_ = index_of(network, Population::Kind::readout);
+  for (std::size_t p = 0; p < network.projections().size(); ++p) {
+    const Projection& projection = network.projections()[p];
+    if (!projection.is_recurrent() && p == network.projections_to(projection.target).back())
+      order_.push_back(projection.target);
+  }
   Backend& backend = network.backend();
   std::size_t widest = 0;
   std::size_t widest_recurrent = 0;
+  std::size_t widest_sum = 0;  // of the populations that several projections reach
   for (std::size_t i = 0; i < network.populations().size(); ++i) {
     const Population& population = network.populations()[i];
     const std::size_t size = max_batch * population.size;
+    if (network.projections_to(i).size() > 1) widest_sum = std::max(widest_sum, population.size);
     Storage& storage = *storage_.emplace_back(std::make_unique<Storage>());
     if (population.kind == Population::Kind::input) storage.mean_output = backend.allocate<float>(size);
     if (population.kind != Population::Kind::spiking) continue;
@@ -71,8 +77,10 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
       widest_recurrent = std::max(widest_recurrent, population.size);
   }
   currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest);
+  further_currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest_sum);
   recurrent_currents_ = backend.allocate<float>(max_batch * widest_recurrent);
   logits_ = backend.allocate<float>(max_batch * classes());
+  readout_currents_ = backend.allocate<float>(max_batch * classes());
   readout_state_ = backend.allocate<float>(max_batch * classes());
 }
 
@@ -121,36 +129,38 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
   }
   auto& run = runs_[{batch_, count_before_, count, kept}];
   if (run == nullptr) run = network_.backend().make_repeated_work();
-  network_.backend().repeat(*run, [&] { run_projections(kept); });
+  network_.backend().repeat(*run, [&] { run_populations(kept); });
   if (observer_ != nullptr) observer_->ran(*this);
 }
 
-void ClockEngine::run_projections(const Recording& recording) {
-  Backend& backend = network_.backend();
-  for (const Projection& projection : network_.projections()) {
-    if (projection.is_recurrent()) continue;  // done with its population's feed-forward one
-    if (projection.target == readout_) {
-      run_readout(projection, recording.step_logits);
-      continue;
-    }
-    const Population& target = network_.populations()[projection.target];
-    Storage& storage = *storage_[projection.target];
-    make_room(recording, projection.target);
-    const ConstMatrix arriving = currents(projection, currents_);
-    const Activity to = buffers(projection.target, 0, count_, recording);
-    if (const Projection* recurrent = network_.recurrent_projection(projection.target)) {
-      run_recurrent(*recurrent, arriving, recording);
+void ClockEngine::run_populations(const Recording& recording) {
+  for (const std::size_t population : order_) {
+    if (population == readout_) {
+      run_readout(recording.step_logits);
     } else {
-      if (recording.currents) {
-        // Currents that are always the same are there for each step, too.
-        for (std::size_t row = 0; row < to.current.rows; row += arriving.rows)
-          backend.copy(arriving.values, to.current.row_range(row, arriving.rows).values);
-      }
-      target.neuron->run(backend, first_, count_, arriving, to);
+      run_spiking(population, recording);
     }
-    storage.index.spikes_changed(count_);
-    backend.delivery().run(CountSpikes{.counts = to.spikes.counts, .total = storage.spike_total.view()});
   }
+}
+
+void ClockEngine::run_spiking(std::size_t population, const Recording& recording) {
+  Backend& backend = network_.backend();
+  Storage& storage = *storage_[population];
+  make_room(recording, population);
+  const ConstMatrix arriving = currents(population, currents_);
+  const Activity to = buffers(population, 0, count_, recording);
+  if (const Projection* recurrent = network_.recurrent_projection(population)) {
+    run_recurrent(*recurrent, arriving, recording);
+  } else {
+    if (recording.currents) {
+      // Currents that are always the same are there for each step, too.
+      for (std::size_t row = 0; row < to.current.rows; row += arriving.rows)
+        backend.copy(arriving.values, to.current.row_range(row, arriving.rows).values);
+    }
+    network_.populations()[population].neuron->run(backend, first_, count_, arriving, to);
+  }
+  storage.index.spikes_changed(count_);
+  backend.delivery().run(CountSpikes{.counts = to.spikes.counts, .total = storage.spike_total.view()});
 }
 
 void ClockEngine::make_room(const Recording& recording, std::size_t population) {
@@ -163,31 +173,57 @@ void ClockEngine::make_room(const Recording& recording, std::size_t population) 
     storage.each_state.push_back(backend.allocate<float>(size));
 }
 
-ConstMatrix ClockEngine::currents(const Projection& projection, Array<float>& room) {
-  Backend& backend = network_.backend();
+ConstMatrix ClockEngine::currents(std::size_t population, Array<float>& room) {
+  const std::size_t size = network_.populations()[population].size;
+  const std::vector<std::size_t> arriving = network_.projections_to(population);
+  // Those of a static input alone are the same in each step.
+  const bool constant = std::ranges::all_of(
+      arriving, [&](std::size_t p) { return network_.projections()[p].source == input_; });
+  const Matrix sum = room.matrix((constant ? 1 : count_) * batch_, size);
+  for (const std::size_t p : arriving) {
+    const Projection& projection = network_.projections()[p];
+    const bool is_first = p == arriving.front();
+    const Matrix own = is_first ? sum : further_currents_.matrix(sum.rows, size);
+    if (projection.source == input_) {
+      deliver(projection, own.first_rows(batch_));
+      repeat_first_step(own);
+    } else {
+      deliver(projection, own);
+    }
+    if (!is_first) network_.backend().elementwise().run(Add{.x = ConstMatrix(own).values, .y = sum.values});
+  }
+  return sum;
+}
+
+void ClockEngine::repeat_first_step(Matrix steps) {
+  for (std::size_t row = batch_; row < steps.rows; row += batch_)
+    network_.backend().copy(ConstMatrix(steps).first_rows(batch_).values,
+                            steps.row_range(row, batch_).values);
+}
+
+void ClockEngine::deliver(const Projection& projection, Matrix currents) {
   const ConstActivity from = activity(projection.source);
   if (projection.source == input_) {
-    const Matrix result = room.matrix(batch_, projection.fan_out);
-    backend.dense().run(Multiply{.a = from.mean_output, .b = projection.matrix(), .c = result});
-    return result;
+    projection.connection->deliver(network_.backend(), projection.matrix(), from.mean_output, currents);
+  } else {
+    projection.connection->deliver(network_.backend(), projection.matrix(),
+                                   sent(projection.source, from.spikes), currents);
   }
-  const Matrix result = room.matrix(count_ * batch_, projection.fan_out);
-  const auto height = network_.populations()[projection.source].neuron->spike_height();
-  backend.delivery().run(Deliver{.spikes = from.spikes,
-                                 .weights = projection.matrix(),
-                                 .height = height.numerator,
-                                 .dt = height.denominator,
-                                 .form = delivery_.form,
-                                 .crossover = delivery_.crossover,
-                                 .currents = result});
-  return result;
+}
+
+SentSpikes ClockEngine::sent(std::size_t population, ConstSpikes spikes) const {
+  const auto height = network_.populations()[population].neuron->spike_height();
+  return {.spikes = spikes,
+          .height = height.numerator,
+          .dt = height.denominator,
+          .form = delivery_.form,
+          .crossover = delivery_.crossover};
 }
 
 void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_forward,
                                 const Recording& recording) {
   Backend& backend = network_.backend();
   const Population& population = network_.populations()[recurrent.target];
-  const auto height = population.neuron->spike_height();
   const bool constant = feed_forward.rows == batch_;
   for (std::size_t step = 0; step < count_; ++step) {
     ConstMatrix currents = constant ? feed_forward : feed_forward.row_range(step * batch_, batch_);
@@ -195,13 +231,8 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
       // Of the first step, the spikes of the last one of the run before, whose place nothing has taken yet.
       const std::size_t before = step > 0 ? step - 1 : count_before_ - 1;
       const Matrix sum = recurrent_currents_.matrix(batch_, population.size);
-      backend.delivery().run(Deliver{.spikes = buffers(recurrent.target, before, 1).spikes,
-                                     .weights = recurrent.matrix(),
-                                     .height = height.numerator,
-                                     .dt = height.denominator,
-                                     .form = delivery_.form,
-                                     .crossover = delivery_.crossover,
-                                     .currents = sum});
+      const ConstSpikes spikes = buffers(recurrent.target, before, 1).spikes;
+      recurrent.connection->deliver(backend, recurrent.matrix(), sent(recurrent.target, spikes), sum);
       backend.elementwise().run(Add{.x = currents.values, .y = sum.values});
       currents = sum;
     }
@@ -217,28 +248,30 @@ void ClockEngine::run_recurrent(const Projection& recurrent, ConstMatrix feed_fo
       .scale = 1.0F / static_cast<float>(count_), .steps = count_, .x = spikes, .sum = all.mean_output});
 }
 
-void ClockEngine::run_readout(const Projection& projection, bool step_logits) {
+void ClockEngine::run_readout(bool step_logits) {
   Backend& backend = network_.backend();
-  const Matrix logits = logits_.matrix(batch_, projection.fan_out);
+  const Matrix logits = logits_.matrix(batch_, classes());
   const float leak = network_.populations()[readout_].leak;
-  const float share = static_cast<float>(count_) / static_cast<float>(steps_);
-  const float before = first_ == 0 ? 0.0F : 1.0F;
   if (leak == 0.0F && !step_logits) {
-    backend.dense().run(Multiply{.alpha = share,
-                                 .a = activity(projection.source).average_output,
-                                 .b = projection.matrix(),
-                                 .beta = before,
-                                 .c = logits});
+    const Matrix own = readout_currents_.matrix(batch_, classes());
+    float kept = first_ == 0 ? 0.0F : 1.0F;
+    for (const std::size_t p : network_.projections_to(readout_)) {
+      const Projection& projection = network_.projections()[p];
+      projection.connection->deliver(backend, projection.matrix(), activity(projection.source).average_output,
+                                     own);
+      backend.elementwise().run(Add{.alpha = static_cast<float>(count_) / static_cast<float>(steps_),
+                                    .x = ConstMatrix(own).values,
+                                    .beta = kept,
+                                    .y = logits.values});
+      kept = 1;
+    }
     return;
   }
   if (step_logits_.size() == 0)
-    step_logits_ = backend.allocate<float>(most_at_once_ * max_batch_ * projection.fan_out);
-  const ConstMatrix arriving = currents(projection, step_logits_);
-  const Matrix steps = step_logits_.matrix(count_ * batch_, projection.fan_out);
-  // A static input brings the same in each step.
-  for (std::size_t row = arriving.rows; row < steps.rows; row += batch_)
-    backend.copy(arriving.values, steps.row_range(row, batch_).values);
-  const Matrix state = readout_state_.matrix(batch_, projection.fan_out);
+    step_logits_ = backend.allocate<float>(most_at_once_ * max_batch_ * classes());
+  const Matrix steps = step_logits_.matrix(count_ * batch_, classes());
+  if (currents(readout_, step_logits_).rows < steps.rows) repeat_first_step(steps);
+  const Matrix state = readout_state_.matrix(batch_, classes());
   if (first_ == 0) backend.clear(state.values);
   backend.traces().run(Filter{.decay = leak, .steps = count_, .x = steps, .last = state});
   if (first_ == 0) {
@@ -312,7 +345,7 @@ ClockEngine::Work ClockEngine::work() const {
     for (const Projection& projection : network_.projections()) {
       // A read-out gets the average of its input: one dense product, counted by the back end.
       if (projection.source == i && projection.target != readout_)
-        work.synaptic_operations += static_cast<double>(spikes) * static_cast<double>(projection.fan_out);
+        work.synaptic_operations += static_cast<double>(spikes) * projection.connection->fan_out();
     }
   }
   return work;

@@ -48,7 +48,7 @@ class EngineObserver {
 ///
 /// Projections are feed-forward, so each population runs all its steps before the next begins: weights are
 /// read from memory once a batch, the current of a static input is computed once, and a read-out needs one
-/// product with the average of its input. Only a population with a recurrent projection goes step by step.
+/// delivery of the average of its input. Only a population with a recurrent projection goes step by step.
 class ClockEngine {
  public:
   /// Runs up to max_batch samples of `steps` steps. Holds their activity in `most_at_once` steps (0: all), the most
@@ -106,13 +106,19 @@ class ClockEngine {
   Activity buffers(std::size_t population, std::size_t first, std::size_t count,
                    const Recording& recording = {}) const;
   Activity buffers(std::size_t population) const { return buffers(population, 0, count_); }
-  /// Currents that `projection` brings its target, [batch or count·batch × targets], in `room`.
-  ConstMatrix currents(const Projection& projection, Array<float>& room);
-  void run_projections(const Recording& recording);
+  /// Currents that projections from other populations bring, [batch or count·batch × neurons], in `room`.
+  ConstMatrix currents(std::size_t population, Array<float>& room);
+  /// What one of them brings.
+  void deliver(const Projection& projection, Matrix currents);
+  SentSpikes sent(std::size_t population, ConstSpikes spikes) const;
+  /// Copies the first rows of [count·batch × neurons], those of one step, to the others.
+  void repeat_first_step(Matrix steps);
+  void run_populations(const Recording& recording);
+  void run_spiking(std::size_t population, const Recording& recording);
   /// For what is recorded and was not before.
   void make_room(const Recording& recording, std::size_t population);
   void run_recurrent(const Projection& recurrent, ConstMatrix feed_forward, const Recording& recording);
-  void run_readout(const Projection& projection, bool step_logits);
+  void run_readout(bool step_logits);
   std::size_t classes() const { return network_.populations()[readout_].size; }
 
   struct Storage {
@@ -130,8 +136,9 @@ class ClockEngine {
   std::size_t most_at_once_;
   std::size_t max_batch_;
   DeliverySettings delivery_;
-  std::size_t input_ = 0;    ///< index of the population
-  std::size_t readout_ = 0;  ///< index of the population
+  std::size_t input_ = 0;           ///< index of the population
+  std::size_t readout_ = 0;         ///< index of the population
+  std::vector<std::size_t> order_;  ///< of populations but the input, each after those that reach it
   std::size_t batch_ = 0;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
@@ -140,12 +147,13 @@ class ClockEngine {
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
   Array<float> currents_;                          ///< [most_at_once·max_batch × widest target of spikes]
+  Array<float> further_currents_;                  ///< the same, of a population's second projection and more
   Array<float> recurrent_currents_;                ///< [max_batch × widest recurrent population]
   Array<float> logits_;
   Array<float> step_logits_;  ///< [most_at_once·max_batch × classes], when it was needed
   /// One a batch size, numbers of steps of the run before and of this one, and recording.
   std::map<std::tuple<std::size_t, std::size_t, std::size_t, Recording>, std::unique_ptr<RepeatedWork>> runs_;
-  Array<float> readout_state_;  ///< [max_batch × classes]
+  Array<float> readout_currents_, readout_state_;  ///< [max_batch × classes]
   EngineObserver* observer_ = nullptr;
 };
 

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "kernels/random_numbers.hpp"
+#include "sim/connections/dense.hpp"
 
 namespace orthospike {
 
@@ -29,7 +30,8 @@ std::size_t Network::add_population(Population population) {
   return populations_.size() - 1;
 }
 
-std::size_t Network::add_projection(std::string name, std::size_t source, std::size_t target) {
+std::size_t Network::add_projection(std::string name, std::size_t source, std::size_t target,
+                                    std::unique_ptr<Connection> connection) {
   require(source < populations_.size() && target < populations_.size(),
           fmt::format("projection '{}' joins a population that does not exist", name));
   require(source <= target, fmt::format("projection '{}' leads back to an earlier population", name));
@@ -37,25 +39,35 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
           fmt::format("projection '{}' starts at a read-out", name));
   require(populations_[target].kind != Population::Kind::input,
           fmt::format("projection '{}' ends at an input", name));
-  require(std::ranges::none_of(projections_,
-                               [&](const Projection& p) {
-                                 return p.target == target && p.is_recurrent() == (source == target);
-                               }),
-          fmt::format("population '{}' is the target of two projections", populations_[target].name));
-  // Engines and rules visit projections in this order.
+  require(connection->sources() == populations_[source].size &&
+              connection->targets() == populations_[target].size,
+          fmt::format("projection '{}' connects {} neurons to {}, where the populations have {} and {}", name,
+                      connection->sources(), connection->targets(), populations_[source].size,
+                      populations_[target].size));
+  require(source != target || recurrent_projection(source) == nullptr,
+          fmt::format("population '{}' has two projections onto itself", populations_[target].name));
+  // Engines and rules visit projections in this order, and a population when all that reach it have been.
+  require(projections_from(target).empty(),
+          fmt::format("projection '{}' reaches '{}', from which an earlier one starts", name,
+                      populations_[target].name));
   require(populations_[source].kind == Population::Kind::input ||
               std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == source; }),
           fmt::format("projection '{}' starts at '{}', which no earlier projection reaches", name,
                       populations_[source].name));
-  const std::size_t fan_in = populations_[source].size;
-  const std::size_t fan_out = populations_[target].size;
+  const std::size_t weights = connection->presynaptic() * connection->outputs();
   projections_.push_back({.name = std::move(name),
                           .source = source,
                           .target = target,
-                          .fan_in = fan_in,
-                          .fan_out = fan_out,
-                          .weights = backend_.allocate<float>(fan_in * fan_out)});
+                          .connection = std::move(connection),
+                          .weights = backend_.allocate<float>(weights)});
   return projections_.size() - 1;
+}
+
+std::size_t Network::add_projection(std::string name, std::size_t source, std::size_t target) {
+  require(source < populations_.size() && target < populations_.size(),
+          fmt::format("projection '{}' joins a population that does not exist", name));
+  auto dense = std::make_unique<Dense>(populations_[source].size, populations_[target].size);
+  return add_projection(std::move(name), source, target, std::move(dense));
 }
 
 void Network::check_complete() const {
@@ -71,6 +83,22 @@ void Network::check_complete() const {
   }
 }
 
+std::vector<std::size_t> Network::projections_to(std::size_t population) const {
+  return feed_forward(&Projection::target, population);
+}
+
+std::vector<std::size_t> Network::projections_from(std::size_t population) const {
+  return feed_forward(&Projection::source, population);
+}
+
+std::vector<std::size_t> Network::feed_forward(std::size_t Projection::*end, std::size_t population) const {
+  std::vector<std::size_t> found;
+  for (std::size_t p = 0; p < projections_.size(); ++p) {
+    if (projections_[p].*end == population && !projections_[p].is_recurrent()) found.push_back(p);
+  }
+  return found;
+}
+
 const Projection* Network::recurrent_projection(std::size_t population) const {
   const auto found = std::ranges::find_if(
       projections_, [&](const Projection& p) { return p.is_recurrent() && p.source == population; });
@@ -79,7 +107,7 @@ const Projection* Network::recurrent_projection(std::size_t population) const {
 
 void Network::initialise_weights(std::uint64_t seed) {
   for (std::size_t p = 0; p < projections_.size(); ++p) {
-    const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].fan_in));
+    const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].connection->presynaptic()));
     backend_.random_numbers().run(
         FillUniform{.values = projections_[p].weights.view(),
                     .low = -bound,

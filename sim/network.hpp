@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/backend.hpp"
+#include "sim/connections/connection.hpp"
 #include "sim/neurons/neuron_model.hpp"
 
 namespace orthospike {
@@ -23,21 +24,23 @@ struct Population {
   float leak = 0;                       ///< of a read-out, what is left of it after a step
 };
 
-/// Dense connections from one population to another, without bias.
-/// Weights are stored [source neurons × target neurons], the transpose of the W of the equations: the
-/// outgoing weights of a neuron lie together, which is what the delivery of a spike reads.
+/// What one population sends to another, without bias.
 struct Projection {
   std::string name;
   std::size_t source = 0;  ///< index of a population
   std::size_t target = 0;
-  std::size_t fan_in = 0;
-  std::size_t fan_out = 0;
+  std::unique_ptr<Connection> connection;
   Array<float> weights;
 
   /// Onto the population itself: spikes arrive one step later.
   bool is_recurrent() const { return source == target; }
-  Matrix matrix() { return weights.matrix(fan_in, fan_out); }
-  ConstMatrix matrix() const { return weights.matrix(fan_in, fan_out); }
+  std::size_t sources() const { return connection->sources(); }
+  std::size_t targets() const { return connection->targets(); }
+  std::size_t presynaptic() const { return connection->presynaptic(); }
+  std::size_t outputs() const { return connection->outputs(); }
+  /// The weights [presynaptic × outputs], the transpose of the W of the equations.
+  Matrix matrix() { return weights.matrix(presynaptic(), outputs()); }
+  ConstMatrix matrix() const { return weights.matrix(presynaptic(), outputs()); }
 };
 
 /// Populations joined by feed-forward projections, and spiking ones perhaps with themselves. Weights live in the back
@@ -49,20 +52,27 @@ class Network {
   /// Index of the new population. Throws std::invalid_argument for a size of 0, a name in use, or a neuron
   /// model where there should be none (or none where there should be one).
   std::size_t add_population(Population population);
-  /// Index of the new projection. Throws std::invalid_argument when a population does not exist, the source
-  /// comes after the target, the target is an input or has a projection of that kind (feed-forward or
-  /// recurrent) already, or the source is a read-out or is reached by no earlier projection.
+  /// Index of the new projection. Several may lead to a population, whose currents add up, and several from it. Throws
+  /// std::invalid_argument when a population does not exist or is not of the connection's size, the source comes after
+  /// the target, the target is an input, or the source is a read-out; for a second one onto the same population; and
+  /// unless all projections to a population come before those to others from it.
+  std::size_t add_projection(std::string name, std::size_t source, std::size_t target,
+                             std::unique_ptr<Connection> connection);
+  /// The same of a dense one.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
   /// Throws std::invalid_argument unless there is one input, one read-out, and every other population is
   /// reached.
   void check_complete() const;
 
-  /// Weights uniform within ±1/√fan_in (Kaiming with a = √5), drawn from stream = index of the projection.
+  /// Weights uniform within ±1/√presynaptic (Kaiming with a = √5), drawn from stream = index of the projection.
   void initialise_weights(std::uint64_t seed);
 
   void state(Archive& archive);
 
   Backend& backend() const { return backend_; }
+  /// Indices of those to a population from others, and from one to others.
+  std::vector<std::size_t> projections_to(std::size_t population) const;
+  std::vector<std::size_t> projections_from(std::size_t population) const;
   /// The recurrent projection of a population; null where it has none.
   const Projection* recurrent_projection(std::size_t population) const;
   std::vector<Population>& populations() { return populations_; }
@@ -71,6 +81,8 @@ class Network {
   const std::vector<Projection>& projections() const { return projections_; }
 
  private:
+  std::vector<std::size_t> feed_forward(std::size_t Projection::*end, std::size_t population) const;
+
   Backend& backend_;
   std::vector<Population> populations_;
   std::vector<Projection> projections_;

@@ -5,8 +5,9 @@ namespace orthospike {
 Matrix AdaptiveBroadcast::learned_weights(std::size_t projection) {
   const Projection& forward = network_.projections()[projection];
   Array<float>& weights = weights_[forward.source];
-  if (weights.size() == 0 || forward.is_recurrent()) return {};
-  return weights.matrix(forward.fan_in, weights.size() / forward.fan_in);
+  if (weights.size() == 0 || projection != network_.projections_from(forward.source).front()) return {};
+  const std::size_t neurons = network_.populations()[forward.source].size;
+  return weights.matrix(neurons, weights.size() / neurons);
 }
 
 void AdaptiveBroadcast::state(Archive& archive) {

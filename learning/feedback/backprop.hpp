@@ -11,7 +11,8 @@ class Backprop final : public ErrorFeedback {
 
   ConstMatrix propagate(std::size_t projection, ConstMatrix target_error, ConstMatrix /*readout_error*/,
                         View<float> room) override {
-    return error_through(network_.backend(), network_.projections()[projection].matrix(), target_error, room);
+    const Projection& forward = network_.projections()[projection];
+    return error_through(network_.backend(), *forward.connection, forward.matrix(), target_error, room);
   }
 
  private:

@@ -10,7 +10,7 @@ FeedbackAlignment::FeedbackAlignment(const Network& network, std::uint64_t seed)
   Backend& backend = network.backend();
   for (const Projection& projection : network.projections()) {
     Array<float>& weights = weights_.emplace_back(backend.allocate<float>(projection.weights.size()));
-    const float bound = 1.0F / std::sqrt(static_cast<float>(projection.fan_in));
+    const float bound = 1.0F / std::sqrt(static_cast<float>(projection.presynaptic()));
     backend.random_numbers().run(FillUniform{
         .values = weights.view(),
         .low = -bound,
@@ -22,7 +22,9 @@ FeedbackAlignment::FeedbackAlignment(const Network& network, std::uint64_t seed)
 ConstMatrix FeedbackAlignment::propagate(std::size_t projection, ConstMatrix target_error,
                                          ConstMatrix /*readout_error*/, View<float> room) {
   const Projection& forward = network_.projections()[projection];
-  return error_through(network_.backend(), weights_[projection].matrix(forward.fan_in, forward.fan_out),
+  const Connection& connection = *forward.connection;
+  return error_through(network_.backend(), connection,
+                       weights_[projection].matrix(connection.presynaptic(), connection.outputs()),
                        target_error, room);
 }
 

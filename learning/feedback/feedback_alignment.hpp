@@ -6,7 +6,7 @@
 
 namespace orthospike {
 
-/// Errors travel back through fixed random weights, drawn as the forward ones are: uniform within ±1/√fan_in
+/// Errors travel back through fixed random weights, drawn as the forward ones are: uniform within ±1/√presynaptic
 /// (Lillicrap et al., 2016).
 class FeedbackAlignment final : public ErrorFeedback {
  public:
@@ -17,7 +17,7 @@ class FeedbackAlignment final : public ErrorFeedback {
 
  private:
   const Network& network_;
-  std::vector<Array<float>> weights_;  ///< [source × target], one a projection
+  std::vector<Array<float>> weights_;  ///< [presynaptic × outputs], one a projection
 };
 
 }  // namespace orthospike

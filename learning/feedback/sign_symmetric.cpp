@@ -11,11 +11,11 @@ ConstMatrix SignSymmetric::propagate(std::size_t projection, ConstMatrix target_
   Backend& backend = network_.backend();
   const Projection& forward = network_.projections()[projection];
   if (signs_.size() < forward.weights.size()) signs_ = backend.allocate<float>(forward.weights.size());
-  const Matrix signs = signs_.matrix(forward.fan_in, forward.fan_out);
-  backend.elementwise().run(Sign{.scale = 1.0F / std::sqrt(static_cast<float>(forward.fan_in)),
+  const Matrix signs = signs_.matrix(forward.presynaptic(), forward.outputs());
+  backend.elementwise().run(Sign{.scale = 1.0F / std::sqrt(static_cast<float>(signs.rows)),
                                  .x = forward.weights.view(),
                                  .y = signs.values});
-  return error_through(backend, signs, target_error, room);
+  return error_through(backend, *forward.connection, signs, target_error, room);
 }
 
 }  // namespace orthospike

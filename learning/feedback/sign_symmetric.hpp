@@ -4,7 +4,7 @@
 
 namespace orthospike {
 
-/// Errors travel back through the signs of the forward weights, over √fan_in (Liao et al., 2016; Xiao et al.,
+/// Errors travel back through the signs of the forward weights, over √presynaptic (Liao et al., 2016; Xiao et al.,
 /// ICLR 2024).
 class SignSymmetric final : public ErrorFeedback {
  public:

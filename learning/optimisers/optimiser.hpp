@@ -1,7 +1,7 @@
 #pragma once
 
-#include "learning/pairs.hpp"
 #include "sim/archive.hpp"
+#include "sim/connections/pairs.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {

@@ -7,8 +7,8 @@ namespace orthospike {
 
 Gpm::Part::Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t max_rows)
     : projection(projection.name),
-      subspace(backend, projection.fan_in),
-      moment(backend.allocate<float>(projection.fan_in * projection.fan_in)),
+      subspace(backend, projection.presynaptic()),
+      moment(backend.allocate<float>(projection.presynaptic() * projection.presynaptic())),
       remove(backend, neurons, subspace, max_rows) {}
 
 void Gpm::Settings::describe(SettingsVisitor& visit) {

@@ -36,8 +36,8 @@ Hlop::Hlop(const Network& network, const ProtectionContext& context, const Setti
     }
   }
   for (std::size_t p = 0; p < projections; ++p) {
-    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_, network.projections()[p].fan_in,
-                                            context.max_rows));
+    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_,
+                                            network.projections()[p].presynaptic(), context.max_rows));
     parts_[p]->extractor = settings.extractor.make(
         network.backend(), *neurons_,
         ExtractorContext{.projection = p, .finds_unlearned = true, .ranks = context.ranks});
@@ -55,11 +55,11 @@ std::vector<std::string> Hlop::warnings(std::size_t tasks) const {
     std::size_t wanted = 0;
     for (std::size_t task = 0; task < tasks; ++task) wanted += rank(task, p);
     const Projection& projection = network_.projections()[p];
-    if (wanted <= projection.fan_in) continue;
+    if (wanted <= projection.presynaptic()) continue;
     sentences.push_back(fmt::format(
         "hlop.ranks asks for {} subspace neurons of {}, which has {} presynaptic neurons; the rank "
         "stops there and later tasks can no longer change these weights",
-        wanted, projection.name, projection.fan_in));
+        wanted, projection.name, projection.presynaptic()));
   }
   return sentences;
 }

@@ -63,15 +63,15 @@ Kfac::Part::Part(Backend& backend_, const KfacSettings& settings_, const Project
       settings(settings_),
       projection(its.name),
       lambda(settings_.lambda_of(number)),
-      directions(std::min(settings_.directions, its.fan_out)),
-      pre(backend_, its.name, its.fan_in, ranks),
-      post(backend_, its.name, its.fan_out, ranks),
-      axes(backend_.allocate<float>(its.fan_in * its.fan_in)),
-      columns(backend_.allocate<float>(its.fan_in * its.fan_in)),
-      leading(backend_.allocate<float>(directions * its.fan_out)),
-      factor(backend_.allocate<float>(directions * its.fan_in)),
-      rest(backend_, its.name, its.fan_in),
-      mean(backend_, its.name, its.fan_in) {}
+      directions(std::min(settings_.directions, its.outputs())),
+      pre(backend_, its.name, its.presynaptic(), ranks),
+      post(backend_, its.name, its.outputs(), ranks),
+      axes(backend_.allocate<float>(its.presynaptic() * its.presynaptic())),
+      columns(backend_.allocate<float>(its.presynaptic() * its.presynaptic())),
+      leading(backend_.allocate<float>(directions * its.outputs())),
+      factor(backend_.allocate<float>(directions * its.presynaptic())),
+      rest(backend_, its.name, its.presynaptic()),
+      mean(backend_, its.name, its.presynaptic()) {}
 
 void Kfac::Part::end_task() {
   pre.end_task();

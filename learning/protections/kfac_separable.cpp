@@ -70,8 +70,8 @@ KfacSeparable::KfacSeparable(const Network& network, const KfacSettings& setting
     Backend& backend = network.backend();
     auto part = std::make_unique<Part>();
     part->backend = &backend;
-    part->n = projection.fan_in;
-    part->m = projection.fan_out;
+    part->n = projection.presynaptic();
+    part->m = projection.outputs();
     part->pre = make_side(backend, projection, part->n, settings_.lambda_of(parts_.size()), Rows::activity);
     part->post = make_side(backend, projection, part->m, settings_.mu, Rows::errors);
     parts_.push_back(std::move(part));

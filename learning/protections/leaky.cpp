@@ -34,8 +34,8 @@ void LeakySettings::describe(SettingsVisitor& visit) {
 }
 
 Leaky::Part::Part(Backend& backend, const Projection& projection, Communicator& ranks)
-    : moment(backend, projection.name, projection.fan_in, ranks),
-      damp(backend, projection.name, projection.fan_in) {}
+    : moment(backend, projection.name, projection.presynaptic(), ranks),
+      damp(backend, projection.name, projection.presynaptic()) {}
 
 Leaky::Leaky(const Network& network, const LeakySettings& settings, Communicator& ranks)
     : settings_(settings) {

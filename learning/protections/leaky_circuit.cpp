@@ -5,8 +5,9 @@ namespace orthospike {
 LeakyCircuit::LeakyCircuit(const Network& network, const LeakySettings& settings, Communicator& ranks)
     : settings_(settings) {
   for (const Projection& projection : network.projections()) {
-    circuits_.push_back(std::make_unique<InhibitoryCircuit>(
-        network.backend(), settings_.circuit, settings_.lambda, projection.name, projection.fan_in, ranks));
+    circuits_.push_back(std::make_unique<InhibitoryCircuit>(network.backend(), settings_.circuit,
+                                                            settings_.lambda, projection.name,
+                                                            projection.presynaptic(), ranks));
   }
 }
 

@@ -24,8 +24,8 @@ void add_energy(Backend& backend, float alpha, ConstMatrix x, float beta, View<f
 LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, const Projection& projection,
                          std::size_t max_rows)
     : projection(projection.name),
-      subspace(backend, projection.fan_in),
-      damping(backend, projection.fan_in),
+      subspace(backend, projection.presynaptic()),
+      damping(backend, projection.presynaptic()),
       explain(backend, neurons, subspace, max_rows),
       damp(backend, neurons, damping, max_rows),
       energy(backend.allocate<float>(1)) {}

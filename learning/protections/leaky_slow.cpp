@@ -7,10 +7,10 @@
 namespace orthospike {
 
 LeakySlow::Part::Part(Backend& backend, const Projection& projection)
-    : n(projection.fan_in),
+    : n(projection.presynaptic()),
       fast(backend.allocate<float>(n * n)),
       slow(n * n),
-      damp(backend, projection.name, projection.fan_in) {}
+      damp(backend, projection.name, projection.presynaptic()) {}
 
 LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings, Communicator& ranks)
     : backend_(network.backend()), settings_(settings), ranks_(ranks) {

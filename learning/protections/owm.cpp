@@ -6,10 +6,10 @@
 namespace orthospike {
 
 Owm::Part::Part(Backend& backend, const Projection& projection)
-    : n(projection.fan_in),
+    : n(projection.presynaptic()),
       mean(backend.allocate<float>(n)),
       means(backend.allocate<float>(n * n)),
-      remove(backend, projection.name, projection.fan_in) {}
+      remove(backend, projection.name, projection.presynaptic()) {}
 
 void Owm::Settings::describe(SettingsVisitor& visit) {
   visit("owm.alpha", alpha, positive, "-",

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "learning/communicator.hpp"
-#include "learning/pairs.hpp"
 #include "sim/archive.hpp"
+#include "sim/connections/pairs.hpp"
 
 namespace orthospike {
 

@@ -40,11 +40,10 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleCont
   correct_ = backend.allocate<std::uint32_t>(1);
 }
 
-ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t projection,
-                                    ConstMatrix /*target_error*/, ConstMatrix /*readout_error*/,
-                                    View<const Target> targets, View<float> room) {
+ConstMatrix Decolle::error_by_spike(const ClockEngine& engine, std::size_t source,
+                                    ConstMatrix /*readout_error*/, View<const Target> targets,
+                                    View<float> room) {
   Backend& backend = network_.backend();
-  const std::size_t source = network_.projections()[projection].source;
   const Population& population = network_.populations()[source];
   const ConstMatrix weights = std::as_const(weights_[source]).matrix(population.size, classes_);
   const std::size_t rows = engine.step_count() * engine.batch();

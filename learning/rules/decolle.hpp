@@ -21,9 +21,8 @@ class Decolle final : public SpikeGradient {
           const Settings& settings);
 
  private:
-  ConstMatrix error_by_spike(const ClockEngine& engine, std::size_t projection, ConstMatrix target_error,
-                             ConstMatrix readout_error, View<const Target> targets,
-                             View<float> room) override;
+  ConstMatrix error_by_spike(const ClockEngine& engine, std::size_t source, ConstMatrix readout_error,
+                             View<const Target> targets, View<float> room) override;
 
   const Network& network_;
   std::size_t classes_ = 0;

@@ -14,7 +14,7 @@ namespace orthospike {
 ///   g of the population below is the feedback of (g/tau, masked).
 /// The read-out is the weighted average of its current, so its traces are avg(x), and the population below
 /// has g = T · Σ_t (w_t/Σw)² · feedback of ∂L/∂logits. The subspace learns from avg(x). Works with
-/// neurons whose averages are weighted, lif_dsr, only; throws ConfigError for others.
+/// neurons whose averages are weighted, lif_dsr, only; throws ConfigError for others, and for recurrent projections.
 class Dsr final : public Rule {
  public:
   struct Settings {
@@ -32,13 +32,17 @@ class Dsr final : public Rule {
   }
 
  private:
-  /// Throws ConfigError: errors from several targets of one population are not summed here.
-  void require_chain() const;
+  /// From the errors by a population's outputs those by its currents.
+  void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix readout_error);
+  bool leads_to_readout(std::size_t projection) const;
+  /// [batch × targets] by the currents of a projection's target.
+  ConstMatrix error_of_target(std::size_t projection, ConstMatrix readout_error) const;
 
   const Network& network_;
   ErrorFeedback& feedback_;
   std::size_t max_batch_;
-  std::vector<Array<float>> errors_;               ///< one a population
+  std::vector<Array<float>> errors_;  ///< one a population
+  Array<float> further_;              ///< those that a population's second projection brings back
   std::vector<Array<float>> threshold_gradients_;  ///< one a population, empty for those that do not spike
   std::vector<WeightGradient> gradients_;          ///< one a projection
 };

@@ -42,6 +42,7 @@ Rstdp::Rstdp(const Network& network, ErrorFeedback& feedback, const RuleContext&
   for (const Population& population : network.populations()) {
     const std::size_t size = population.kind == Population::Kind::spiking ? batch * population.size : 0;
     errors_.push_back(backend.allocate<float>(size));
+    if (further_.size() < size) further_ = backend.allocate<float>(size);
     factors_.push_back(backend.allocate<float>(steps_ * size));
   }
 }
@@ -89,16 +90,20 @@ void Rstdp::reward(const ClockEngine& engine, View<const Target> targets) {
 }
 
 void Rstdp::propagate_errors(const ClockEngine& engine, ConstMatrix readout_error) {
-  std::vector<ConstMatrix> errors(network_.populations().size());
+  const auto returning = [&](std::size_t p) {
+    const std::size_t target = network_.projections()[p].target;
+    const Population& population = network_.populations()[target];
+    if (population.kind == Population::Kind::readout) return ReturningError{readout_error};
+    return ReturningError{errors_[target].matrix(batch_, population.size)};
+  };
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
-    const Projection& projection = network_.projections()[p];
-    if (errors_[projection.source].size() == 0 || projection.is_recurrent()) continue;
-    const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
-    errors[projection.source] = feedback_.propagate(p, to_readout ? readout_error : errors[projection.target],
-                                                    readout_error, errors_[projection.source].view());
+    const std::size_t source = network_.projections()[p].source;
+    const std::vector<std::size_t> from = network_.projections_from(source);
+    if (errors_[source].size() == 0 || from.empty() || p != from.front()) continue;
+    const Matrix errors = gather_errors(network_, feedback_, source, returning, readout_error,
+                                        errors_[source].view(), further_.view());
     // The loss is a mean over the batch, and so is what Stdp makes of these factors.
-    spread(-static_cast<float>(all_samples(engine)), errors[projection.source].values,
-           factors_[projection.source].view());
+    spread(-static_cast<float>(all_samples(engine)), ConstMatrix(errors).values, factors_[source].view());
   }
 }
 

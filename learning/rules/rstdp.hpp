@@ -47,6 +47,7 @@ class Rstdp final : public Stdp {
   Array<float> mean_;                  ///< [1]
   Array<float> rewards_;               ///< [batch]
   std::vector<Array<float>> errors_;   ///< [batch × neurons], one a population
+  Array<float> further_;               ///< those that a population's second projection brings back
   std::vector<Array<float>> factors_;  ///< [steps·batch × neurons], one a population; of rewards one, × 1
 };
 

@@ -5,20 +5,18 @@
 #include "kernels/target.hpp"
 #include "learning/communicator.hpp"
 #include "learning/feedback/error_feedback.hpp"
-#include "learning/pairs.hpp"
 #include "sim/clock_engine.hpp"
+#include "sim/connections/pairs.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {
 
-/// What a rule says about one projection after a batch. The gradient of the loss by its weights, stored
-/// [source × target], is traceᵀ · post: a sum over N rows of outer products.
+/// What a rule says about one projection after a batch. The gradient of the loss by its weights is a sum over N rows:
+/// Connection::pairs of trace and post, which is traceᵀ · post for a dense one.
 struct WeightGradient {
   ConstMatrix post;      ///< [N × target neurons] postsynaptic factors
   Presynaptic trace;     ///< [N × source neurons] presynaptic traces
   Presynaptic activity;  ///< [N' × source neurons] what trains the subspace; may be `trace`
-
-  Pairs pairs() const { return {trace, post}; }
 };
 
 /// What every rule is made for.

@@ -61,23 +61,25 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
       readout_errors_ = backend.allocate<float>(rows * population.size);
     if (population.kind != Population::Kind::spiking) continue;
     errors.by_spike = backend.allocate<float>(rows * population.size);
+    if (network.projections_from(errors_.size() - 1).size() > 1 && further_.size() < errors.by_spike.size())
+      further_ = backend.allocate<float>(errors.by_spike.size());
     errors.by_current = backend.allocate<float>(rows * population.size);
   }
   for (const Projection& projection : network.projections()) {
     ProjectionRows& own = rows_.emplace_back();
     if (form_.through_time && projection.is_recurrent()) {
       PopulationErrors& errors = errors_[projection.source];
-      errors.recurrent = backend.allocate<float>(context.max_batch * projection.fan_in);
+      errors.recurrent = backend.allocate<float>(context.max_batch * projection.sources());
       const NeuronModel& neuron = *network.populations()[projection.source].neuron;
       for (std::size_t k = 0; k < neuron.state_fields().size(); ++k)
-        errors.later.push_back(backend.allocate<float>(context.max_batch * projection.fan_in));
+        errors.later.push_back(backend.allocate<float>(context.max_batch * projection.sources()));
     }
-    own.post = backend.allocate<float>(rows * projection.fan_out);
+    own.post = backend.allocate<float>(rows * projection.targets());
     if (network.populations()[projection.source].kind == Population::Kind::input) {
-      own.summed_post = backend.allocate<float>(context.max_batch * projection.fan_out);
+      own.summed_post = backend.allocate<float>(context.max_batch * projection.targets());
       continue;
     }
-    const std::size_t size = context.max_batch * projection.fan_in;
+    const std::size_t size = context.max_batch * projection.sources();
     own.spikes = backend.allocate<float>(steps * size);
     if (!past_in_traces()) continue;
     own.traces = backend.allocate<float>((steps + 1) * size);
@@ -106,30 +108,43 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
                              View<const Target> targets) {
   const std::size_t steps = engine.step_count();
   const ConstMatrix readout = readout_current_error(engine, readout_error);
-  // Projections are listed in feed-forward order, recurrent ones after those that reach their population: by
-  // the time one is visited, its target's error is complete.
+  // Projections are listed in feed-forward order, recurrent ones after those that reach their population: by the time one
+  // is visited, its target's error is complete, and with the first one to others the errors that come back to a population.
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
     const Projection& projection = network_.projections()[p];
     const Population& source = network_.populations()[projection.source];
-    const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
     if (source.kind == Population::Kind::input) {
       gradients_[p] = from_input(engine, p);
       continue;
     }
-    const ConstMatrix error = to_readout ? readout
-                                         : ConstMatrix(errors_[projection.target].by_current.matrix(
-                                               steps * engine.batch(), projection.fan_out));
+    const ConstMatrix error = error_by_current(engine, projection.target, readout);
     gradients_[p] = from_spikes(engine, p, error);
     if (error.rows < steps * engine.batch()) {  // the same in all steps: one row a sample, with mean spikes
       gradients_[p].post = readout_error;
       gradients_[p].trace = engine.activity(projection.source).mean_output;
     }
 
-    if (projection.is_recurrent()) continue;
-    through_neurons(
-        engine, projection.source,
-        error_by_spike(engine, p, error, readout, targets, errors_[projection.source].by_spike.view()));
+    if (p == network_.projections_from(projection.source).front())
+      through_neurons(engine, projection.source,
+                      error_by_spike(engine, projection.source, readout, targets,
+                                     errors_[projection.source].by_spike.view()));
   }
+}
+
+ConstMatrix SpikeGradient::error_by_spike(const ClockEngine& engine, std::size_t population,
+                                          ConstMatrix readout_error, View<const Target> /*targets*/,
+                                          View<float> room) {
+  const auto returning = [&](std::size_t p) {
+    return ReturningError{error_by_current(engine, network_.projections()[p].target, readout_error)};
+  };
+  return gather_errors(network_, feedback_, population, returning, readout_error, room, further_.view());
+}
+
+ConstMatrix SpikeGradient::error_by_current(const ClockEngine& engine, std::size_t population,
+                                            ConstMatrix readout_error) const {
+  const auto& [name, size, kind, neuron, leak] = network_.populations()[population];
+  if (kind == Population::Kind::readout) return readout_error;
+  return errors_[population].by_current.matrix(engine.step_count() * engine.batch(), size);
 }
 
 void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
@@ -205,8 +220,8 @@ WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t 
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const std::size_t batch = engine.batch();
-  const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.fan_out);
-  const Matrix post = rows_[p].summed_post.matrix(batch, projection.fan_out);
+  const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.targets());
+  const Matrix post = rows_[p].summed_post.matrix(batch, projection.targets());
   if (form_.input_trace == Trace::spikes) {
     backend.traces().run(SumSteps{.steps = steps, .x = error, .sum = post});
     return {.post = post, .trace = image, .activity = image};
@@ -232,7 +247,7 @@ WeightGradient SpikeGradient::from_spikes(const ClockEngine& engine, std::size_t
   const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
   const std::size_t batch = engine.batch();
   const ConstSpikes events = engine.activity(projection.source).spikes;
-  const Matrix rows = rows_[p].spikes.matrix(events.rows, projection.fan_in);
+  const Matrix rows = rows_[p].spikes.matrix(events.rows, projection.sources());
   network_.backend().delivery().run(ExpandSpikes{.spikes = events, .x = rows});
   const Presynaptic spikes(rows, events);
 
@@ -262,10 +277,10 @@ ConstMatrix SpikeGradient::filtered_spikes(const ClockEngine& engine, std::size_
   const std::size_t batch = engine.batch();
   const std::size_t steps = engine.step_count();
   ProjectionRows& own = rows_[p];
-  const Matrix all = own.traces.matrix((steps + 1) * batch, projection.fan_in);
+  const Matrix all = own.traces.matrix((steps + 1) * batch, projection.sources());
   const Matrix now = all.row_range(batch, steps * batch);
-  const Matrix last = own.last.matrix(batch, projection.fan_in);
-  const Matrix last_synapse = own.last_synapse.matrix(batch, projection.fan_in);
+  const Matrix last = own.last.matrix(batch, projection.sources());
+  const Matrix last_synapse = own.last_synapse.matrix(batch, projection.sources());
   if (engine.first_step() == 0) {
     backend.clear(last.values);
     backend.clear(last_synapse.values);

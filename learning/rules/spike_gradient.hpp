@@ -57,13 +57,10 @@ class SpikeGradient : public Rule {
     bool detached_reset = true;  ///< no error through the spike that resets
   };
 
-  /// Errors by the spikes of a projection's source, [batch or steps·batch × neurons], in `room`: what the
-  /// error feedback brings back from those by its target's currents.
-  virtual ConstMatrix error_by_spike(const ClockEngine& /*engine*/, std::size_t projection,
-                                     ConstMatrix target_error, ConstMatrix readout_error,
-                                     View<const Target> /*targets*/, View<float> room) {
-    return feedback_.propagate(projection, target_error, readout_error, room);
-  }
+  /// Errors by the spikes of a population, [batch or steps·batch × neurons], in `room`: what the error feedback brings
+  /// back from those by the currents of its targets.
+  virtual ConstMatrix error_by_spike(const ClockEngine& engine, std::size_t population,
+                                     ConstMatrix readout_error, View<const Target> targets, View<float> room);
 
   /// Throws ConfigError for neurons without surrogate derivatives, and for networks that the rule cannot train.
   SpikeGradient(const Network& network, ErrorFeedback& feedback, const RuleContext& context,
@@ -87,6 +84,9 @@ class SpikeGradient : public Rule {
     Array<float> summed_post;   ///< [batch × targets], of the static input
   };
 
+  /// [batch or steps·batch × neurons], once they are complete.
+  ConstMatrix error_by_current(const ClockEngine& engine, std::size_t population,
+                               ConstMatrix readout_error) const;
   /// Errors by a population's currents from those by its spikes, [batch or steps·batch × neurons].
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
@@ -114,6 +114,7 @@ class SpikeGradient : public Rule {
   float readout_leak_ = 0;
   std::vector<PopulationErrors> errors_;
   std::vector<ProjectionRows> rows_;
+  Array<float> further_;         ///< errors that a population's second projection brings back
   Array<float> readout_errors_;  ///< [steps·batch × classes]
   std::vector<WeightGradient> gradients_;
 };

@@ -58,8 +58,8 @@ Stdp::Stdp(const Network& network, const RuleContext& context, const Settings& s
   room_ = backend.allocate<float>(batch * widest);
   for (const Projection& projection : network.projections()) {
     const bool input = network.populations()[projection.source].kind == Population::Kind::input;
-    traces_.push_back(backend.allocate<float>(2 * (input ? 1 : steps) * batch * projection.fan_in));
-    summed_.push_back(backend.allocate<float>(input ? 2 * batch * projection.fan_out : 0));
+    traces_.push_back(backend.allocate<float>(2 * (input ? 1 : steps) * batch * projection.sources()));
+    summed_.push_back(backend.allocate<float>(input ? 2 * batch * projection.targets() : 0));
   }
 }
 
@@ -136,13 +136,13 @@ WeightGradient Stdp::between_spikes(const ClockEngine& engine, std::size_t p) {
   const std::size_t batch = engine.batch();
   const std::size_t count = steps_ * batch;
   const ConstMatrix spikes = rows_[projection.source]
-                                 .spikes.matrix(batch + count, projection.fan_in)
+                                 .spikes.matrix(batch + count, projection.sources())
                                  .row_range(projection.is_recurrent() ? 0 : batch, count);
-  const Matrix traces = traces_[p].matrix(2 * count, projection.fan_in);
+  const Matrix traces = traces_[p].matrix(2 * count, projection.sources());
   const float share = 1.0F / static_cast<float>(all_samples(engine));
   trace(decay(stdp.tau_plus), spikes, traces.first_rows(count));
   weigh(share * stdp.a_minus, share * stdp.a3_minus, stdp.tau_x, spikes, traces.row_range(count, count));
-  return {.post = rows_[projection.target].post.matrix(2 * count, projection.fan_out),
+  return {.post = rows_[projection.target].post.matrix(2 * count, projection.targets()),
           .trace = traces,
           .activity = spikes};
 }
@@ -154,14 +154,14 @@ WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
   const std::size_t steps = steps_;
   const std::size_t batch = engine.batch();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
-  const ConstMatrix rows = rows_[projection.target].post.matrix(2 * steps * batch, projection.fan_out);
+  const ConstMatrix rows = rows_[projection.target].post.matrix(2 * steps * batch, projection.targets());
   const ConstMatrix potentiation = rows.first_rows(steps * batch);
   const ConstMatrix depression = rows.row_range(steps * batch, steps * batch);
   const float share = 1.0F / static_cast<float>(all_samples(engine));
 
-  const Matrix post = summed_[p].matrix(2 * batch, projection.fan_out);
+  const Matrix post = summed_[p].matrix(2 * batch, projection.targets());
   const Matrix of_pairs = post.first_rows(batch);
-  const Matrix depressed = room_.matrix(batch, projection.fan_out);
+  const Matrix depressed = room_.matrix(batch, projection.targets());
   backend.traces().run(
       SumSteps{.decay = decay(stdp.tau_plus), .steps = steps, .x = potentiation, .sum = of_pairs});
   backend.traces().run(SumSteps{.scale = share, .steps = steps, .x = depression, .sum = depressed});
@@ -175,7 +175,7 @@ WeightGradient Stdp::from_input(const ClockEngine& engine, std::size_t p) {
                                 .x = depression,
                                 .sum = of_triplets});
   backend.elementwise().run(Add{.alpha = -stdp.a3_minus, .x = depressed.values, .y = of_triplets.values});
-  const Matrix traces = traces_[p].matrix(2 * batch, projection.fan_in);
+  const Matrix traces = traces_[p].matrix(2 * batch, projection.sources());
   const Matrix squares = traces.row_range(batch, batch);
   backend.copy(image.values, traces.first_rows(batch).values);
   backend.copy(image.values, squares.values);
@@ -191,8 +191,8 @@ WeightGradient Stdp::to_readout(const ClockEngine& engine, std::size_t p, ConstM
     const std::size_t batch = engine.batch();
     const std::size_t count = steps_ * batch;
     const ConstMatrix spikes =
-        rows_[projection.source].spikes.matrix(batch + count, projection.fan_in).row_range(batch, count);
-    const Matrix all = traces_[p].matrix(count + batch, projection.fan_in);
+        rows_[projection.source].spikes.matrix(batch + count, projection.sources()).row_range(batch, count);
+    const Matrix all = traces_[p].matrix(count + batch, projection.sources());
     const Matrix result = all.row_range(count, batch);
     trace(leak, spikes, all.first_rows(count));
     network_.backend().traces().run(SumSteps{.scale = 1.0F / static_cast<float>(steps_),

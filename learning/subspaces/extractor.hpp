@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "learning/communicator.hpp"
-#include "learning/pairs.hpp"
 #include "learning/subspaces/lateral_neurons.hpp"
 #include "learning/subspaces/subspace.hpp"
 #include "sim/archive.hpp"
+#include "sim/connections/pairs.hpp"
 #include "sim/registry.hpp"
 
 namespace orthospike {

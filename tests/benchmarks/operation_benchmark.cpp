@@ -27,6 +27,7 @@
 #include "kernels/optimisers.hpp"
 #include "kernels/random_numbers.hpp"
 #include "kernels/subspaces.hpp"
+#include "sim/connections/convolution.hpp"
 
 namespace {
 
@@ -227,6 +228,47 @@ void benchmark(Backend& backend) {
   run.time("adam_step, 800x800", 6 * weights, 0, [&] { backend.optimisers().run(adam); });
 }
 
+/// A convolution of spikes after pooling, that of the second layer of the published network for CIFAR-100, along events and
+/// as a dense product, at several numbers of spikes for each element of its maps.
+void benchmark_convolution(Backend& backend) {
+  const Window window{{16, 16, 64}, 3, 1, 1};
+  constexpr std::size_t channels = 128, pooled = 2, samples = batch;
+  const Convolution convolution(window, channels, pooled);
+  const std::size_t neurons = convolution.sources();
+  Array<float> weights = uniform(backend, window.patch() * channels, -0.05F, 0.05F);
+  Array<float> height = uniform(backend, 1, 0.3F, 0.3F);
+  Array<float> currents = backend.allocate<float>(samples * convolution.targets());
+  fmt::print("\n{:<44} {:>10} {:>10} {:>8}\n", "convolution, spikes an element of the maps", "events us",
+             "dense us", "ratio");
+  for (const std::size_t every : {200, 80, 40, 20, 13, 10, 8}) {
+    const auto count = static_cast<std::uint32_t>(neurons / every);
+    std::vector<std::uint32_t> indices(samples * neurons, 0);
+    for (std::size_t row = 0; row < samples; ++row) {
+      for (std::uint32_t k = 0; k < count; ++k)
+        indices[row * neurons + k] = static_cast<std::uint32_t>(k * every + (row * 31 + k * 7) % every);
+    }
+    Array<std::uint32_t> of_rows = backend.allocate<std::uint32_t>(samples);
+    Array<std::uint32_t> of_spikes = backend.allocate<std::uint32_t>(indices.size());
+    backend.upload(std::span<const std::uint32_t>(std::vector<std::uint32_t>(samples, count)),
+                   of_rows.view());
+    backend.upload(std::span<const std::uint32_t>(indices), of_spikes.view());
+    const auto seconds = [&](DeliveryForm form) {
+      const SentSpikes sent{.spikes = Spikes{of_rows.view(), of_spikes.view(), samples, neurons},
+                            .height = height.view(),
+                            .form = form};
+      return seconds_of(backend, [&] {
+        convolution.deliver(backend, std::as_const(weights).matrix(window.patch(), channels), sent,
+                            currents.matrix(samples, convolution.targets()));
+      });
+    };
+    const double events = seconds(DeliveryForm::events), dense = seconds(DeliveryForm::dense);
+    fmt::print("{:<44.3f} {:>10.0f} {:>10.0f} {:>8.2f}\n",
+               static_cast<double>(count) / static_cast<double>(window.map.size()), 1e6 * events, 1e6 * dense,
+               events / dense);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -235,6 +277,7 @@ int main(int argc, char** argv) {
         make_backend(argc > 1 ? argv[1] : "auto", argc > 2 ? std::stoi(argv[2]) : 0,
                      [](const std::string& warning) { fmt::print(stderr, "{}\n", warning); });
     benchmark(*backend);
+    benchmark_convolution(*backend);
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "operation_benchmark: {}\n", error.what());

@@ -73,7 +73,8 @@ struct Trained {
   }
 
   std::vector<double> weight_gradient(std::size_t projection) const {
-    return summed(backend, rule->weight_gradient(projection).pairs());
+    const WeightGradient gradient = rule->weight_gradient(projection);
+    return summed(backend, {gradient.trace, gradient.post});
   }
   double threshold_gradient(std::size_t population) const {
     const std::vector<float> value = backend.download(rule->threshold_gradient(population));

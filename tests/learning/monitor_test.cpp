@@ -111,7 +111,7 @@ TEST_CASE("leak and explained energy are those of the samples of all tasks so fa
         const auto reports = tasks.learn(task);
         for (std::size_t p = 0; p < projections.size(); ++p) {
           INFO(protection << ", task " << task << ", projection " << p);
-          const std::size_t n = projections[p].fan_in;
+          const std::size_t n = projections[p].sources();
           const std::vector<float> weights = downloaded(backend, projections[p].weights);
           for (std::size_t i = 0; i < weights.size(); ++i) change[p][i] = weights[i] - change[p][i];
           std::vector<float>& x = seen[p];

@@ -172,7 +172,7 @@ std::vector<double> leaks(Backend& backend, const Config& config) {
   training.finish_task();
   for (std::size_t p = 0; p < projections; ++p) {
     result.push_back(leak(old_activity[p], before[p], training.weights(p),
-                          training.trainer.network().projections()[p].fan_in));
+                          training.trainer.network().projections()[p].sources()));
   }
   return result;
 }

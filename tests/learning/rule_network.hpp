@@ -8,7 +8,9 @@ namespace orthospike::testing {
 
 /// A network with a rule, driven by hand: the errors at the read-out are the test's.
 struct RuleNetwork {
-  RuleNetwork(Backend& b, const PlainNetwork& plain, const Choice<Rules>& choice,
+  /// plain: sizes of populations, neurons, and how to build them.
+  template <class Plain>
+  RuleNetwork(Backend& b, const Plain& plain, const Choice<Rules>& choice,
               const std::string& feedback_name = "backprop", bool past_in_traces = true)
       : backend(b), classes(plain.sizes.back()), network(b) {
     plain.build(network);
@@ -21,7 +23,8 @@ struct RuleNetwork {
                                    .past_in_traces = past_in_traces});
   }
   /// A rule with its default settings.
-  RuleNetwork(Backend& b, const PlainNetwork& plain, const std::string& rule_name,
+  template <class Plain>
+  RuleNetwork(Backend& b, const Plain& plain, const std::string& rule_name,
               const std::string& feedback_name = "backprop", bool past_in_traces = true)
       : RuleNetwork(b, plain, rule_of(rule_name), feedback_name, past_in_traces) {}
 
@@ -43,31 +46,32 @@ struct RuleNetwork {
   }
   void learn(const std::vector<float>& errors) { learn(0, engine->steps(), errors); }
   Doubles gradient(std::size_t projection) const {
-    return summed(backend, rule->weight_gradient(projection).pairs());
+    const WeightGradient gradient = rule->weight_gradient(projection);
+    return summed(backend, {gradient.trace, gradient.post});
   }
 
   /// The weights [source × target] through which errors come back: what is returned for errors of one target,
   /// or class, at a time.
   std::vector<float> feedback_weights(std::size_t projection) {
     const Projection& forward = network.projections()[projection];
-    const std::size_t targets = feedback->is_direct() ? classes : forward.fan_out;
+    const std::size_t targets = feedback->is_direct() ? classes : forward.targets();
     const auto identity = [&](std::size_t size) {
       std::vector<float> values(size * size, 0.0F);
       for (std::size_t i = 0; i < size; ++i) values[i * size + i] = 1.0F;
       return uploaded(backend, values);
     };
-    const Array<float> of_targets = identity(forward.fan_out), of_classes = identity(classes);
-    Array<float> room = backend.allocate<float>(forward.fan_in * targets);
+    const Array<float> of_targets = identity(forward.targets()), of_classes = identity(classes);
+    Array<float> room = backend.allocate<float>(forward.sources() * targets);
     const ConstMatrix back =
-        feedback->propagate(projection, of_targets.matrix(forward.fan_out, forward.fan_out),
+        feedback->propagate(projection, of_targets.matrix(forward.targets(), forward.targets()),
                             of_classes.matrix(classes, classes), room.view());
     REQUIRE(back.rows == targets);
-    REQUIRE(back.cols == forward.fan_in);
+    REQUIRE(back.cols == forward.sources());
     const std::vector<float> rows = backend.download(back.values);
     std::vector<float> weights(rows.size());
     for (std::size_t j = 0; j < targets; ++j) {
-      for (std::size_t i = 0; i < forward.fan_in; ++i)
-        weights[i * targets + j] = rows[j * forward.fan_in + i];
+      for (std::size_t i = 0; i < forward.sources(); ++i)
+        weights[i * targets + j] = rows[j * forward.sources() + i];
     }
     return weights;
   }

@@ -17,7 +17,7 @@ class Hebb final : public Rule {
   Hebb(const Network& network, ErrorFeedback& /*feedback*/, const RuleContext& context)
       : network_(network), max_batch_(context.max_batch), gradients_(network.projections().size()) {
     for (const Projection& projection : network.projections())
-      post_.push_back(network.backend().allocate<float>(max_batch_ * projection.fan_out));
+      post_.push_back(network.backend().allocate<float>(max_batch_ * projection.targets()));
   }
 
   std::size_t max_rows() const override { return max_batch_; }
@@ -26,7 +26,7 @@ class Hebb final : public Rule {
     for (std::size_t p = 0; p < gradients_.size(); ++p) {
       const Projection& projection = network_.projections()[p];
       const ConstMatrix trace = engine.activity(projection.source).mean_output;
-      const Matrix post = post_[p].matrix(engine.batch(), projection.fan_out);
+      const Matrix post = post_[p].matrix(engine.batch(), projection.targets());
       const bool readout = network_.populations()[projection.target].kind == Population::Kind::readout;
       network_.backend().elementwise().run(
           Add{.alpha = readout ? 1.0F : -0.01F,
@@ -92,7 +92,7 @@ std::vector<double> leaks(Backend& backend, Config config, const std::string& pr
   std::vector<double> result;
   for (std::size_t p = 0; p < 3; ++p) {
     const std::vector<float> after = downloaded(backend, trainer.network().projections()[p].weights);
-    const std::size_t n = trainer.network().projections()[p].fan_in, targets = after.size() / n;
+    const std::size_t n = trainer.network().projections()[p].sources(), targets = after.size() / n;
     double change = 0, inside = 0;
     for (std::size_t i = 0; i < after.size(); ++i) change += std::pow(after[i] - before[p][i], 2);
     for (std::size_t row = 0; row < h[p].size() / n; ++row) {

@@ -96,7 +96,7 @@ struct ScriptedNetwork {
   std::vector<double> gradient(std::size_t projection) const {
     const WeightGradient gradient = rule->weight_gradient(projection);
     REQUIRE(gradient.trace.rows <= rule->max_rows());
-    return summed(backend, gradient.pairs());
+    return summed(backend, {gradient.trace, gradient.post});
   }
 
   Backend& backend;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "learning/pairs.hpp"
+#include "sim/connections/pairs.hpp"
 #include "tests/conformance/backends.hpp"
 
 namespace orthospike::testing {

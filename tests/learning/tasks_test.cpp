@@ -135,7 +135,7 @@ TEST_CASE("a task that is told changes its own read-out alone", "[tasks]") {
     const std::vector<float> after = downloaded(backend, readout.weights);
     std::set<std::size_t> changed;
     for (std::size_t i = 0; i < after.size(); ++i) {
-      if (after[i] != before[i]) changed.insert(i % readout.fan_out);
+      if (after[i] != before[i]) changed.insert(i % readout.targets());
     }
     CHECK(changed == std::set<std::size_t>{2, 3});
   });

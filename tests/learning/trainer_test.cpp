@@ -234,12 +234,12 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
           const std::vector<float>& rows = rows_of_first[p];
           // What the rows of the first task see of the change, in parts of the change.
           double seen = 0, change = 0;
-          for (std::size_t j = 0; j < projection.fan_out; ++j) {
-            for (std::size_t k = 0; k < rows.size() / projection.fan_in; ++k) {
+          for (std::size_t j = 0; j < projection.targets(); ++j) {
+            for (std::size_t k = 0; k < rows.size() / projection.sources(); ++k) {
               double sum = 0;
-              for (std::size_t i = 0; i < projection.fan_in; ++i) {
-                const std::size_t at = i * projection.fan_out + j;
-                sum += rows[k * projection.fan_in + i] * (static_cast<double>(after[at]) - before[p][at]);
+              for (std::size_t i = 0; i < projection.sources(); ++i) {
+                const std::size_t at = i * projection.targets() + j;
+                sum += rows[k * projection.sources() + i] * (static_cast<double>(after[at]) - before[p][at]);
               }
               seen += sum * sum;
             }

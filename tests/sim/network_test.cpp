@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "sim/connections/dense.hpp"
 #include "tests/conformance/backends.hpp"
 #include "tests/plain_neurons.hpp"
 
@@ -42,8 +43,8 @@ TEST_CASE_METHOD(Fixture, "populations and projections are numbered in order", "
   CHECK(first.name == "first");
   CHECK(first.source == 0);
   CHECK(first.target == 1);
-  CHECK(first.fan_in == 3);
-  CHECK(first.fan_out == 4);
+  CHECK(first.sources() == 3);
+  CHECK(first.targets() == 4);
   CHECK(first.matrix().rows == 3);
   CHECK(first.matrix().cols == 4);
   CHECK(downloaded(*backend, first.weights) == std::vector<float>(12, 0.0F));
@@ -100,8 +101,10 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   CHECK(network.projections().empty());
 
   project(0, 1);
-  CHECK_THROWS_AS(project(0, 1), std::invalid_argument);
-  CHECK_THROWS_WITH(project(0, 1), "population 'hidden' is the target of two projections");
+  CHECK_THROWS_WITH(network.add_projection("p", 0, 1, std::make_unique<Dense>(3, 5)),
+                    "projection 'p' connects 3 neurons to 5, where the populations have 3 and 4");
+  CHECK_THROWS_WITH(network.add_projection("p", 0, 1, std::make_unique<Dense>(4, 4)),
+                    "projection 'p' connects 4 neurons to 4, where the populations have 3 and 4");
   CHECK(network.projections().size() == 1);
 
   CHECK(network.recurrent_projection(1) == nullptr);
@@ -109,7 +112,7 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   REQUIRE(network.recurrent_projection(1) != nullptr);
   CHECK(network.recurrent_projection(1)->name == "onto itself");
   CHECK(network.recurrent_projection(0) == nullptr);
-  CHECK_THROWS_WITH(project(1, 1), "population 'hidden' is the target of two projections");
+  CHECK_THROWS_WITH(project(1, 1), "population 'hidden' has two projections onto itself");
 }
 
 TEST_CASE_METHOD(Fixture, "projections are added in feed-forward order", "[network]") {
@@ -120,6 +123,12 @@ TEST_CASE_METHOD(Fixture, "projections are added in feed-forward order", "[netwo
                     "projection 'early' starts at 'first', which no earlier projection reaches");
   network.add_projection("to_first", 0, 1);
   CHECK_NOTHROW(network.add_projection("to_second", 1, 2));
+  CHECK_THROWS_WITH(network.add_projection("late", 0, 1),
+                    "projection 'late' reaches 'first', from which an earlier one starts");
+  CHECK_NOTHROW(network.add_projection("past_first", 0, 2));
+  CHECK(network.projections_to(2) == std::vector<std::size_t>{1, 2});
+  CHECK(network.projections_from(0) == std::vector<std::size_t>{0, 2});
+  CHECK(network.projections_from(2).empty());
 }
 
 TEST_CASE_METHOD(Fixture, "a complete network has one input, one read-out and no loose ends", "[network]") {

@@ -1,4 +1,4 @@
-#include "learning/pairs.hpp"
+#include "sim/connections/pairs.hpp"
 
 #include "kernels/delivery.hpp"
 #include "kernels/dense.hpp"

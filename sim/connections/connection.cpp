@@ -1,0 +1,55 @@
+#include "sim/connections/connection.hpp"
+
+#include "kernels/delivery.hpp"
+
+namespace orthospike {
+
+void Connection::deliver(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const {
+  check_weights(weights);
+  require(values.cols == sources() && currents.cols == targets() && values.rows == currents.rows, "deliver",
+          "values and currents are not those of the connection's neurons");
+  deliver_values(backend, weights, values, currents);
+}
+
+void Connection::deliver(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                         Matrix currents) const {
+  check_weights(weights);
+  require(sent.spikes.neurons == sources() && currents.cols == targets() && sent.spikes.rows == currents.rows,
+          "deliver", "spikes and currents are not those of the connection's neurons");
+  deliver_spikes(backend, weights, sent, currents);
+}
+
+void Connection::return_errors(Backend& backend, ConstMatrix weights, ConstMatrix errors,
+                               Matrix sources) const {
+  check_weights(weights);
+  require(errors.cols == targets() && sources.cols == this->sources() && errors.rows == sources.rows,
+          "return_errors", "errors are not those of the connection's neurons");
+  return_from(backend, weights, errors, sources);
+}
+
+Presynaptic Connection::rows(Backend& backend, const Presynaptic& trace) const {
+  require(trace.cols == sources(), "presynaptic rows", "traces are not those of the connection's sources");
+  Presynaptic found = find_rows(backend, trace);
+  found.rows_of_ranks = trace.rows_of_ranks * places();
+  return found;
+}
+
+ConstMatrix Connection::factors(ConstMatrix post) const {
+  require(post.cols == targets(), "factors", "they are not those of the connection's targets");
+  if (outputs() == 0) return {};
+  return {post.values, post.rows * places(), outputs()};
+}
+
+void Connection::expand(Backend& backend, const SentSpikes& sent, std::size_t first, Matrix values) {
+  backend.delivery().run(ExpandSpikes{.spikes = sent.spikes.row_range(first, values.rows),
+                                      .height = sent.height,
+                                      .dt = sent.dt,
+                                      .x = values});
+}
+
+void Connection::check_weights(ConstMatrix weights) const {
+  require(weights.rows == presynaptic() && weights.cols == outputs(), "connection",
+          "weights are not [presynaptic × outputs]");
+}
+
+}  // namespace orthospike

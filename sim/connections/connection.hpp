@@ -1,0 +1,79 @@
+#pragma once
+
+#include "kernels/backend.hpp"
+#include "kernels/delivery_form.hpp"
+#include "sim/connections/pairs.hpp"
+
+namespace orthospike {
+
+/// Spikes on their way to other neurons, each of height[0] / dt, and how they are delivered (Deliver of
+/// kernels/delivery.hpp).
+struct SentSpikes {
+  ConstSpikes spikes;
+  View<const float> height;
+  float dt = 1;
+  DeliveryForm form = DeliveryForm::automatic;
+  float crossover = 0;
+};
+
+/// How the outputs of n source neurons become currents of m target neurons: a linear map with weights [presynaptic ×
+/// outputs]. The weights of a target's output to what it looks at, a presynaptic row, are a column, and each sample has
+/// `places` presynaptic rows with the same weights; so m = places · outputs, place by place. All matrices have a row for
+/// each step and sample. What others know of weights they know from here.
+///
+/// Weights are arguments because errors may travel back through others than currents came by.
+class Connection {
+ public:
+  struct Sizes {
+    std::size_t sources = 0, targets = 0;      ///< neurons
+    std::size_t presynaptic = 0, outputs = 0;  ///< of the weights; both 0 where there are none
+    std::size_t places = 1;
+    double fan_out = 0;  ///< targets of a spike, the mean over the sources
+  };
+
+  virtual ~Connection() = default;
+
+  std::size_t sources() const { return sizes_.sources; }
+  std::size_t targets() const { return sizes_.targets; }
+  std::size_t presynaptic() const { return sizes_.presynaptic; }
+  std::size_t outputs() const { return sizes_.outputs; }
+  std::size_t places() const { return sizes_.places; }
+  double fan_out() const { return sizes_.fan_out; }
+
+  /// currents [N × targets] ← what values [N × sources] bring. All throw std::invalid_argument for other shapes.
+  void deliver(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const;
+  /// The same of spikes.
+  void deliver(Backend& backend, ConstMatrix weights, const SentSpikes& spikes, Matrix currents) const;
+  /// sources [N × sources] ← what comes back of errors [N × targets] by the currents: the transpose of `deliver`.
+  void return_errors(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const;
+  /// The presynaptic rows [N · places × presynaptic] of activity or traces [N × sources]. They are valid until the next
+  /// call.
+  Presynaptic rows(Backend& backend, const Presynaptic& trace) const;
+  /// The factors [N · places × outputs] of these rows that postsynaptic ones [N × targets] are.
+  ConstMatrix factors(ConstMatrix post) const;
+  /// The gradient by the weights of ⟨currents of the trace, post⟩ is the sum of the outer products of these.
+  Pairs pairs(Backend& backend, const Presynaptic& trace, ConstMatrix post) const {
+    return {rows(backend, trace), factors(post)};
+  }
+
+ protected:
+  explicit Connection(const Sizes& sizes) : sizes_(sizes) {}
+
+  /// values [rows × sources] ← outputs of the neurons in so many rows of spikes, the first of them `first`.
+  static void expand(Backend& backend, const SentSpikes& sent, std::size_t first, Matrix values);
+
+ private:
+  void check_weights(ConstMatrix weights) const;
+  virtual void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
+                              Matrix currents) const = 0;
+  virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& spikes,
+                              Matrix currents) const = 0;
+  virtual void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
+                           Matrix sources) const = 0;
+  /// Of a connection with weights.
+  virtual Presynaptic find_rows(Backend& /*backend*/, const Presynaptic& /*trace*/) const { return {}; }
+
+  Sizes sizes_;
+};
+
+}  // namespace orthospike

@@ -1,0 +1,122 @@
+#include "sim/connections/convolution.hpp"
+
+#include <numeric>
+
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/maps.hpp"
+
+namespace orthospike {
+
+namespace {
+
+/// Additions of a weight that one spike of each source causes.
+double synapses(const Window& window, std::size_t channels, std::size_t pooled) {
+  std::size_t rows = 0, columns = 0;
+  for (std::size_t y = 0; y < window.out_height(); ++y) rows += window.rows_seen(y).size();
+  for (std::size_t x = 0; x < window.out_width(); ++x) columns += window.columns_seen(x).size();
+  return static_cast<double>(rows * columns * window.map.channels * channels * pooled * pooled);
+}
+
+Connection::Sizes sizes(const Window& window, std::size_t channels, std::size_t pooled) {
+  require(window.fits() && channels > 0 && pooled > 0, "convolution", "the kernel has no place in the map");
+  const std::size_t sources = window.map.size() * pooled * pooled;
+  return {.sources = sources,
+          .targets = window.places() * channels,
+          .presynaptic = window.patch(),
+          .outputs = channels,
+          .places = window.places(),
+          .fan_out = synapses(window, channels, pooled) / static_cast<double>(sources)};
+}
+
+}  // namespace
+
+Convolution::Convolution(const Window& window, std::size_t channels, std::size_t pooled)
+    : Connection(sizes(window, channels, pooled)),
+      window_(window),
+      pooled_(pooled),
+      patches_(window.places() * window.patch()),
+      pooled_maps_(window.map.size()),
+      spikes_(sources()) {}
+
+MapShape Convolution::source() const {
+  return {window_.map.height * pooled_, window_.map.width * pooled_, window_.map.channels};
+}
+
+void Convolution::unfold(Backend& backend, ConstMatrix values, Matrix patches) const {
+  if (pooled_ == 1) {
+    backend.maps().run(Unfold{.maps = values, .window = window_, .patches = patches});
+    return;
+  }
+  for_each_chunk(values.rows, pooled_maps_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix pooled = pooled_maps_.matrix(backend, count);
+    backend.maps().run(
+        Pool{.maps = values.row_range(first, count), .map = source(), .size = pooled_, .pooled = pooled});
+    backend.maps().run(Unfold{
+        .maps = pooled, .window = window_, .patches = patches.row_range(first * places(), count * places())});
+  });
+}
+
+void Convolution::deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
+                                 Matrix currents) const {
+  for_each_chunk(values.rows, patches_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix patches{patches_.matrix(backend, count).values, count * places(), presynaptic()};
+    unfold(backend, values.row_range(first, count), patches);
+    backend.dense().run(
+        Multiply{.a = patches,
+                 .b = weights,
+                 .c = {currents.row_range(first, count).values, count * places(), outputs()}});
+  });
+}
+
+void Convolution::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                                 Matrix currents) const {
+  if (!is_dense(backend, sent)) {
+    backend.maps().run(DeliverConvolved{.spikes = sent.spikes,
+                                        .height = sent.height,
+                                        .dt = sent.dt,
+                                        .pooled = pooled_,
+                                        .window = window_,
+                                        .weights = weights,
+                                        .currents = currents});
+    return;
+  }
+  for_each_chunk(currents.rows, spikes_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix values = spikes_.matrix(backend, count);
+    expand(backend, sent, first, values);
+    deliver_values(backend, weights, values, currents.row_range(first, count));
+  });
+}
+
+bool Convolution::is_dense(Backend& backend, const SentSpikes& sent) const {
+  if (sent.form != DeliveryForm::automatic) return sent.form == DeliveryForm::dense;
+  const std::span<const std::uint32_t> counts = backend.in_host_memory(sent.spikes.counts);
+  const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
+  return spikes > sent.crossover * static_cast<double>(sent.spikes.rows * window_.map.size());
+}
+
+void Convolution::return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
+                              Matrix sources) const {
+  const std::size_t most = std::min(patches_.most_rows(), pooled_maps_.most_rows());
+  for_each_chunk(errors.rows, most, [&](std::size_t first, std::size_t count) {
+    const Matrix patches{patches_.matrix(backend, count).values, count * places(), presynaptic()};
+    backend.dense().run(Multiply{
+        .a = factors(errors.row_range(first, count)), .b = weights, .transpose_b = true, .c = patches});
+    const Matrix into = sources.row_range(first, count);
+    const Matrix maps = pooled_ == 1 ? into : pooled_maps_.matrix(backend, count);
+    backend.maps().run(Fold{.patches = patches, .window = window_, .maps = maps});
+    if (pooled_ > 1)
+      backend.maps().run(Unpool{.pooled = maps, .map = source(), .size = pooled_, .maps = into});
+  });
+}
+
+Presynaptic Convolution::find_rows(Backend& backend, const Presynaptic& trace) const {
+  const std::size_t rows = trace.rows * places();
+  if (rows_.size() < rows * presynaptic()) rows_ = backend.allocate<float>(rows * presynaptic());
+  const Matrix patches = rows_.matrix(rows, presynaptic());
+  unfold(backend, trace, patches);
+  return patches;
+}
+
+}  // namespace orthospike

@@ -1,0 +1,43 @@
+#pragma once
+
+#include "kernels/map_shape.hpp"
+#include "sim/connections/chunks.hpp"
+#include "sim/connections/connection.hpp"
+
+namespace orthospike {
+
+/// A convolution from map to map, both channel last, perhaps after average pooling: weights [patch × channels], the same
+/// at all places, from which the window sees a patch (kernel row, kernel column, channel) each. A presynaptic row is a
+/// patch.
+///
+/// A spike adds kernel² runs of contiguous weights to as many runs of currents; pooling only renames it. Where the form is
+/// left to be found and the host knows the spikes, patches and a dense product are taken above SentSpikes::crossover, the
+/// share of that product's additions: spikes for each element of the window's maps.
+class Convolution final : public Connection {
+ public:
+  /// The source has `pooled` times the height and width of the window's map. Throws std::invalid_argument for a window
+  /// without a place.
+  Convolution(const Window& window, std::size_t channels, std::size_t pooled = 1);
+
+ private:
+  void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
+                      Matrix currents) const override;
+  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                      Matrix currents) const override;
+  void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;
+  Presynaptic find_rows(Backend& backend, const Presynaptic& trace) const override;
+
+  MapShape source() const;
+  /// Patches of some rows of sources, into [rows · places × patch].
+  void unfold(Backend& backend, ConstMatrix values, Matrix patches) const;
+  bool is_dense(Backend& backend, const SentSpikes& sent) const;
+
+  Window window_;
+  std::size_t pooled_;
+  ChunkRoom patches_;      ///< of each row, all its patches
+  ChunkRoom pooled_maps_;  ///< of the window's map
+  ChunkRoom spikes_;       ///< of the source, as 0 and 1
+  mutable Array<float> rows_;
+};
+
+}  // namespace orthospike

@@ -1,0 +1,27 @@
+#include "sim/connections/dense.hpp"
+
+#include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
+
+namespace orthospike {
+
+void Dense::deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const {
+  backend.dense().run(Multiply{.a = values, .b = weights, .c = currents});
+}
+
+void Dense::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                           Matrix currents) const {
+  backend.delivery().run(Deliver{.spikes = sent.spikes,
+                                 .weights = weights,
+                                 .height = sent.height,
+                                 .dt = sent.dt,
+                                 .form = sent.form,
+                                 .crossover = sent.crossover,
+                                 .currents = currents});
+}
+
+void Dense::return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const {
+  backend.dense().run(Multiply{.a = errors, .b = weights, .transpose_b = true, .c = sources});
+}
+
+}  // namespace orthospike
