@@ -181,7 +181,7 @@ TEST_CASE("the rule refuses neurons that it cannot differentiate", "[dsr]") {
                     Catch::Matchers::StartsWith("rule.name: the rule dsr differentiates lif_dsr"));
 }
 
-TEST_CASE("dsr refuses a population with two outgoing projections", "[dsr]") {
+TEST_CASE("dsr refuses recurrent projections", "[dsr]") {
   const auto backend = make_backend("cpu", 1);
   Network network(*backend);
   const PlainNeurons neuron{.steps = 2, .dt = 0.1F, .tau = 1, .threshold = 1, .firing_fraction = 1};
@@ -193,12 +193,11 @@ TEST_CASE("dsr refuses a population with two outgoing projections", "[dsr]") {
                             .neuron = spiking ? neuron.make("lif_dsr", *backend) : nullptr});
   };
   add("in", Population::Kind::input);
-  add("left", Population::Kind::spiking);
-  add("right", Population::Kind::spiking);
+  add("hidden", Population::Kind::spiking);
   add("out", Population::Kind::readout);
-  network.add_projection("in_to_left", 0, 1);
-  network.add_projection("in_to_right", 0, 2);
-  network.add_projection("right_to_out", 2, 3);
+  network.add_projection("in_to_hidden", 0, 1);
+  network.add_projection("hidden_to_hidden", 1, 1);
+  network.add_projection("hidden_to_out", 1, 2);
   Backprop feedback(network);
   CHECK_THROWS_AS(Dsr(network, feedback, RuleContext{.max_batch = 1}), ConfigError);
 }
