@@ -303,8 +303,7 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
   CHECK(refusal({"--rule.name=stdp"}) ==
         "rule.name: the rules stdp and rstdp pair spikes of height 1; set neuron.model to " +
             alternatives(neuron_models_with(&NeuronModel::Traits::has_weighted_averages, false)));
-  CHECK(refusal({recurrent}) ==
-        "rule.name: the rule dsr needs populations with one outgoing projection each, so no recurrent ones");
+  CHECK(refusal({recurrent}) == "rule.name: the rule dsr is for networks without recurrent projections");
   const std::string step = "--rule.update=step", decolle = "--rule.name=decolle";
   const auto needs_later_steps = [](const std::string& rule) {
     return "rule.update: gradients of the rule " + rule +
