@@ -47,8 +47,8 @@ class Monitor {
 
  private:
   struct Watched {
-    Array<float> moment;          ///< [source neurons × source neurons] C
-    Array<float> activity;        ///< [tasks·samples × source neurons] x, empty where C is enough
+    Array<float> moment;          ///< [presynaptic × presynaptic] C
+    Array<float> activity;        ///< [tasks·samples·places × presynaptic] x, empty where C is enough
     Array<float> weights_before;  ///< at the start of the task
   };
 

@@ -17,20 +17,11 @@ Connection::Sizes sizes(const MapShape& map, std::size_t size) {
 }  // namespace
 
 AveragePool::AveragePool(const MapShape& map, std::size_t size)
-    : Connection(sizes(map, size)), map_(map), size_(size), spikes_(map.size()) {}
+    : Connection(sizes(map, size)), map_(map), size_(size) {}
 
 void AveragePool::deliver_values(Backend& backend, ConstMatrix /*weights*/, ConstMatrix values,
                                  Matrix currents) const {
   backend.maps().run(Pool{.maps = values, .map = map_, .size = size_, .pooled = currents});
-}
-
-void AveragePool::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                                 Matrix currents) const {
-  for_each_chunk(currents.rows, spikes_.most_rows(), [&](std::size_t first, std::size_t count) {
-    const Matrix values = spikes_.matrix(backend, count);
-    expand(backend, sent, first, values);
-    deliver_values(backend, weights, values, currents.row_range(first, count));
-  });
 }
 
 void AveragePool::return_from(Backend& backend, ConstMatrix /*weights*/, ConstMatrix errors,

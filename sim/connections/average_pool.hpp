@@ -1,7 +1,6 @@
 #pragma once
 
 #include "kernels/map_shape.hpp"
-#include "sim/connections/chunks.hpp"
 #include "sim/connections/connection.hpp"
 
 namespace orthospike {
@@ -15,13 +14,10 @@ class AveragePool final : public Connection {
  private:
   void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                       Matrix currents) const override;
-  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                      Matrix currents) const override;
   void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;
 
   MapShape map_;
   std::size_t size_;
-  ChunkRoom spikes_;
 };
 
 }  // namespace orthospike

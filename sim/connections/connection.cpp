@@ -40,11 +40,14 @@ ConstMatrix Connection::factors(ConstMatrix post) const {
   return {post.values, post.rows * places(), outputs()};
 }
 
-void Connection::expand(Backend& backend, const SentSpikes& sent, std::size_t first, Matrix values) {
-  backend.delivery().run(ExpandSpikes{.spikes = sent.spikes.row_range(first, values.rows),
-                                      .height = sent.height,
-                                      .dt = sent.dt,
-                                      .x = values});
+void Connection::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                                Matrix currents) const {
+  for_each_chunk(currents.rows, expanded_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix values = expanded_.matrix(backend, count);
+    backend.delivery().run(ExpandSpikes{
+        .spikes = sent.spikes.row_range(first, count), .height = sent.height, .dt = sent.dt, .x = values});
+    deliver_values(backend, weights, values, currents.row_range(first, count));
+  });
 }
 
 void Connection::check_weights(ConstMatrix weights) const {

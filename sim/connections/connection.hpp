@@ -2,6 +2,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/delivery_form.hpp"
+#include "sim/connections/chunks.hpp"
 #include "sim/connections/pairs.hpp"
 
 namespace orthospike {
@@ -57,16 +58,15 @@ class Connection {
   }
 
  protected:
-  explicit Connection(const Sizes& sizes) : sizes_(sizes) {}
+  explicit Connection(const Sizes& sizes) : sizes_(sizes), expanded_(sizes.sources) {}
 
-  /// values [rows × sources] ← outputs of the neurons in so many rows of spikes, the first of them `first`.
-  static void expand(Backend& backend, const SentSpikes& sent, std::size_t first, Matrix values);
+  /// As it stands here, spikes become values first.
+  virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
+                              Matrix currents) const;
 
  private:
   void check_weights(ConstMatrix weights) const;
   virtual void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
-                              Matrix currents) const = 0;
-  virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& spikes,
                               Matrix currents) const = 0;
   virtual void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
                            Matrix sources) const = 0;
@@ -74,6 +74,7 @@ class Connection {
   virtual Presynaptic find_rows(Backend& /*backend*/, const Presynaptic& /*trace*/) const { return {}; }
 
   Sizes sizes_;
+  ChunkRoom expanded_;  ///< spikes as values
 };
 
 }  // namespace orthospike

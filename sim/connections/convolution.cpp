@@ -2,7 +2,6 @@
 
 #include <numeric>
 
-#include "kernels/delivery.hpp"
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/maps.hpp"
@@ -37,8 +36,7 @@ Convolution::Convolution(const Window& window, std::size_t channels, std::size_t
       window_(window),
       pooled_(pooled),
       patches_(window.places() * window.patch()),
-      pooled_maps_(window.map.size()),
-      spikes_(sources()) {}
+      pooled_maps_(window.map.size()) {}
 
 MapShape Convolution::source() const {
   return {window_.map.height * pooled_, window_.map.width * pooled_, window_.map.channels};
@@ -72,21 +70,17 @@ void Convolution::deliver_values(Backend& backend, ConstMatrix weights, ConstMat
 
 void Convolution::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
                                  Matrix currents) const {
-  if (!is_dense(backend, sent)) {
-    backend.maps().run(DeliverConvolved{.spikes = sent.spikes,
-                                        .height = sent.height,
-                                        .dt = sent.dt,
-                                        .pooled = pooled_,
-                                        .window = window_,
-                                        .weights = weights,
-                                        .currents = currents});
+  if (is_dense(backend, sent)) {
+    Connection::deliver_spikes(backend, weights, sent, currents);
     return;
   }
-  for_each_chunk(currents.rows, spikes_.most_rows(), [&](std::size_t first, std::size_t count) {
-    const Matrix values = spikes_.matrix(backend, count);
-    expand(backend, sent, first, values);
-    deliver_values(backend, weights, values, currents.row_range(first, count));
-  });
+  backend.maps().run(DeliverConvolved{.spikes = sent.spikes,
+                                      .height = sent.height,
+                                      .dt = sent.dt,
+                                      .pooled = pooled_,
+                                      .window = window_,
+                                      .weights = weights,
+                                      .currents = currents});
 }
 
 bool Convolution::is_dense(Backend& backend, const SentSpikes& sent) const {

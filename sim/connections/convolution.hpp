@@ -1,7 +1,6 @@
 #pragma once
 
 #include "kernels/map_shape.hpp"
-#include "sim/connections/chunks.hpp"
 #include "sim/connections/connection.hpp"
 
 namespace orthospike {
@@ -36,7 +35,6 @@ class Convolution final : public Connection {
   std::size_t pooled_;
   ChunkRoom patches_;      ///< of each row, all its patches
   ChunkRoom pooled_maps_;  ///< of the window's map
-  ChunkRoom spikes_;       ///< of the source, as 0 and 1
   mutable Array<float> rows_;
 };
 

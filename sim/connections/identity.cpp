@@ -7,11 +7,6 @@ void Identity::deliver_values(Backend& backend, ConstMatrix /*weights*/, ConstMa
   backend.copy(values.values, currents.values);
 }
 
-void Identity::deliver_spikes(Backend& backend, ConstMatrix /*weights*/, const SentSpikes& sent,
-                              Matrix currents) const {
-  expand(backend, sent, 0, currents);
-}
-
 void Identity::return_from(Backend& backend, ConstMatrix /*weights*/, ConstMatrix errors,
                            Matrix sources) const {
   backend.copy(errors.values, sources.values);

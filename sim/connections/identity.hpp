@@ -13,8 +13,6 @@ class Identity final : public Connection {
  private:
   void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                       Matrix currents) const override;
-  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                      Matrix currents) const override;
   void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;
 };
 
