@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr ImageShape shape{.height = 32, .width = 32, .channels = 3};
+constexpr MapShape shape{.height = 32, .width = 32, .channels = 3};
 constexpr std::uint64_t largest_file = std::uint64_t{4} << 30;
 
 struct Files {

@@ -134,9 +134,9 @@ fs::path find_data_set(const std::string& name, const fs::path& explicit_path) {
 ImageData read_image_data(const fs::path& folder, const DataSettings& settings) {
   ImageData data = holds_cifar(folder) && !holds_idx_images(folder) ? read_cifar(folder, settings.labels)
                                                                     : read_idx_images(folder);
-  const ImageShape train = data.train.shape(), test = data.test.shape();
+  const MapShape train = data.train.shape(), test = data.test.shape();
   if (test != train) {
-    const auto text = [](const ImageShape& shape) {
+    const auto text = [](const MapShape& shape) {
       return shape.channels == 1 ? fmt::format("{} x {}", shape.height, shape.width)
                                  : fmt::format("{} x {} x {}", shape.height, shape.width, shape.channels);
     };

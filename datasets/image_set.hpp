@@ -5,16 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/map_shape.hpp"
+
 namespace orthospike {
-
-struct ImageShape {
-  std::size_t height = 0;
-  std::size_t width = 0;
-  std::size_t channels = 1;
-
-  std::size_t size() const { return height * width * channels; }
-  bool operator==(const ImageShape&) const = default;
-};
 
 /// Images with labels. `pixels` is [count × height × width × channels] row-major, `labels` is [count].
 /// `classes` is at least 1 and above every label.
@@ -27,7 +20,7 @@ struct ImageSet {
   std::vector<std::uint8_t> labels;
   std::size_t classes = 1;
 
-  ImageShape shape() const { return {height, width, channels}; }
+  MapShape shape() const { return {height, width, channels}; }
   std::size_t pixels_per_image() const { return shape().size(); }
 };
 

@@ -108,7 +108,7 @@ std::vector<std::uint8_t> mixed(const std::vector<std::uint8_t>& images, std::si
 }  // namespace
 
 std::vector<std::uint8_t> rendered(const ImageSet& set, std::size_t count, const Rendering& rendering) {
-  const ImageShape from = set.shape(), to = rendering.shape;
+  const MapShape from = set.shape(), to = rendering.shape;
   const Size old_size{from.height, from.width}, new_size{to.height, to.width};
   const auto refuse = [&](const std::string& what) {
     throw ConfigError(fmt::format("data.name: images of {} x {} x {} cannot be brought to {} x {} x {}: {}",

@@ -14,7 +14,7 @@ enum class Fit { pad, scale };
 /// those of a file. Tasks of one data set with the same rendering share what is stored; an order of pixels, by which
 /// permuted tasks differ, is none of it, since the encoder gathers by it as it reads.
 struct Rendering {
-  ImageShape shape;    ///< of what comes out; one channel is repeated
+  MapShape shape;      ///< of what comes out; one channel is repeated
   Fit fit = Fit::pad;  ///< pad: centred on 0; scale: bilinear, edges on edges
   float angle = 0;     ///< degrees, anticlockwise about the centre, bilinear; what comes from outside is 0
 

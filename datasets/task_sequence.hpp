@@ -62,7 +62,7 @@ class TaskSequence {
 
   const std::vector<ImageData>& data() const { return context_.data; }
   /// Of the images that the network sees, the same for all tasks.
-  ImageShape shape() const { return plan(0).rendering.shape; }
+  MapShape shape() const { return plan(0).rendering.shape; }
   /// Of all training samples that some task shows, each counted once, as they are in their data sets.
   PixelMoments training_moments() const;
   /// What a user should know before training, sentences: where more samples are asked for than there are.

@@ -149,7 +149,7 @@ class Experiment {
   }
 
   /// Gives the network the weights that it starts from. What weights files say of it beside those.
-  TrainedNetwork start(const ImageShape& shape) {
+  TrainedNetwork start(const MapShape& shape) {
     if (!config_.network.weights.empty()) {
       const std::filesystem::path path = weights_file_at(config_.network.weights);
       if (std::filesystem::equivalent(std::filesystem::absolute(path).parent_path(), folder_)) {

@@ -287,8 +287,8 @@ class Importer {
                         .width = static_cast<std::size_t>((*stored)[2]),
                         .channels = static_cast<std::size_t>((*stored)[0])};
     } else {
-      network_.shape = side * side == size ? ImageShape{.height = side, .width = side}
-                                           : ImageShape{.height = 1, .width = size};
+      network_.shape = side * side == size ? MapShape{.height = side, .width = side}
+                                           : MapShape{.height = 1, .width = size};
       assume(fmt::format("images of {} × {} pixels", network_.shape.height, network_.shape.width));
     }
   }

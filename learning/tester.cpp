@@ -19,7 +19,7 @@ Config with_moments_of(const TrainedNetwork& trained, Config config) {
   return config;
 }
 
-std::string words(const ImageShape& shape) {
+std::string words(const MapShape& shape) {
   return fmt::format("{} × {} × {}", shape.channels, shape.height, shape.width);
 }
 

@@ -178,7 +178,7 @@ void write_weights(const TrainedNetwork& network, const std::filesystem::path& f
   add_all<std::uint32_t>(file, "/tasks/trained", {1}, {static_cast<std::uint32_t>(network.tasks_trained)},
                          "tasks that the network was trained on, the first of them");
 
-  const ImageShape& shape = network.shape;
+  const MapShape& shape = network.shape;
   add_all<std::uint32_t>(file, "/input/shape", {3},
                          {static_cast<std::uint32_t>(shape.channels),
                           static_cast<std::uint32_t>(shape.height), static_cast<std::uint32_t>(shape.width)},

@@ -31,7 +31,7 @@ struct TrainedNetwork {
   std::filesystem::path path;         ///< of the file that it was read from, for messages
   std::string version, git_revision;  ///< of the program that trained it
   std::string config;                 ///< of the run, as run.h5 has it
-  ImageShape shape;                   ///< of images that it takes
+  MapShape shape;                     ///< of images that it takes
   float mean = 0, deviation = 1;      ///< of pixels from 0 to 1; it sees (pixel - mean) / deviation
   std::vector<TaskDescription> tasks;
   std::size_t tasks_trained = 0;  ///< the first of them

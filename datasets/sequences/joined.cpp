@@ -27,7 +27,7 @@ void Joined::Settings::describe(SettingsVisitor& visit) {
 Joined::Joined(const TaskContext& context, const Settings& settings)
     : TaskSequence(context), settings_(settings), heads_("data.name", settings.head, widths(context.data)) {
   for (const ImageData& set : data()) {
-    const ImageShape shape = set.train.shape();
+    const MapShape shape = set.train.shape();
     shape_ = {std::max(shape_.height, shape.height), std::max(shape_.width, shape.width),
               std::max(shape_.channels, shape.channels)};
   }

@@ -26,7 +26,7 @@ class Joined final : public TaskSequence {
 
   Settings settings_;
   Heads heads_;
-  ImageShape shape_;
+  MapShape shape_;
 };
 
 }  // namespace orthospike

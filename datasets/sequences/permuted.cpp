@@ -18,7 +18,7 @@ Permuted::Permuted(const TaskContext& context, const Settings& settings)
 Task Permuted::plan(std::size_t k) const {
   Task task = plain_task(0);
   task.name = fmt::format("permutation {}", k + 1);
-  const ImageShape& shape = task.rendering.shape;
+  const MapShape& shape = task.rendering.shape;
   for (const std::uint32_t pixel : shuffled_order(
            shape.height * shape.width, {seed(), RandomPurpose::pixel_order, static_cast<std::uint32_t>(k)})) {
     for (std::uint32_t channel = 0; channel < shape.channels; ++channel)

@@ -128,7 +128,7 @@ TEST_CASE("CIFAR-10 is five batches and a test batch") {
   CHECK(data.train.pixels[8 * 3 * plane] == 5);  // the first of the last batch
   CHECK(data.test.labels == Bytes{4});
   CHECK(data.test.pixels[2] == 42);
-  CHECK(data.test.shape() == ImageShape{32, 32, 3});
+  CHECK(data.test.shape() == MapShape{32, 32, 3});
   CHECK(error_of<ConfigError>([&] {
           read_cifar(folder.path(), CifarLabels::coarse);
         }).starts_with("data.labels: " + (folder.path() / "data_batch_1.bin").string()));

@@ -196,7 +196,7 @@ TEST_CASE("images with channels come in idx4 files", "[data_set]") {
   CHECK_FALSE(holds_image_data(folder.path()));
   folder.write("t10k-images-idx4-ubyte", idx({2, 1, 1, 3}, {9, 8, 7, 6, 5, 4}));
   const ImageData data = read(folder.path());
-  CHECK(data.train.shape() == ImageShape{1, 1, 3});
+  CHECK(data.train.shape() == MapShape{1, 1, 3});
   CHECK(data.train.pixels == Bytes{1, 2, 3, 4, 5, 6, 7, 8, 9});
   CHECK(data.test.pixels == Bytes{9, 8, 7, 6, 5, 4});
   folder.write("t10k-images-idx4-ubyte", idx({2, 1, 3}, {9, 8, 7, 6, 5, 4}));
@@ -216,7 +216,7 @@ TEST_CASE("a folder with CIFAR's files is read as such", "[data_set]") {
   CHECK(holds_image_data(folder.path()));
   CHECK(find_data_set("any", folder.path()) == folder.path());
   const ImageData data = read(folder.path());
-  CHECK(data.train.shape() == ImageShape{32, 32, 3});
+  CHECK(data.train.shape() == MapShape{32, 32, 3});
   CHECK(data.train.count == 5);
   CHECK(data.train.labels == Bytes{1, 2, 0, 1, 2});
   CHECK(data.train.classes == 3);

@@ -81,7 +81,7 @@ TEST_CASE("MNIST, Fashion-MNIST and notMNIST join", "[real_data]") {
       task_sequences().make("joined", TaskContext{.data = *data, .settings = {}, .seed = 1});
   CHECK(sequence->count() == 3);
   CHECK(sequence->logits() == 30);
-  CHECK(sequence->shape() == ImageShape{28, 28, 1});
+  CHECK(sequence->shape() == MapShape{28, 28, 1});
   CHECK(sequence->task(2).train.size() == 16854);
   CHECK(sequence->task(2).test.size() == 1870);
 }

@@ -13,7 +13,7 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-ImageSet image(const ImageShape& shape, const Bytes& pixels) {
+ImageSet image(const MapShape& shape, const Bytes& pixels) {
   return {.count = 1,
           .height = shape.height,
           .width = shape.width,

@@ -8,7 +8,7 @@
 namespace orthospike {
 
 /// `count` images whose labels count up modulo `classes` and whose values differ from image to image.
-inline ImageSet some_images(std::size_t count, const ImageShape& shape, std::size_t classes,
+inline ImageSet some_images(std::size_t count, const MapShape& shape, std::size_t classes,
                             std::size_t first = 0) {
   ImageSet set{.count = count,
                .height = shape.height,
@@ -26,7 +26,7 @@ inline ImageSet some_images(std::size_t count, const ImageShape& shape, std::siz
 }
 
 /// Twelve training images a class and three test images.
-inline ImageData some_data(const ImageShape& shape, std::size_t classes) {
+inline ImageData some_data(const MapShape& shape, std::size_t classes) {
   return {some_images(12 * classes, shape, classes), some_images(3 * classes, shape, classes, 1)};
 }
 

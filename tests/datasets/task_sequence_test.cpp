@@ -242,7 +242,7 @@ TEST_CASE("joined data sets come to one shape and have a task each") {
   data[1].name = "letters";
   const Joined own({.data = data, .settings = {}, .seed = 1}, {.head = HeadKind::task});
   CHECK(own.count() == 3);
-  CHECK(own.shape() == ImageShape{6, 5, 3});
+  CHECK(own.shape() == MapShape{6, 5, 3});
   CHECK(own.logits() == 9);
   CHECK(own.task(1).head == Head{3, 2});
   CHECK(own.task(1).told);

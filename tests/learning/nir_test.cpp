@@ -270,7 +270,7 @@ TEST_CASE("images of NIR have their channels first", "[nir]") {
   graph.edges.front() = {"input", "flat"};
   graph.edges.emplace_back("flat", "w1");
   const TrainedNetwork network = from_nir(graph, {}).network;
-  CHECK(network.shape == ImageShape{.height = 1, .width = 3, .channels = 2});
+  CHECK(network.shape == MapShape{.height = 1, .width = 3, .channels = 2});
   CHECK(network.projections[0].values == std::vector<float>{0, 10, 3, 13, 1, 11, 4, 14, 2, 12, 5, 15});
 }
 
@@ -356,7 +356,7 @@ TEST_CASE("metadata and the command line say what a graph does not", "[nir]") {
   CHECK(config["data.mean"] == "0.5");
   CHECK(config["neuron.reset"] == "soft");
   CHECK(network.mean == 0.5F);
-  CHECK(network.shape == ImageShape{.height = 2, .width = 1});
+  CHECK(network.shape == MapShape{.height = 2, .width = 1});
   CHECK(
       std::ranges::none_of(assumptions, [](const std::string& what) { return what.starts_with("neuron."); }));
 
