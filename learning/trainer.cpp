@@ -419,7 +419,11 @@ ChangeOperator* Trainer::operator_on(std::size_t parameter) const {
 
 std::size_t Trainer::most_rows(const Part& part, std::size_t parameter) const {
   if (part.of_ranks < ranks_.size()) return 1;  // not all know how many rows a sample has
-  const std::size_t rows = pairs_of(parameter).trace.rows;
+  // What pairs_of gives has so many rows, without finding them.
+  const std::size_t p = learned_[parameter].projection;
+  const std::size_t rows = is_of_rule(parameter) ? rule_->weight_gradient(p).trace.rows *
+                                                       network_.projections()[p].connection->places()
+                                                 : part.samples.size();
   return rows / part.samples.size() * ranks_.largest_slice(part.of_ranks);
 }
 
