@@ -21,6 +21,20 @@ inline Doubles through(const Doubles& values, const std::vector<float>& weights)
   return sums;
 }
 
+/// Populations "0", "1", … of these sizes; the first is the input, the last the read-out.
+inline void add_populations(Network& network, const std::vector<std::size_t>& sizes, const std::string& model,
+                            const PlainNeurons& neuron, float leak) {
+  for (std::size_t k = 0; k < sizes.size(); ++k) {
+    using Kind = Population::Kind;
+    const Kind kind = k == 0 ? Kind::input : k + 1 == sizes.size() ? Kind::readout : Kind::spiking;
+    network.add_population({.name = std::to_string(k),
+                            .size = sizes[k],
+                            .kind = kind,
+                            .neuron = kind == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
+                            .leak = kind == Kind::readout ? leak : 0});
+  }
+}
+
 /// A chain of populations as plain loops in double precision, and the network that it describes. Every population
 /// advances by one step before time goes on.
 struct PlainNetwork {
@@ -47,17 +61,10 @@ struct PlainNetwork {
   }
 
   void build(Network& network) const {
-    for (std::size_t k = 0; k < populations(); ++k) {
-      using Kind = Population::Kind;
-      const Kind kind = k == 0 ? Kind::input : k + 1 == populations() ? Kind::readout : Kind::spiking;
-      network.add_population(
-          {.name = std::to_string(k),
-           .size = sizes[k],
-           .kind = kind,
-           .neuron = kind == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
-           .leak = kind == Kind::readout ? leak : 0});
-      if (k > 0) network.add_projection("to " + std::to_string(k), k - 1, k);
-      if (recurrent && kind == Kind::spiking) network.add_projection("in " + std::to_string(k), k, k);
+    add_populations(network, sizes, model, neuron, leak);
+    for (std::size_t k = 1; k < populations(); ++k) {
+      network.add_projection("to " + std::to_string(k), k - 1, k);
+      if (recurrent && k + 1 < populations()) network.add_projection("in " + std::to_string(k), k, k);
     }
     for (std::size_t p = 0; p < weights.size(); ++p) {
       network.backend().upload(std::span<const float>(weights[p]), network.projections()[p].weights.view());

@@ -25,16 +25,7 @@ struct Wiring {
   std::vector<Edge> edges;
 
   void build(Network& network) const {
-    for (std::size_t k = 0; k < sizes.size(); ++k) {
-      using Kind = Population::Kind;
-      const Kind kind = k == 0 ? Kind::input : k + 1 == sizes.size() ? Kind::readout : Kind::spiking;
-      network.add_population(
-          {.name = std::to_string(k),
-           .size = sizes[k],
-           .kind = kind,
-           .neuron = kind == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
-           .leak = kind == Kind::readout ? leak : 0});
-    }
+    add_populations(network, sizes, model, neuron, leak);
     for (const auto& [source, target, weights] : edges) {
       const std::size_t p =
           network.add_projection(std::to_string(network.projections().size()), source, target);
