@@ -148,12 +148,17 @@ TEST_CASE("errors that come back from the read-out and from a population add up"
         check_near(of_one.gradient(1), of_two.gradient(2));
         check_near(of_one.gradient(2), of_two.gradient(3));
         check_near(of_one.gradient(3), of_two.gradient(4));
-        // The other way round.
-        std::swap(one.edges[1], one.edges[2]);
-        RuleNetwork swapped(backend, one, rule);
-        learn(swapped, 4);
-        check_near(swapped.gradient(0), of_one.gradient(0));
-        check_near(swapped.gradient(2), of_one.gradient(1));
+        // In other orders: the read-out first, and last.
+        const auto in_order = [&](std::vector<std::size_t> order) {
+          Wiring its = one;
+          for (std::size_t p = 0; p < order.size(); ++p) its.edges[p] = one.edges[order[p]];
+          RuleNetwork network(backend, its, rule);
+          learn(network, 4);
+          for (std::size_t p = 0; p < order.size(); ++p)
+            check_near(network.gradient(p), of_one.gradient(order[p]));
+        };
+        in_order({0, 2, 1, 3});
+        in_order({0, 1, 3, 2});
       });
     }
   }
@@ -186,6 +191,8 @@ TEST_CASE("an input beside spikes reaches populations and the read-out in every 
       };
       const auto [currents, logits] = run({{0, 1, first}, {1, 2, second}, {2, 3, last}}, false);
       const auto more = run({{0, 1, first}, {0, 2, past}, {1, 2, second}, {2, 3, last}}, false).first;
+      // Also where it comes before the projection that the spikes depend on.
+      CHECK(run({{0, 2, past}, {0, 1, first}, {1, 2, second}, {2, 3, last}}, false).first == more);
       REQUIRE(more.size() == steps * samples * 5);
       for (std::size_t at = 0; at < more.size(); ++at)
         CHECK(more[at] == Approx(currents[at] + brought(past, at / 5 % samples, at % 5)).margin(1e-5));

@@ -153,6 +153,53 @@ TEST_CASE("spikes bring what values of their height do, in all forms", "[connect
   });
 }
 
+TEST_CASE("a convolution of many spikes is a dense product, where the form is left to be found",
+          "[connections]") {
+  const Convolution plain({{6, 6, 4}, 3, 1, 1}, 5), pooling({{6, 6, 4}, 3, 1, 1}, 5, 2);
+  for (const Convolution* const convolution : {&plain, &pooling}) {
+    on_each_backend([&](Backend& backend) {
+      if (backend.name() == "cuda") return;  // where the host does not know the spikes
+      const Joint joint(backend, *convolution);
+      const Array<float> height = uploaded(backend, std::vector<float>{1});
+      Array<float> currents = backend.allocate<float>(rows * convolution->targets());
+      const auto is_dense = [&](std::size_t spikes) {
+        EventLists events(rows);
+        for (auto& row : events) {
+          for (std::uint32_t i = 0; i < spikes; ++i) row.push_back(i);
+        }
+        SpikeArrays arrays = uploaded_spikes(backend, events, convolution->sources());
+        const double before = backend.multiply_adds();
+        convolution->deliver(backend, joint.w(),
+                             SentSpikes{.spikes = arrays.view(), .height = height.view(), .crossover = 0.25F},
+                             currents.matrix(rows, convolution->targets()));
+        return backend.multiply_adds() > before;
+      };
+      // Spikes for each of the 144 elements of the map that the kernel sees.
+      CHECK_FALSE(is_dense(36));
+      CHECK(is_dense(37));
+    });
+  }
+}
+
+TEST_CASE("presynaptic rows after pooling are those of all rows, however many", "[connections]") {
+  const Convolution convolution({{16, 16, 8}, 1, 1, 0}, 4, 2);
+  on_each_backend([&](Backend& backend) {
+    constexpr std::size_t many = 600;  // more than are pooled at once
+    const std::size_t n = convolution.sources();
+    std::vector<float> values(many * n);
+    for (std::size_t row = 0; row < many; ++row)
+      std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(row * n), n, static_cast<float>(row));
+    const Array<float> trace = uploaded(backend, values);
+    const Presynaptic found = convolution.rows(backend, trace.matrix(many, n));
+    REQUIRE(found.rows == many * convolution.places());
+    const std::vector<float> patches = backend.download(found.values);
+    const std::size_t size = patches.size() / many;
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < patches.size(); ++i) wrong += patches[i] != static_cast<float>(i / size);
+    CHECK(wrong == 0);
+  });
+}
+
 TEST_CASE("as many targets are counted as a spike has", "[connections]") {
   on_each_connection([](Joint& joint) {
     const Connection& connection = joint.connection;
