@@ -164,6 +164,32 @@ TEST_CASE("errors that come back from the read-out and from a population add up"
   }
 }
 
+TEST_CASE("errors straight from the read-out count once, however many projections there are",
+          "[several_projections]") {
+  const std::vector<float> first = weights(4, 6, 1), second = weights(6, 5, 2), past = weights(6, 3, 3),
+                           last = weights(5, 3, 4);
+  for (const std::string rule : {"dsr", "ottt"}) {
+    for (const std::string feedback : {"direct_feedback_alignment", "adaptive_broadcast"}) {
+      on_each_backend([&](Backend& backend) {
+        INFO(rule << ", " << feedback);
+        Wiring chain = wiring(rule), more = wiring(rule);
+        chain.sizes = more.sizes = {4, 6, 5, 3};
+        chain.edges = {{0, 1, first}, {1, 2, second}, {2, 3, last}};
+        more.edges = {{0, 1, first}, {1, 2, second}, {1, 3, past}, {2, 3, last}};
+        RuleNetwork of_chain(backend, chain, rule, feedback), of_more(backend, more, rule, feedback);
+        learn(of_chain, 4);
+        learn(of_more, 4);
+        check_near(of_more.gradient(0), of_chain.gradient(0));
+        // Weights that learn are each population's own, and learn once.
+        std::size_t learned = 0;
+        for (std::size_t p = 0; p < more.edges.size(); ++p)
+          learned += !of_more.feedback->learned_weights(p).empty();
+        CHECK(learned == (feedback == "adaptive_broadcast" ? 2 : 0));
+      });
+    }
+  }
+}
+
 TEST_CASE("an input beside spikes reaches populations and the read-out in every step",
           "[several_projections]") {
   const std::vector<float> first = weights(4, 6, 1), second = weights(6, 5, 2), past = weights(4, 5, 3),
