@@ -1,5 +1,5 @@
 """Ends runs of the orthospike binary in every way and goes on with them: with the same numbers, to the bit, as without.
-Usage: interruption_test.py BINARY SOURCE_FOLDER DIFFERENT_NUMBERS KILLS"""
+Usage: interruption_test.py BINARY SOURCE_FOLDER DIFFERENT_NUMBERS TRIALS"""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ import unittest
 from command import BINARY, SOURCE, Command, orthospike
 
 DIFFERENT_NUMBERS = pathlib.Path(sys.argv[3]).resolve()
-KILLS, MOST_SECONDS = int(sys.argv[4]), 150
+TRIALS, MOST_SECONDS = int(sys.argv[4]), 150  # of what chance has a part in
 # A checkpoint every few batches, so that kills hit them, and replay.
 SMALL = """
 [data]
@@ -140,7 +140,7 @@ class Interruption(Command):
         deadline = time.time() + MOST_SECONDS
         kills = runs = 0
         with self.subTest(seed=seed):
-            while kills < KILLS and time.time() < deadline:
+            while kills < TRIALS and time.time() < deadline:
                 out = self.folder / f"run{runs}"
                 runs += 1
                 while True:
@@ -293,7 +293,7 @@ class Interruption(Command):
         """Of a file's bytes, with words that say what was done."""
         seed = random.SystemRandom().randrange(2**32)
         places = random.Random(seed)
-        for length in [0, 1, len(whole) - 1] + [places.randrange(len(whole)) for _ in range(47)]:
+        for length in [0, 1, len(whole) - 1] + [places.randrange(len(whole)) for _ in range(TRIALS // 4)]:
             yield f"seed {seed}, cut to {length}", whole[:length]
         for _ in range(100):
             place, flips, length = places.randrange(len(whole)), places.randrange(1, 256), places.choice([1, 1, 2, 512])

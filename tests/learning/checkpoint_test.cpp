@@ -101,7 +101,7 @@ void check_goes_on(const Settings& settings) {
 
 }  // namespace
 
-TEST_CASE("every part goes on from a checkpoint as if nothing had interrupted it", "[checkpoint]") {
+TEST_CASE("every part goes on from a checkpoint as if nothing had interrupted it", "[checkpoint][long]") {
   const Settings lif{{"neuron.model", "lif"}, {"rule.name", "bptt"}};
   const auto with = [](Settings settings, const Settings& more) {
     settings.insert(settings.end(), more.begin(), more.end());

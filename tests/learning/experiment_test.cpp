@@ -86,7 +86,7 @@ bool same_results(const RunRecord& a, const RunRecord& b) {
   return same;
 }
 
-TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten", "[accuracy]") {
+TEST_CASE("protected by hlop, digits are kept; unprotected, they are forgotten", "[long]") {
   const TemporaryFolder folder;
   const RunRecord kept = run(digits(), folder);
   CHECK(kept.accuracy.average_accuracy(4) > 0.84);
@@ -120,7 +120,7 @@ RunRecord learned(const std::string& protection,
   return run(config, folder);
 }
 
-TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn", "[accuracy]") {
+TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn", "[long]") {
   const RunRecord none = learned("none", {});
   const RunRecord exact = learned("leaky", {{"leaky.lambda", "0.3"}});
   // Measured, backward transfer: -0.38 without, here -0.025 to -0.043.
@@ -163,7 +163,7 @@ TEST_CASE("leaky inhibition, gpm and owm keep digits, and leave room to learn", 
   CHECK(spiking.accuracy.average_accuracy(4) > exact.accuracy.average_accuracy(4) - 0.02);
 }
 
-TEST_CASE("damped on both sides digits are kept and later ones learned better than on one", "[accuracy]") {
+TEST_CASE("damped on both sides digits are kept and later ones learned better than on one", "[long]") {
   const RunRecord none = learned("none", {}), one = learned("leaky", {{"leaky.lambda", "0.3"}}),
                   both = learned("kfac", {{"kfac.lambda", "0.5"}});
   // Measured: ACC 88.7 and 90.4, BWT -2.6 and -1.4.
@@ -199,7 +199,7 @@ TEST_CASE("damped on both sides digits are kept and later ones learned better th
   CHECK(spiking.accuracy.average_accuracy(4) > separable.accuracy.average_accuracy(4) - 0.02);
 }
 
-TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop", "[accuracy]") {
+TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop", "[long]") {
   for (const auto& [rule, update] :
        {std::pair{"bptt", "sequence"}, {"ottt", "sequence"}, {"ottt", "step"}, {"eprop", "sequence"}}) {
     INFO(rule << ", update " << update);
@@ -227,7 +227,7 @@ TEST_CASE("with bptt, ottt and eprop digits are learned, and kept by hlop", "[ac
   }
 }
 
-TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and with hlop", "[accuracy]") {
+TEST_CASE("a replay of 50 samples a class halves what is forgotten, alone and with hlop", "[long]") {
   const auto learned = [](const std::string& protection) {
     const TemporaryFolder folder;
     Config config = digits();
@@ -277,7 +277,7 @@ TEST_CASE("a replay follows its settings") {
 }
 
 TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget",
-          "[accuracy]") {
+          "[long]") {
   const TemporaryFolder one, two;
   const RunRecord hlop = run(digits(), one);
   Config config = digits();
@@ -341,7 +341,7 @@ TEST_CASE("with gradual boundaries tasks are learned in part before their time, 
   CHECK(same_results(gradual, learned(0.8F, 2)));
 }
 
-TEST_CASE("hidden boundaries of digits are found, and protected as known ones are", "[accuracy]") {
+TEST_CASE("hidden boundaries of digits are found, and protected as known ones are", "[long]") {
   const auto learned = [](const std::string& protection, const std::string& boundaries) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -376,7 +376,7 @@ TEST_CASE("with hidden boundaries the same seed gives the same bits with 1 and 2
 }
 
 TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and their tasks kept",
-          "[accuracy]") {
+          "[long]") {
   const auto learned = [](const std::string& protection) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -396,7 +396,7 @@ TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and th
   CHECK(hlop.accuracy.average_accuracy(4) > none.accuracy.average_accuracy(4) + 0.1);
 }
 
-TEST_CASE("by slow consolidation digits are kept without any boundary", "[threads][accuracy]") {
+TEST_CASE("by slow consolidation digits are kept without any boundary", "[threads][long]") {
   const auto learned = [](const std::string& protection, int threads = 1) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -420,7 +420,7 @@ TEST_CASE("by slow consolidation digits are kept without any boundary", "[thread
   CHECK(same_results(slow, learned("leaky", 2)));
 }
 
-TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do", "[accuracy]") {
+TEST_CASE("lateral neurons of 40 steps keep digits about as linear ones do", "[long]") {
   const TemporaryFolder folder;
   const RunRecord linear = run(digits(), folder);
   for (const std::string neurons : {"quantised", "spiking"}) {

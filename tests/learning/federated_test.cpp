@@ -208,7 +208,7 @@ TEST_CASE("what a client does depends on nothing that others did in the round", 
 }
 
 TEST_CASE("under a protection that sums over clients digits are kept; averaged alone, they are forgotten",
-          "[federated]") {
+          "[federated][long]") {
   for (const std::string split : {"random", "class"}) {
     std::map<std::string, RunRecord> found;
     for (const std::string protection : {"none", "leaky", "hlop", "kfac"}) {

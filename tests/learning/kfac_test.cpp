@@ -288,7 +288,7 @@ TEST_CASE("the effective rank and the presynaptic operator are means over target
   });
 }
 
-TEST_CASE("in its separable forms each side is damped by itself", "[kfac]") {
+TEST_CASE("in its separable forms each side is damped by itself", "[kfac][long]") {
   on_each_backend([](Backend& backend) {
     for (const auto form : {KfacSettings::Form::separable, KfacSettings::Form::circuit}) {
       INFO("circuit " << (form == KfacSettings::Form::circuit));

@@ -249,7 +249,7 @@ const Settings lif = {{"neuron.model", "lif"}, {"rule.name", "bptt"}};
 
 }  // namespace
 
-TEST_CASE("slices of ranks lie in order, cover all and differ by one at most", "[ranks]") {
+TEST_CASE("slices of ranks lie in order, cover all and differ by one at most", "[ranks][threads]") {
   for (const std::size_t size : {1U, 2U, 3U, 7U}) {
     for (const std::size_t count : {0U, 1U, 2U, 6U, 7U, 64U}) {
       std::vector<Communicator::Slice> slices(size);
@@ -266,7 +266,7 @@ TEST_CASE("slices of ranks lie in order, cover all and differ by one at most", "
   }
 }
 
-TEST_CASE("sums are those over all ranks, and what they sent is counted", "[ranks]") {
+TEST_CASE("sums are those over all ranks, and what they sent is counted", "[ranks][threads]") {
   const auto backend = make_backend("reference", 1);
   CHECK_FALSE(alone().any(false));
   CHECK(alone().any(true));
@@ -298,7 +298,7 @@ TEST_CASE("ranks learn what one does by every rule", "[ranks][threads]") {
   check_ranks(with(lif, {{"network.recurrent", "true"}, {"hlop.ranks", "3"}}));
 }
 
-TEST_CASE("ranks learn what one does with every neuron, feedback and optimiser", "[ranks]") {
+TEST_CASE("ranks learn what one does with every neuron, feedback and optimiser", "[ranks][threads]") {
   for (const std::string& neuron : neuron_models().names()) {
     check_ranks({{"neuron.model", neuron},
                  {"rule.name", neuron == "lif_dsr" ? "dsr" : "bptt"},
@@ -317,7 +317,7 @@ TEST_CASE("ranks learn what one does with every neuron, feedback and optimiser",
   check_ranks({{"optimiser.weight_decay", "0.01"}, {"protection.name", "leaky"}});
 }
 
-TEST_CASE("ranks learn what one does under every protection", "[ranks]") {
+TEST_CASE("ranks learn what one does under every protection", "[ranks][threads]") {
   for (const std::string& protection : protections().names()) {
     check_ranks({{"protection.name", protection}});
     check_ranks(with(lif, {{"protection.name", protection}}));
@@ -330,7 +330,7 @@ TEST_CASE("ranks learn what one does under every protection", "[ranks]") {
     check_ranks({{"hlop.lateral_neurons", neurons}, {"hlop.ranks", "3"}});
 }
 
-TEST_CASE("ranks learn what one does under the forms that protections have", "[ranks]") {
+TEST_CASE("ranks learn what one does under the forms that protections have", "[ranks][threads]") {
   for (const Settings& settings : std::vector<Settings>{
            {{"protection.name", "leaky"}, {"leaky.consolidation", "slow"}, {"leaky.refresh", "4"}},
            {{"protection.name", "leaky"}, {"leaky.form", "circuit"}},
@@ -347,7 +347,7 @@ TEST_CASE("ranks learn what one does under the forms that protections have", "[r
   }
 }
 
-TEST_CASE("ranks notice that they do not learn the same", "[ranks]") {
+TEST_CASE("ranks notice that they do not learn the same", "[ranks][threads]") {
   const Config config = config_of({{"protection.name", "none"}});
   std::array<bool, 3> before{}, after{};
   ThreadRanks(3).run([&](Communicator& ranks) {
@@ -367,7 +367,7 @@ TEST_CASE("ranks notice that they do not learn the same", "[ranks]") {
   CHECK(one.trainer().ranks_agree());
 }
 
-TEST_CASE("a checkpoint of some ranks is one that others go on from", "[ranks]") {
+TEST_CASE("a checkpoint of some ranks is one that others go on from", "[ranks][threads]") {
   for (const Settings& settings : std::vector<Settings>{
            {{"protection.name", "leaky"}},
            {{"protection.name", "leaky"}, {"leaky.form", "circuit"}},

@@ -131,7 +131,7 @@ TEST_CASE("rules with local losses or spike timing are protected like others", "
   });
 }
 
-TEST_CASE("rules with local losses or spike timing learn digits", "[rules]") {
+TEST_CASE("rules with local losses or spike timing learn digits", "[rules][long]") {
   const auto learning_accuracy = [](const std::vector<std::string>& arguments) {
     struct : ExperimentObserver {
       void begins(const std::vector<TaskDescription>&) override {}

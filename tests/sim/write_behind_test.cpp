@@ -8,7 +8,7 @@
 
 namespace orthospike::testing {
 
-TEST_CASE("what is written behind is written in its order, and waited for", "[write_behind]") {
+TEST_CASE("what is written behind is written in its order, and waited for", "[write_behind][threads]") {
   std::vector<int> written;
   WriteBehind writer(100);
   for (int i = 0; i < 1000; ++i) writer.push(7, [&written, i] { written.push_back(i); });
@@ -17,7 +17,7 @@ TEST_CASE("what is written behind is written in its order, and waited for", "[wr
   for (int i = 0; i < 1000; ++i) CHECK(written[static_cast<std::size_t>(i)] == i);
 }
 
-TEST_CASE("no more bytes wait to be written than may", "[write_behind]") {
+TEST_CASE("no more bytes wait to be written than may", "[write_behind][threads]") {
   std::atomic<int> waiting = 0, most = 0;
   std::atomic<bool> open = false;
   WriteBehind writer(100);
@@ -40,7 +40,7 @@ TEST_CASE("no more bytes wait to be written than may", "[write_behind]") {
   CHECK(most <= 4);
 }
 
-TEST_CASE("an error of what is written behind comes to who goes on", "[write_behind]") {
+TEST_CASE("an error of what is written behind comes to who goes on", "[write_behind][threads]") {
   bool written = false;
   {
     WriteBehind writer(100);
