@@ -20,6 +20,7 @@ namespace orthospike {
 namespace {
 
 constexpr double ms = 1e-3;  ///< in the seconds of NIR
+constexpr const char* bias_model = "bias";
 
 /// Throws EnvironmentError where a network is not the one that its config describes.
 void check_against_config(const TrainedNetwork& network, const Config& config, const std::string& place) {
@@ -204,7 +205,7 @@ class Importer {
     };
     for (const char* key :
          {"neuron.model", "neuron.tau", "neuron.threshold", "neuron.reset", "neuron.synapse_tau",
-          "network.hidden", "network.recurrent", "network.readout_tau", "network.weights"}) {
+          "network.hidden", "network.recurrent", "network.bias", "network.readout_tau", "network.weights"}) {
       if (gives(key)) throw ConfigError(fmt::format("command line: {}: it is the graph's own", key));
     }
     if (const auto text = metadata_text("config"))
@@ -309,6 +310,9 @@ class Importer {
     }
     set("network.hidden", fmt::format("{}", fmt::join(sizes, ",")));
     set("network.recurrent", recurrent ? "true" : "false");
+    const auto has_bias = [](const NirLayer& layer) { return !layer.bias.empty(); };
+    const bool any_hidden = std::any_of(layers_.begin(), layers_.end() - 1, has_bias);
+    set("network.bias", any_hidden ? "all" : has_bias(layers_.back()) ? "readout" : "none");
     set("network.weights", "");
   }
 
@@ -414,18 +418,20 @@ class Importer {
     return result;
   }
 
-  void add_projection(std::size_t source, std::size_t target, std::vector<float> weights) {
-    scale_columns(weights, scales_[target - 1]);
+  /// To the last population so far, which is that of a layer.
+  void add_projection(std::size_t source, std::size_t layer, std::vector<float> weights) {
+    const std::size_t target = network_.populations.size() - 1;
+    const auto& names = network_.populations;
+    scale_columns(weights, scales_[layer]);
     // Where spikes have another height than NIR's 1.
-    if (source > 0 && heights_[source - 1] != 1) {
-      for (float& weight : weights) weight = unfold(weight, heights_[source - 1]);
+    if (const float height = heights_of_sources_[source]; height != 1) {
+      for (float& weight : weights) weight = unfold(weight, height);
     }
     if (!std::ranges::all_of(weights, [](float weight) { return std::isfinite(weight); }))
       throw EnvironmentError(
           fmt::format("{}: weights to population {} are beyond single precision once r, w_in and "
                       "v_threshold are in them",
-                      place(), target));
-    const auto& names = network_.populations;
+                      place(), names[target].name));
     network_.projections.push_back({.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
                                     .source = source,
                                     .target = target,
@@ -433,19 +439,30 @@ class Importer {
   }
 
   void add_projections() {
-    network_.populations.push_back(
-        {.name = "input", .size = network_.shape.size(), .model = "input", .threshold = {}});
+    const auto add = [&](const std::string& name, std::size_t size, const std::string& model,
+                         const std::vector<float>& threshold, float height) {
+      network_.populations.push_back({.name = name, .size = size, .model = model, .threshold = threshold});
+      heights_of_sources_.push_back(height);
+      return network_.populations.size() - 1;
+    };
+    using Biases = LayeredNetwork::Biases;
+    const Biases biases = config_.network.biases;
+    std::size_t source = add("input", network_.shape.size(), "input", {}, 1);
+    const std::size_t bias = biases == Biases::none ? source : add("bias", 1, "bias", {}, 1);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const NirLayer& layer = layers_[i];
       const bool is_hidden = i < hidden();
-      network_.populations.push_back({.name = is_hidden ? fmt::format("hidden{}", i + 1) : "readout",
-                                      .size = layer.size,
-                                      .model = is_hidden ? config_.neuron.name() : "readout",
-                                      .threshold = is_hidden ? thresholds_[i] : std::vector<float>()});
-      add_projection(i, i + 1, i == 0 ? channel_last(layer.weights) : layer.weights);
-      if (!is_hidden || !config_.network.recurrent) continue;
-      add_projection(i + 1, i + 1,
-                     layer.recurrent.empty() ? std::vector<float>(layer.size * layer.size) : layer.recurrent);
+      const std::size_t population = is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size,
+                                                     config_.neuron.name(), thresholds_[i], heights_[i])
+                                               : add("readout", layer.size, "readout", {}, 1);
+      add_projection(source, i, i == 0 ? channel_last(layer.weights) : layer.weights);
+      if (biases == Biases::all || (biases == Biases::readout && !is_hidden))
+        add_projection(bias, i, layer.bias.empty() ? std::vector<float>(layer.size) : layer.bias);
+      if (is_hidden && config_.network.recurrent)
+        add_projection(
+            population, i,
+            layer.recurrent.empty() ? std::vector<float>(layer.size * layer.size) : layer.recurrent);
+      source = population;
     }
   }
 
@@ -477,6 +494,7 @@ class Importer {
   TrainedNetwork network_{};
   std::vector<std::vector<float>> thresholds_;  ///< of each hidden population, where they are trained
   std::vector<float> heights_;                  ///< of its spikes
+  std::vector<float> heights_of_sources_;       ///< of what each population of the network sends, 1 in NIR
   std::vector<std::vector<double>>
       scales_;  ///< of each population but the input, of the currents of each neuron
 };
@@ -497,6 +515,8 @@ NirGraph to_nir(const TrainedNetwork& network) {
     const auto& [name, size, model, threshold] = network.populations[i];
     if (i == 0) {
       graph.nodes[name] = end_node("Input", size);
+    } else if (model == bias_model) {
+      continue;
     } else if (i < last) {
       const Constants its = constants(config, threshold, place);
       graph.nodes[name] = neuron_node(its.type, its.fields, size);
@@ -516,13 +536,22 @@ NirGraph to_nir(const TrainedNetwork& network) {
     graph.edges.emplace_back(readout, "output");
   }
   for (const auto& [name, source, target, values] : network.projections) {
+    if (network.populations[source].model == bias_model) continue;
     const std::size_t sources = network.populations[source].size, targets = network.populations[target].size;
     std::vector<float> weights = transposed(values, sources, targets);
     if (heights[source] != 1) {
       for (float& weight : weights) weight *= heights[source];
     }
-    graph.nodes[name] = {.type = "Linear",
-                         .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
+    NirNode& node = graph.nodes[name];
+    node = {.type = "Linear",
+            .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
+    const auto bias = std::ranges::find_if(network.projections, [&, target = target](const auto& other) {
+      return other.target == target && network.populations[other.source].model == bias_model;
+    });
+    if (bias != network.projections.end() && source != target) {
+      node.type = "Affine";
+      node.fields["bias"] = {.shape = {targets}, .values = bias->values};
+    }
     graph.edges.emplace_back(network.populations[source].name, name);
     graph.edges.emplace_back(name, target == last ? readout : network.populations[target].name);
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "kernels/error.hpp"
 
@@ -139,12 +140,16 @@ std::vector<float> NirChain::weights(const std::string& name, std::size_t inputs
   if (weight.shape.size() != 2 || weight.shape[1] != inputs || weight.values.empty())
     refuse(name, fmt::format("has the weight [{}], expected [targets × {}]", fmt::join(weight.shape, " × "),
                              inputs));
-  if (graph_.nodes.at(name).type == "Affine") {
-    const NirArray& bias = array(name, "bias");
-    if (std::ranges::any_of(bias.values, [](float value) { return value != 0; }))
-      refuse(name, "has a bias that is not 0 everywhere, which projections here do not have");
-  }
   return transposed(weight.values, weight.shape[0], inputs);
+}
+
+std::vector<float> NirChain::bias(const std::string& name, std::size_t outputs) const {
+  if (graph_.nodes.at(name).type != "Affine") return {};
+  const std::vector<float>& values = array(name, "bias").values;
+  if (values.size() != outputs)
+    refuse(name, fmt::format("has a bias of {} values, expected {}", values.size(), outputs));
+  const bool any = std::ranges::any_of(values, [](float value) { return value != 0; });
+  return any ? values : std::vector<float>();
 }
 
 std::vector<std::string> NirChain::forward_targets(const std::string& name, std::string& recurrent) const {
@@ -173,8 +178,9 @@ void NirChain::walk() {
   input_shape_ = sizes(name, "shape");
   std::vector<std::size_t> shape = input_shape_;
   std::optional<std::vector<float>> pending;  // weights on the way to the next neurons
-  std::size_t rows = product(shape);          // of these
-  std::size_t identities = 0;                 // values of identity matrices
+  std::vector<float> pending_bias;
+  std::size_t rows = product(shape);  // of these
+  std::size_t identities = 0;         // values of identity matrices
   std::set<std::string> visited = {name};
   while (name != output) {
     std::string recurrent;
@@ -185,6 +191,8 @@ void NirChain::walk() {
       if (layer.recurrent.size() != layer.size * layer.size)
         refuse(recurrent,
                fmt::format("has {} targets, expected {}", layer.recurrent.size() / layer.size, layer.size));
+      if (!bias(recurrent, layer.size).empty())
+        refuse(recurrent, "has a bias, expected none of a projection of neurons onto themselves");
       if (sources_.at(recurrent).size() != 1) refuse(recurrent, "has several sources, expected one");
       visited.insert(recurrent);
     }
@@ -209,6 +217,7 @@ void NirChain::walk() {
                                  fmt::join(shape, " × ")));
       pending = weights(name, rows);
       shape = {pending->size() / rows};
+      pending_bias = bias(name, shape.front());
       continue;
     }
     if (node.type == "Flatten") {
@@ -235,6 +244,7 @@ void NirChain::walk() {
     layers_.push_back({.name = name,
                        .neurons = node.type == "Output" ? nullptr : &node,
                        .weights = *std::move(pending),
+                       .bias = std::exchange(pending_bias, {}),
                        .recurrent = {},
                        .size = size});
     pending.reset();

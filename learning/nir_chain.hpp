@@ -20,6 +20,7 @@ struct NirLayer {
   std::string name;              ///< of the node with the neurons
   const NirNode* neurons;        ///< null where the output takes the currents themselves
   std::vector<float> weights;    ///< [sources × neurons]
+  std::vector<float> bias;       ///< [neurons], or none
   std::vector<float> recurrent;  ///< [neurons × neurons], or none
   std::size_t size = 0;          ///< neurons
 };
@@ -54,6 +55,8 @@ class NirChain {
   std::vector<std::size_t> sizes(const std::string& name, const std::string& field) const;
   /// [inputs × outputs], from the node's [outputs × inputs].
   std::vector<float> weights(const std::string& name, std::size_t inputs) const;
+  /// [outputs] of an Affine; none where they are all 0.
+  std::vector<float> bias(const std::string& name, std::size_t outputs) const;
   /// Of a spiking node, its projection onto itself is taken out into `recurrent`.
   std::vector<std::string> forward_targets(const std::string& name, std::string& recurrent) const;
   /// Whether `source` is the projection of a spiking node onto itself.

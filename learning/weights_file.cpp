@@ -20,6 +20,8 @@ std::string model_of(const Population& population, const std::string& model) {
   switch (population.kind) {
     case Population::Kind::input:
       return "input";
+    case Population::Kind::bias:
+      return "bias";
     case Population::Kind::readout:
       return "readout";
     default:

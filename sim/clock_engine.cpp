@@ -58,7 +58,9 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     const std::size_t size = max_batch * population.size;
     if (network.projections_to(i).size() > 1) widest_sum = std::max(widest_sum, population.size);
     Storage& storage = *storage_.emplace_back(std::make_unique<Storage>());
-    if (population.kind == Population::Kind::input) storage.mean_output = backend.allocate<float>(size);
+    if (population.is_static()) storage.mean_output = backend.allocate<float>(size);
+    if (population.kind == Population::Kind::bias)
+      backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = storage.mean_output.view()});
     if (population.kind != Population::Kind::spiking) continue;
     storage.counts = backend.allocate<std::uint32_t>(most_at_once_ * max_batch);
     storage.indices = backend.allocate<std::uint32_t>(most_at_once_ * size);
@@ -176,34 +178,35 @@ void ClockEngine::make_room(const Recording& recording, std::size_t population) 
 ConstMatrix ClockEngine::currents(std::size_t population, Array<float>& room) {
   const std::size_t size = network_.populations()[population].size;
   const std::vector<std::size_t> arriving = network_.projections_to(population);
-  // Those of a static input alone are the same in each step.
-  const bool constant = std::ranges::all_of(
-      arriving, [&](std::size_t p) { return network_.projections()[p].source == input_; });
+  // Those of static populations alone are the same in each step.
+  const bool constant =
+      std::ranges::all_of(arriving, [&](std::size_t p) { return is_static(network_.projections()[p]); });
   const Matrix sum = room.matrix((constant ? 1 : count_) * batch_, size);
   for (const std::size_t p : arriving) {
     const Projection& projection = network_.projections()[p];
     const bool is_first = p == arriving.front();
-    const Matrix own = is_first ? sum : further_currents_.matrix(sum.rows, size);
-    if (projection.source == input_) {
-      deliver(projection, own.first_rows(batch_));
-      repeat_first_step(own);
-    } else {
-      deliver(projection, own);
+    const std::size_t rows = is_static(projection) ? batch_ : sum.rows;
+    const Matrix own = is_first ? sum.first_rows(rows) : further_currents_.matrix(rows, size);
+    deliver(projection, own);
+    if (is_first) {
+      repeat_first_rows(sum, rows);
+      continue;
     }
-    if (!is_first) network_.backend().elementwise().run(Add{.x = ConstMatrix(own).values, .y = sum.values});
+    for (std::size_t row = 0; row < sum.rows; row += rows)
+      network_.backend().elementwise().run(
+          Add{.x = ConstMatrix(own).values, .y = sum.row_range(row, rows).values});
   }
   return sum;
 }
 
-void ClockEngine::repeat_first_step(Matrix steps) {
-  for (std::size_t row = batch_; row < steps.rows; row += batch_)
-    network_.backend().copy(ConstMatrix(steps).first_rows(batch_).values,
-                            steps.row_range(row, batch_).values);
+void ClockEngine::repeat_first_rows(Matrix matrix, std::size_t rows) {
+  for (std::size_t row = rows; row < matrix.rows; row += rows)
+    network_.backend().copy(ConstMatrix(matrix).first_rows(rows).values, matrix.row_range(row, rows).values);
 }
 
 void ClockEngine::deliver(const Projection& projection, Matrix currents) {
   const ConstActivity from = activity(projection.source);
-  if (projection.source == input_) {
+  if (is_static(projection)) {
     projection.connection->deliver(network_.backend(), projection.matrix(), from.mean_output, currents);
   } else {
     projection.connection->deliver(network_.backend(), projection.matrix(),
@@ -270,7 +273,7 @@ void ClockEngine::run_readout(bool step_logits) {
   if (step_logits_.size() == 0)
     step_logits_ = backend.allocate<float>(most_at_once_ * max_batch_ * classes());
   const Matrix steps = step_logits_.matrix(count_ * batch_, classes());
-  if (currents(readout_, step_logits_).rows < steps.rows) repeat_first_step(steps);
+  if (currents(readout_, step_logits_).rows < steps.rows) repeat_first_rows(steps, batch_);
   const Matrix state = readout_state_.matrix(batch_, classes());
   if (first_ == 0) backend.clear(state.values);
   backend.traces().run(Filter{.decay = leak, .steps = count_, .x = steps, .last = state});

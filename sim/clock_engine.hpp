@@ -69,8 +69,8 @@ class ClockEngine {
   /// beyond the last step, or for more than are held.
   void run_steps(std::size_t first, std::size_t count, const Recording& recording);
 
-  /// What a population did in the steps of the last call of run_steps, or see run. Of an input population, the
-  /// average and mean outputs are the input.
+  /// What a population did in the steps of the last call of run_steps, or see run. Of a static population, the
+  /// average and mean outputs are what it always gives.
   ConstActivity activity(std::size_t population) const;
   /// [batch × neurons] the field of that name of a spiking population's state, after the last step run. Throws
   /// std::invalid_argument where its neuron model declares no such field.
@@ -111,8 +111,12 @@ class ClockEngine {
   /// What one of them brings.
   void deliver(const Projection& projection, Matrix currents);
   SentSpikes sent(std::size_t population, ConstSpikes spikes) const;
-  /// Copies the first rows of [count·batch × neurons], those of one step, to the others.
-  void repeat_first_step(Matrix steps);
+  /// Whether what it brings is the same in every step.
+  bool is_static(const Projection& projection) const {
+    return network_.populations()[projection.source].is_static();
+  }
+  /// Copies the first so many rows to the others.
+  void repeat_first_rows(Matrix matrix, std::size_t rows);
   void run_populations(const Recording& recording);
   void run_spiking(std::size_t population, const Recording& recording);
   /// For what is recorded and was not before.

@@ -9,6 +9,11 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
         "Sizes of the hidden populations from input to read-out.");
   visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
   visit(
+      "network.bias", biases,
+      {{"none", Biases::none, ""}, {"readout", Biases::readout, ""}, {"all", Biases::all, ""}},
+      "Populations whose neurons have a bias each: a weight, at first 0, from a neuron whose output is always 1. It "
+      "learns and is protected as other weights are");
+  visit(
       "network.weights", weights,
       "Weights file, or folder of a run, whose weights and thresholds the network starts from; empty for random "
       "weights.");
@@ -24,6 +29,14 @@ void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t cla
   std::string last_name = "input";
   std::size_t last = network.add_population(
       {.name = last_name, .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
+  const auto add_bias =
+      [&, bias = biases == Biases::none
+                     ? 0
+                     : network.add_population(
+                           {.name = "bias", .size = 1, .kind = Population::Kind::bias, .neuron = nullptr})](
+          Biases least, const std::string& name, std::size_t population) {
+        if (biases >= least) network.add_projection("bias_to_" + name, bias, population);
+      };
   for (std::size_t i = 0; i < hidden.size(); ++i) {
     const std::string name = fmt::format("hidden{}", i + 1);
     const std::size_t next = network.add_population({.name = name,
@@ -31,6 +44,7 @@ void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t cla
                                                      .kind = Population::Kind::spiking,
                                                      .neuron = neuron.make(network.backend(), clock)});
     network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next);
+    add_bias(Biases::all, name, next);
     if (recurrent) network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
     last = next;
     last_name = name;
@@ -42,6 +56,7 @@ void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t cla
                               .neuron = nullptr,
                               .leak = clock.decay("network.readout_tau", readout_tau)});
   network.add_projection(fmt::format("{}_to_readout", last_name), last, readout);
+  add_bias(Biases::readout, "readout", readout);
   network.initialise_weights(seed);
 }
 

@@ -4,10 +4,14 @@
 
 namespace orthospike {
 
-/// A chain of populations: input, hidden1, hidden2, …, readout, each with a projection to the next.
+/// A chain of populations: input, hidden1, hidden2, …, readout, each with a projection to the next, and perhaps with
+/// biases: projections from a population `bias`.
 struct LayeredNetwork {
+  enum class Biases { none, readout, all };
+
   std::vector<std::size_t> hidden = {800, 800};
   bool recurrent = false;
+  Biases biases = Biases::none;
   float readout_tau = 0.0F;  ///< ms
   std::string weights;       ///< place of a weights file; empty: none
 

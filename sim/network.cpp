@@ -22,6 +22,8 @@ void require(bool holds, const std::string& sentence) {
 std::size_t Network::add_population(Population population) {
   const std::string& name = population.name;
   require(population.size > 0, fmt::format("population '{}' has no neurons", name));
+  require(population.kind != Population::Kind::bias || population.size == 1,
+          fmt::format("population '{}' has {} neurons, where biases are from one", name, population.size));
   require(std::ranges::none_of(populations_, [&](const Population& p) { return p.name == name; }),
           fmt::format("population name '{}' is in use", name));
   require((population.kind == Population::Kind::spiking) == (population.neuron != nullptr),
@@ -37,8 +39,9 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
   require(source <= target, fmt::format("projection '{}' leads back to an earlier population", name));
   require(populations_[source].kind != Population::Kind::readout,
           fmt::format("projection '{}' starts at a read-out", name));
-  require(populations_[target].kind != Population::Kind::input,
-          fmt::format("projection '{}' ends at an input", name));
+  require(
+      !populations_[target].is_static(),
+      fmt::format("projection '{}' ends at '{}', whose output is given", name, populations_[target].name));
   require(connection->sources() == populations_[source].size &&
               connection->targets() == populations_[target].size,
           fmt::format("projection '{}' connects {} neurons to {}, where the populations have {} and {}", name,
@@ -50,7 +53,7 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
   require(projections_from(target).empty(),
           fmt::format("projection '{}' reaches '{}', from which an earlier one starts", name,
                       populations_[target].name));
-  require(populations_[source].kind == Population::Kind::input ||
+  require(populations_[source].is_static() ||
               std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == source; }),
           fmt::format("projection '{}' starts at '{}', which no earlier projection reaches", name,
                       populations_[source].name));
@@ -77,7 +80,7 @@ void Network::check_complete() const {
   require(count(Population::Kind::input) == 1, "a network has exactly one input population");
   require(count(Population::Kind::readout) == 1, "a network has exactly one read-out population");
   for (std::size_t i = 0; i < populations_.size(); ++i) {
-    require(populations_[i].kind == Population::Kind::input ||
+    require(populations_[i].is_static() ||
                 std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == i; }),
             fmt::format("no projection reaches population '{}'", populations_[i].name));
   }
@@ -107,6 +110,10 @@ const Projection* Network::recurrent_projection(std::size_t population) const {
 
 void Network::initialise_weights(std::uint64_t seed) {
   for (std::size_t p = 0; p < projections_.size(); ++p) {
+    if (populations_[projections_[p].source].kind == Population::Kind::bias) {
+      backend_.clear(projections_[p].weights.view());
+      continue;
+    }
     const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].connection->presynaptic()));
     backend_.random_numbers().run(
         FillUniform{.values = projections_[p].weights.view(),

@@ -11,20 +11,23 @@
 
 namespace orthospike {
 
-/// Neurons of one kind. The input population carries the analog input current, the same in every step. A
-/// read-out does not spike: y[t] = leak · y[t - 1] + current[t], and the logits are its mean over time, weighted
-/// where the model of the neurons before it weights its averages.
+/// Neurons of one kind. The input population carries the analog input current, the same in every step; one for biases is
+/// a neuron whose output is always 1. A read-out does not spike: y[t] = leak · y[t - 1] + current[t], and the logits are
+/// its mean over time, weighted where the model of the neurons before it weights its averages.
 struct Population {
-  enum class Kind { input, spiking, readout };
+  enum class Kind { input, bias, spiking, readout };
 
   std::string name;
   std::size_t size = 0;
   Kind kind = Kind::spiking;
   std::unique_ptr<NeuronModel> neuron;  ///< of spiking populations, else null
   float leak = 0;                       ///< of a read-out, what is left of it after a step
+
+  /// Whether its output is analog and the same in every step.
+  bool is_static() const { return kind == Kind::input || kind == Kind::bias; }
 };
 
-/// What one population sends to another, without bias.
+/// What one population sends to another.
 struct Projection {
   std::string name;
   std::size_t source = 0;  ///< index of a population
@@ -49,22 +52,22 @@ class Network {
  public:
   explicit Network(Backend& backend) : backend_(backend) {}
 
-  /// Index of the new population. Throws std::invalid_argument for a size of 0, a name in use, or a neuron
-  /// model where there should be none (or none where there should be one).
+  /// Index of the new population. Throws std::invalid_argument for a size of 0, of more than 1 for biases, a name in use,
+  /// or a neuron model where there should be none (or none where there should be one).
   std::size_t add_population(Population population);
   /// Index of the new projection. Several may lead to a population, whose currents add up, and several from it. Throws
   /// std::invalid_argument when a population does not exist or is not of the connection's size, the source comes after
-  /// the target, the target is an input, or the source is a read-out; for a second one onto the same population; and
+  /// the target, the target is static, or the source is a read-out; for a second one onto the same population; and
   /// unless all projections to a population come before those to others from it.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target,
                              std::unique_ptr<Connection> connection);
   /// The same of a dense one.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
-  /// Throws std::invalid_argument unless there is one input, one read-out, and every other population is
+  /// Throws std::invalid_argument unless there is one input, one read-out, and every population that is not static is
   /// reached.
   void check_complete() const;
 
-  /// Weights uniform within ±1/√presynaptic (Kaiming with a = √5), drawn from stream = index of the projection.
+  /// Weights uniform within ±1/√presynaptic (Kaiming with a = √5), drawn from stream = index of the projection; biases 0.
   void initialise_weights(std::uint64_t seed);
 
   void state(Archive& archive);

@@ -53,7 +53,8 @@ def run(graph, images):
     dt, steps, soft = float(metadata["dt"]), int(metadata["steps"]), metadata["reset"] == "soft"
     assert metadata["time_unit"] == "s"
     nodes = {name: node for name, node in graph.nodes.items() if not isinstance(node, (nir.Input, nir.Output))}
-    weights = {name: torch.tensor(node.weight) for name, node in nodes.items() if isinstance(node, nir.Linear)}
+    weights = {name: torch.tensor(node.weight) for name, node in nodes.items() if isinstance(node, (nir.Linear, nir.Affine))}
+    biases = {name: torch.tensor(getattr(nodes[name], "bias", [0.0])) for name in weights}
     populations = {name: Population(node, dt, soft) for name, node in nodes.items() if hasattr(node, "v_threshold")}
     sources = {name: [source for source, target in graph.edges if target == name] for name in graph.nodes}
     images = (torch.tensor(images) - float(metadata["mean"])) / float(metadata["deviation"])
@@ -69,7 +70,8 @@ def run(graph, images):
                 return images
             if name in weights:
                 (source,) = sources[name]
-                return (before[source] if source in now and now[source] is None else output(source)) @ weights[name].T
+                arriving = before[source] if source in now and now[source] is None else output(source)
+                return arriving @ weights[name].T + biases[name]
             if name not in now:
                 now[name] = None
                 now[name] = populations[name](sum(output(source) for source in sources[name]))

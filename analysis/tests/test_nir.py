@@ -26,6 +26,8 @@ NETWORKS = {
     "lif, synaptic currents": [*LIF, "--neuron.synapse_tau=0.2", "--neuron.threshold=2"],
     "lif, recurrent, leaky read-out": [*LIF, "--network.recurrent=true", "--network.readout_tau=0.5"],
     "if": ["--rule.name=bptt", "--neuron.model=if"],
+    "lif_dsr, biases": ["--network.bias=all"],
+    "lif, biases, leaky read-out": [*LIF, "--network.bias=all", "--network.readout_tau=0.5"],
 }
 ANSWERED = 100
 
@@ -97,7 +99,7 @@ def equations(run, images):
         source, values = "input", drive
         for name in names:
             theta = thresholds.get(name, neuron.getfloat("threshold", 0))
-            current = values @ weights[f"{source}_to_{name}"]
+            current = values @ weights[f"{source}_to_{name}"] + weights.get(f"bias_to_{name}", 0)
             if f"{name}_to_{name}" in weights and spikes[name] is not None:
                 current = current + spikes[name] @ weights[f"{name}_to_{name}"]
             synapse, potential = state[name]
@@ -111,7 +113,7 @@ def equations(run, images):
             spikes[name] = fires.astype(np.float32) * np.float32(theta / dt if model == "lif_dsr" else 1)
             counts[name] = counts[name] + fires
             source, values = name, spikes[name]
-        readout = leak * readout + values @ weights[f"{source}_to_readout"]
+        readout = leak * readout + values @ weights[f"{source}_to_readout"] + weights.get("bias_to_readout", 0)
         total, weight = averaging * total + readout, averaging * weight + 1
     return counts | {"logits": total / weight}
 
@@ -135,6 +137,11 @@ def test_the_package_nir_reads_a_graph(exported):
         assert attributes == list(file.attrs) == []
     weights = load_weights(exported.run)
     for name, weight in weights.items():
+        if name.startswith("bias_to_"):
+            biases = next(node for other, node in graph.nodes.items() if other.endswith(name[len("bias") :])).bias
+            assert biases.any()
+            assert np.array_equal(biases[None], weight)
+            continue
         stored = graph.nodes[name].weight.T
         height = 1
         if "trained_thresholds" in graph.metadata and not name.startswith("input"):
@@ -204,7 +211,7 @@ def foreign_graph(scale=1.0):
         nodes={
             "in": nir.Input(np.array([1, 8, 8])),
             "flat": nir.Flatten({"input": np.array([1, 8, 8])}, start_dim=0),
-            "fc1": nir.Affine(weight=random.normal(size=(30, 64)), bias=np.zeros(30)),
+            "fc1": nir.Affine(weight=random.normal(size=(30, 64)), bias=random.normal(size=30)),
             "lif1": hidden,
             "fc2": nir.Linear(weight=random.normal(size=(10, 30))),
             "lif2": last,
@@ -230,7 +237,7 @@ def test_a_graph_from_elsewhere_is_imported(tmp_path):
         values = images
         for i, (weights, neurons) in enumerate((("fc1", "lif1"), ("fc2", "lif2"))):
             node = graph.nodes[neurons]
-            current = values @ graph.nodes[weights].weight.T
+            current = values @ graph.nodes[weights].weight.T + getattr(graph.nodes[weights], "bias", 0)
             potentials[i] = potentials[i] + 0.5e-3 / node.tau * (node.r * current - potentials[i])
             values = (potentials[i] > node.v_threshold).astype(float)
             potentials[i] = np.where(values, node.v_reset, potentials[i])

@@ -55,7 +55,8 @@ std::vector<std::string> Hlop::warnings(std::size_t tasks) const {
     std::size_t wanted = 0;
     for (std::size_t task = 0; task < tasks; ++task) wanted += rank(task, p);
     const Projection& projection = network_.projections()[p];
-    if (wanted <= projection.presynaptic()) continue;
+    const bool is_bias = network_.populations()[projection.source].kind == Population::Kind::bias;
+    if (wanted <= projection.presynaptic() || is_bias) continue;  // of a bias nobody expects more
     sentences.push_back(fmt::format(
         "hlop.ranks asks for {} subspace neurons of {}, which has {} presynaptic neurons; the rank "
         "stops there and later tasks can no longer change these weights",

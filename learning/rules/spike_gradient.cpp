@@ -75,7 +75,7 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
         errors.later.push_back(backend.allocate<float>(context.max_batch * projection.sources()));
     }
     own.post = backend.allocate<float>(rows * projection.targets());
-    if (network.populations()[projection.source].kind == Population::Kind::input) {
+    if (network.populations()[projection.source].is_static()) {
       own.summed_post = backend.allocate<float>(context.max_batch * projection.targets());
       continue;
     }
@@ -112,14 +112,14 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
   // is visited, its target's error is complete, and with the first one to others the errors that come back to a population.
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
     const Projection& projection = network_.projections()[p];
-    const Population& source = network_.populations()[projection.source];
-    if (source.kind == Population::Kind::input) {
-      gradients_[p] = from_input(engine, p);
+    const ConstMatrix error = error_by_current(engine, projection.target, readout);
+    const bool constant = error.rows < steps * engine.batch();  // the same in all steps: one row a sample
+    if (network_.populations()[projection.source].is_static()) {
+      gradients_[p] = from_static(engine, p, constant ? readout_error : error);
       continue;
     }
-    const ConstMatrix error = error_by_current(engine, projection.target, readout);
     gradients_[p] = from_spikes(engine, p, error);
-    if (error.rows < steps * engine.batch()) {  // the same in all steps: one row a sample, with mean spikes
+    if (constant) {
       gradients_[p].post = readout_error;
       gradients_[p].trace = engine.activity(projection.source).mean_output;
     }
@@ -214,20 +214,22 @@ ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, Cons
   return errors;
 }
 
-WeightGradient SpikeGradient::from_input(const ClockEngine& engine, std::size_t p) {
+WeightGradient SpikeGradient::from_static(const ClockEngine& engine, std::size_t p, ConstMatrix error) {
   Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
+  const bool to_readout = network_.populations()[projection.target].kind == Population::Kind::readout;
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const std::size_t batch = engine.batch();
-  const ConstMatrix error = errors_[projection.target].by_current.matrix(steps * batch, projection.targets());
+  if (error.rows == batch) return {.post = error, .trace = image, .activity = image};
   const Matrix post = rows_[p].summed_post.matrix(batch, projection.targets());
-  if (form_.input_trace == Trace::spikes) {
+  if ((to_readout ? form_.readout_trace : form_.input_trace) == Trace::spikes) {
     backend.traces().run(SumSteps{.steps = steps, .x = error, .sum = post});
     return {.post = post, .trace = image, .activity = image};
   }
   // The trace of a constant 1 since the first step of all, then times the errors of these steps.
-  const PotentialResponse its = neurons(projection.target).response;
+  const PotentialResponse its =
+      to_readout ? PotentialResponse{.decay = readout_leak_} : neurons(projection.target).response;
   double synapse = 0, response = 0;
   for (std::size_t t = 0; t < engine.first_step() + steps; ++t) {
     synapse = its.synapse_decay * synapse + 1;

@@ -81,7 +81,7 @@ class SpikeGradient : public Rule {
     Array<float> last;          ///< [batch × source neurons] trace after the last step
     Array<float> last_synapse;  ///< [batch × source neurons] its synaptic part
     Array<float> post;          ///< [steps·batch × targets] errors filtered back in time
-    Array<float> summed_post;   ///< [batch × targets], of the static input
+    Array<float> summed_post;   ///< [batch × targets], from a static source
   };
 
   /// [batch or steps·batch × neurons], once they are complete.
@@ -91,8 +91,8 @@ class SpikeGradient : public Rule {
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
-  WeightGradient from_input(const ClockEngine& engine, std::size_t projection);
-  /// error: of the projection's targets, [batch or steps·batch × targets].
+  /// error: of the projection's targets, [batch or steps·batch × targets]; the former is of all steps together.
+  WeightGradient from_static(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
   WeightGradient from_spikes(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
   /// Traces as potentials respond; of a recurrent projection one step late.
   ConstMatrix filtered_spikes(const ClockEngine& engine, std::size_t projection,

@@ -57,7 +57,7 @@ Stdp::Stdp(const Network& network, const RuleContext& context, const Settings& s
   }
   room_ = backend.allocate<float>(batch * widest);
   for (const Projection& projection : network.projections()) {
-    const bool input = network.populations()[projection.source].kind == Population::Kind::input;
+    const bool input = network.populations()[projection.source].is_static();
     traces_.push_back(backend.allocate<float>(2 * (input ? 1 : steps) * batch * projection.sources()));
     summed_.push_back(backend.allocate<float>(input ? 2 * batch * projection.targets() : 0));
   }
@@ -99,7 +99,7 @@ void Stdp::backward(const ClockEngine& engine, ConstMatrix readout_error, View<c
     const Projection& projection = network_.projections()[p];
     if (network_.populations()[projection.target].kind == Population::Kind::readout) {
       gradients_[p] = to_readout(engine, p, readout_error);
-    } else if (network_.populations()[projection.source].kind == Population::Kind::input) {
+    } else if (network_.populations()[projection.source].is_static()) {
       gradients_[p] = from_input(engine, p);
     } else {
       gradients_[p] = between_spikes(engine, p);
@@ -187,7 +187,17 @@ WeightGradient Stdp::to_readout(const ClockEngine& engine, std::size_t p, ConstM
   const Projection& projection = network_.projections()[p];
   const float leak = network_.populations()[projection.target].leak;
   ConstMatrix mean = engine.activity(projection.source).mean_output;
-  if (leak != 0.0F) {  // what the mean read-out keeps of each step's spikes
+  if (leak != 0.0F && network_.populations()[projection.source].is_static()) {
+    float kept = 0, sum = 0;
+    for (std::size_t t = 0; t < steps_; ++t) {
+      kept = leak * kept + 1;
+      sum += kept;
+    }
+    const Matrix result = traces_[p].matrix(mean.rows, mean.cols);
+    network_.backend().elementwise().run(
+        Add{.alpha = sum / static_cast<float>(steps_), .x = mean.values, .beta = 0.0F, .y = result.values});
+    mean = result;
+  } else if (leak != 0.0F) {  // what the mean read-out keeps of each step's spikes
     const std::size_t batch = engine.batch();
     const std::size_t count = steps_ * batch;
     const ConstMatrix spikes =

@@ -148,6 +148,7 @@ TEST_CASE("forms that parts have go on from a checkpoint, too", "[checkpoint]") 
             {"feedback.name", "adaptive_broadcast"},
             {"protection.name", "kfac"}},
            {{"protection.name", "joint"}},
+           {{"network.bias", "all"}, {"hlop.ranks", "3"}},
            {{"federated.clients", "3"}, {"protection.name", "leaky"}},
            {{"federated.clients", "3"}, {"federated.protected", "steps"}, {"optimiser.momentum", "0.9"}},
            {{"federated.clients", "4"}, {"federated.split", "class"}, {"protection.name", "joint"}},

@@ -342,6 +342,7 @@ TEST_CASE("ranks learn what one does under the forms that protections have", "[r
            {{"protection.name", "kfac"}, {"kfac.form", "circuit"}},
            {{"protection.name", "kfac"}, {"kfac.form", "circuit"}, {"kfac.lateral_neurons", "spiking"}},
            {{"hlop.ranks", "3"}, {"hlop.orthonormalise", "true"}},
+           {{"hlop.ranks", "3"}, {"network.bias", "all"}},
            {{"tasks.boundaries", "hidden"}, {"boundaries.distance", "4"}, {"protection.name", "leaky"}}}) {
     check_ranks(settings);
   }

@@ -56,6 +56,24 @@ TEST_CASE_METHOD(Fixture, "a population must have neurons", "[network]") {
   CHECK(network.populations().empty());
 }
 
+TEST_CASE_METHOD(Fixture, "biases start at 0 and come from one neuron, which nothing reaches", "[network]") {
+  CHECK_THROWS_WITH(add("bias", 2, Kind::bias), "population 'bias' has 2 neurons, where biases are from one");
+  add("in", 3, Kind::input);
+  add("bias", 1, Kind::bias);
+  add("out", 2, Kind::readout);
+  CHECK_THROWS_AS(network.add_projection("p", 0, 1), std::invalid_argument);
+  network.add_projection("weights", 0, 2);
+  network.add_projection("biases", 1, 2);
+  CHECK_NOTHROW(network.check_complete());
+  for (Projection& projection : network.projections())
+    backend->upload(std::span<const float>(std::vector<float>(projection.weights.size(), 7.0F)),
+                    projection.weights.view());
+  network.initialise_weights(3);
+  CHECK(downloaded(*backend, network.projections()[1].weights) == std::vector<float>(2, 0.0F));
+  for (const float weight : downloaded(*backend, network.projections()[0].weights))
+    CHECK(std::abs(weight) < 1);
+}
+
 TEST_CASE_METHOD(Fixture, "names of populations are unique", "[network]") {
   add("in", 3, Kind::input);
   CHECK_THROWS_AS(add("in", 4, Kind::spiking), std::invalid_argument);
@@ -97,7 +115,7 @@ TEST_CASE_METHOD(Fixture, "projections that cannot be are refused", "[network]")
   CHECK_THROWS_AS(project(2, 3), std::invalid_argument);
   CHECK_THROWS_WITH(project(2, 3), "projection 'p' starts at a read-out");
   CHECK_THROWS_AS(project(1, 4), std::invalid_argument);
-  CHECK_THROWS_WITH(project(1, 4), "projection 'p' ends at an input");
+  CHECK_THROWS_WITH(project(1, 4), "projection 'p' ends at 'late input', whose output is given");
   CHECK(network.projections().empty());
 
   project(0, 1);
