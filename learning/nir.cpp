@@ -28,7 +28,7 @@ void check_against_config(const TrainedNetwork& network, const Config& config, c
   Network built(*backend);
   std::string found;
   try {
-    config.network.build(built, network.shape.size(), network.logits(), config.neuron, config.clock,
+    config.network.build(built, network.shape, network.logits(), config.neuron, config.clock,
                          config.experiment.seed);
     found = difference(network, built, config.neuron.name());
   } catch (const ConfigError& error) {
@@ -203,9 +203,9 @@ class Importer {
         return word == "--" + key || word.starts_with("--" + key + "=");
       });
     };
-    for (const char* key :
-         {"neuron.model", "neuron.tau", "neuron.threshold", "neuron.reset", "neuron.synapse_tau",
-          "network.hidden", "network.recurrent", "network.bias", "network.readout_tau", "network.weights"}) {
+    for (const char* key : {"neuron.model", "neuron.tau", "neuron.threshold", "neuron.reset",
+                            "neuron.synapse_tau", "network.layers", "network.hidden", "network.recurrent",
+                            "network.bias", "network.readout_tau", "network.weights"}) {
       if (gives(key)) throw ConfigError(fmt::format("command line: {}: it is the graph's own", key));
     }
     if (const auto text = metadata_text("config"))
@@ -435,6 +435,7 @@ class Importer {
     network_.projections.push_back({.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
                                     .source = source,
                                     .target = target,
+                                    .presynaptic = names[source].size,
                                     .values = std::move(weights)});
   }
 
@@ -504,6 +505,10 @@ class Importer {
 NirGraph to_nir(const TrainedNetwork& network) {
   const std::string place = network.path.string();
   const Config config = read_config_of_run(network.config, place + "/config", {});
+  if (!config.network.layers.empty())
+    throw EnvironmentError(
+        fmt::format("{}: network.layers is {}, expected none: convolutions and pooling are not exported yet",
+                    place, fmt::join(config.network.layers, ", ")));
   check_against_config(network, config, place);
   NirGraph graph;
   const std::size_t last = network.populations.size() - 1;
@@ -535,7 +540,7 @@ NirGraph to_nir(const TrainedNetwork& network) {
                                        network.populations[last].size);
     graph.edges.emplace_back(readout, "output");
   }
-  for (const auto& [name, source, target, values] : network.projections) {
+  for (const auto& [name, source, target, presynaptic, values] : network.projections) {
     if (network.populations[source].model == bias_model) continue;
     const std::size_t sources = network.populations[source].size, targets = network.populations[target].size;
     std::vector<float> weights = transposed(values, sources, targets);

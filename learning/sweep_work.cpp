@@ -41,7 +41,7 @@ double WorkCounter::operator()(const Config& config) {
     samples += static_cast<double>(sequence->task(k).train.size() * of_task(config.tasks.epochs, k));
   const auto backend = make_backend("cpu", 1);
   Network network(*backend);
-  config.network.build(network, sequence->shape().size(), sequence->logits(), config.neuron, config.clock, 0);
+  config.network.build(network, sequence->shape(), sequence->logits(), config.neuron, config.clock, 0);
   for (const auto& [name, source, target, connection, weights] : network.projections())
     synapses += static_cast<double>(connection->sources()) * connection->fan_out();
   return work_[of_all.text] = samples * synapses * static_cast<double>(config.clock.steps);

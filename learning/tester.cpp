@@ -48,7 +48,7 @@ Tester::Tester(const TrainedNetwork& trained, const Config& config, const std::v
       sequence_(matching_sequence(trained, config, data)),
       backend_(make_backend(config.run.device, static_cast<int>(config.run.threads), warn)),
       tasks_(*backend_, *sequence_),
-      trainer_(*backend_, with_moments_of(trained, config), trained.shape.size(), trained.logits()) {
+      trainer_(*backend_, with_moments_of(trained, config), trained.shape, trained.logits()) {
   const std::string found = difference(trained, trainer_.network(), config.neuron.name());
   if (!found.empty())
     throw EnvironmentError(

@@ -57,7 +57,7 @@ void check_federated(const Config& config) {
 
 }  // namespace
 
-Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits,
+Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, std::size_t logits,
                  Communicator& ranks)
     : backend_(backend),
       ranks_(ranks),
@@ -72,7 +72,7 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       schedule_(config.schedule) {
   check_boundaries(config);
   check_federated(config);
-  config.network.build(network_, inputs, logits, config.neuron, config.clock, config.experiment.seed);
+  config.network.build(network_, input, logits, config.neuron, config.clock, config.experiment.seed);
   const ProtectionPlan& plan = config.protection;
   const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
   const std::size_t whole_batch =
@@ -96,12 +96,9 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
                                           rule_->most_steps(config.clock.steps));
   steps_per_update_ = updates_each_step ? 1 : config.clock.steps;
   steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
-  std::size_t places = 1;
-  for (const Projection& projection : network_.projections())
-    places = std::max(places, projection.connection->places());
   protection_ = plan.protection().make(
-      network_, ProtectionContext{
-                    .seed = config.experiment.seed, .max_rows = places * rule_->max_rows(), .ranks = ranks});
+      network_,
+      ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows(), .ranks = ranks});
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     const Matrix feedback = feedback_->learned_weights(p);
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
@@ -122,7 +119,7 @@ Trainer::Trainer(Backend& backend, const Config& config, std::size_t inputs, std
       summed_gradients_.push_back(backend.allocate<float>(learned.weights.values.size()));
   }
   if (config.detects_boundaries()) {
-    detector_ = std::make_unique<BoundaryDetector>(backend, inputs, run_size(), config.experiment.seed,
+    detector_ = std::make_unique<BoundaryDetector>(backend, input.size(), run_size(), config.experiment.seed,
                                                    config.boundaries, ranks);
   }
   if (config.federated.is_on()) {

@@ -67,7 +67,7 @@ class Trainer {
  public:
   /// Builds all parts by their config names; throws ConfigError for what does not fit together.
   /// config.data must say mean and deviation.
-  Trainer(Backend& backend, const Config& config, std::size_t inputs, std::size_t logits,
+  Trainer(Backend& backend, const Config& config, const MapShape& input, std::size_t logits,
           Communicator& ranks = alone());
 
   /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task

@@ -35,9 +35,9 @@ std::string architecture(const TrainedNetwork& network) {
   for (const auto& [name, size, model, threshold] : network.populations)
     populations.push_back(
         fmt::format("{} ({} {}{})", name, size, model, threshold.empty() ? "" : ", trained threshold"));
-  for (const auto& [name, source, target, values] : network.projections)
-    projections.push_back(fmt::format("{} ({} × {})", name, network.populations[source].size,
-                                      network.populations[target].size));
+  for (const TrainedNetwork::Weights& projection : network.projections)
+    projections.push_back(
+        fmt::format("{} ({} × {})", projection.name, projection.presynaptic, projection.outputs()));
   return fmt::format("{} joined by {}", fmt::join(populations, ", "), fmt::join(projections, ", "));
 }
 
@@ -52,8 +52,11 @@ TrainedNetwork described(const Network& network, const std::string& model) {
                                   .threshold = std::vector<float>(thresholds)});
   }
   for (const Projection& projection : network.projections())
-    result.projections.push_back(
-        {.name = projection.name, .source = projection.source, .target = projection.target, .values = {}});
+    result.projections.push_back({.name = projection.name,
+                                  .source = projection.source,
+                                  .target = projection.target,
+                                  .presynaptic = projection.presynaptic(),
+                                  .values = std::vector<float>(projection.weights.size())});
   return result;
 }
 
@@ -205,19 +208,22 @@ void write_weights(const TrainedNetwork& network, const std::filesystem::path& f
 
   names.clear();
   std::vector<std::uint32_t> ends;
-  for (const auto& [projection, source, target, values] : network.projections) {
-    names.push_back(projection);
-    ends.push_back(static_cast<std::uint32_t>(source));
-    ends.push_back(static_cast<std::uint32_t>(target));
-    add_all<float>(file, weights_object(projection), {sizes[source], sizes[target]}, values,
-                   "weights from each neuron of the source (row) to each of the target (column)");
+  for (const TrainedNetwork::Weights& projection : network.projections) {
+    names.push_back(projection.name);
+    ends.push_back(static_cast<std::uint32_t>(projection.source));
+    ends.push_back(static_cast<std::uint32_t>(projection.target));
+    add_all<float>(
+        file, weights_object(projection.name), {projection.presynaptic, projection.outputs()},
+        projection.values,
+        "weights from each neuron of the source (row) to each of the target (column); of a convolution, from "
+        "each value of a patch (kernel row, kernel column, channel) to each channel");
   }
   add_all<std::uint32_t>(file, "/projections/populations", {names.size(), 2}, ends,
                          "source and target of each projection, counted from 0 among the populations");
   file.add_attribute("/projections/populations", "names", names);
   for (const auto& [projection, values] : lateral) {
     const auto from = std::ranges::find(network.projections, projection, &TrainedNetwork::Weights::name);
-    const std::size_t neurons = sizes[from->source];
+    const std::size_t neurons = from->presynaptic;
     add_all<float>(
         file, "/lateral/" + projection, {values.size() / neurons, neurons}, values,
         "weights to each lateral neuron (row) from each of the source (column): the subspace of its activity");
@@ -304,11 +310,15 @@ TrainedNetwork read_weights(const std::filesystem::path& path) {
     if (source >= sizes.size() || target >= sizes.size())
       reader.refuse(projections, fmt::format("from {} to {}", source, target),
                     fmt::format("among {} populations", sizes.size()));
-    network.projections.push_back(
-        {.name = projection_names[p],
-         .source = source,
-         .target = target,
-         .values = reader.read<float>(weights_object(projection_names[p]), {sizes[source], sizes[target]})});
+    const std::string weights = weights_object(projection_names[p]);
+    const std::vector<std::size_t> shape = file.shape(weights);
+    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
+      reader.refuse(weights, fmt::format("[{}]", fmt::join(shape, " × ")), "rows and columns");
+    network.projections.push_back({.name = projection_names[p],
+                                   .source = source,
+                                   .target = target,
+                                   .presynaptic = shape[0],
+                                   .values = reader.read<float>(weights, shape)});
   }
   return network;
 }

@@ -15,7 +15,7 @@ struct TrainedNetwork {
   struct Neurons {
     std::string name;
     std::size_t size = 0;
-    std::string model;             ///< config name of the neuron model, or "input" or "readout"
+    std::string model;             ///< config name of the neuron model, or "input", "bias" or "readout"
     std::vector<float> threshold;  ///< [1] where it is trained, else empty
 
     bool operator==(const Neurons&) const = default;
@@ -23,7 +23,10 @@ struct TrainedNetwork {
   struct Weights {
     std::string name;                    ///< of the projection
     std::size_t source = 0, target = 0;  ///< places in `populations`
-    std::vector<float> values;           ///< [neurons of the source × neurons of the target]
+    std::size_t presynaptic = 0;         ///< rows: neurons of the source, or values of a patch
+    std::vector<float> values;           ///< [presynaptic × neurons of the target, or its channels]
+
+    std::size_t outputs() const { return values.size() / presynaptic; }
 
     bool operator==(const Weights&) const = default;
   };
@@ -46,7 +49,7 @@ struct TrainedNetwork {
 /// its lateral neurons.
 struct LateralWeights {
   std::string projection;
-  std::vector<float> values;  ///< [lateral neurons × neurons of the source], not empty
+  std::vector<float> values;  ///< [lateral neurons × presynaptic], not empty
 };
 
 /// Takes over populations and weights of a network whose spiking neurons are of the model of that config name.

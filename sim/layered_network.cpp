@@ -2,11 +2,21 @@
 
 #include <fmt/format.h>
 
+#include "kernels/error.hpp"
+
 namespace orthospike {
 
 void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
-  visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
-        "Sizes of the hidden populations from input to read-out.");
+  visit(
+      "network.layers", layers, "none",
+      "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with a "
+      "kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; behind "
+      "each of them lif, its neurons, of the model neuron.model; pK, average pooling of K × K pixels, before one of "
+      "them or the read-out. For example 32c3, lif, p2, 64c3, lif, p2, 100, lif.");
+  visit.only(layers.empty(), "network.layers none", [&] {
+    visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
+          "Sizes of the hidden populations from input to read-out, with dense projections.");
+  });
   visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
   visit(
       "network.bias", biases,
@@ -24,30 +34,48 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   });
 }
 
-void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t classes,
+std::vector<std::string> LayeredNetwork::words() const {
+  if (!layers.empty()) return layers;
+  std::vector<std::string> result;
+  for (const std::size_t size : hidden) result.insert(result.end(), {std::to_string(size), "lif"});
+  return result;
+}
+
+void LayeredNetwork::build(Network& network, const MapShape& input, std::size_t classes,
                            const Choice<NeuronModels>& neuron, const Clock& clock, std::uint64_t seed) const {
+  const Layers all = layers_of(words(), input);
   std::string last_name = "input";
+  MapShape last_shape = input;
   std::size_t last = network.add_population(
-      {.name = last_name, .size = inputs, .kind = Population::Kind::input, .neuron = nullptr});
-  const auto add_bias =
-      [&, bias = biases == Biases::none
-                     ? 0
-                     : network.add_population(
-                           {.name = "bias", .size = 1, .kind = Population::Kind::bias, .neuron = nullptr})](
-          Biases least, const std::string& name, std::size_t population) {
-        if (biases >= least) network.add_projection("bias_to_" + name, bias, population);
-      };
-  for (std::size_t i = 0; i < hidden.size(); ++i) {
+      {.name = last_name, .size = input.size(), .kind = Population::Kind::input, .neuron = nullptr});
+  std::size_t bias = 0;
+  if (biases != Biases::none) {
+    bias = network.add_population(
+        {.name = "bias", .size = 1, .kind = Population::Kind::bias, .neuron = nullptr});
+  }
+  for (std::size_t i = 0; i < all.hidden.size(); ++i) {
+    const auto& [way, shape] = all.hidden[i];
     const std::string name = fmt::format("hidden{}", i + 1);
     const std::size_t next = network.add_population({.name = name,
-                                                     .size = hidden[i],
+                                                     .size = shape.size(),
                                                      .kind = Population::Kind::spiking,
                                                      .neuron = neuron.make(network.backend(), clock)});
-    network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next);
-    add_bias(Biases::all, name, next);
-    if (recurrent) network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
+    network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next,
+                           way.connection(last_shape, shape));
+    const bool is_map = shape.height * shape.width > 1;
+    if (biases == Biases::all) {
+      if (is_map) throw ConfigError("network.bias: populations that are maps have none here; use readout");
+      network.add_projection("bias_to_" + name, bias, next);
+    }
+    if (recurrent) {
+      if (is_map)
+        throw ConfigError(
+            "network.recurrent: populations that are maps have no projection onto themselves here");
+      network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
+    }
     last = next;
     last_name = name;
+    last_shape = shape;
   }
   const std::size_t readout =
       network.add_population({.name = "readout",
@@ -55,8 +83,9 @@ void LayeredNetwork::build(Network& network, std::size_t inputs, std::size_t cla
                               .kind = Population::Kind::readout,
                               .neuron = nullptr,
                               .leak = clock.decay("network.readout_tau", readout_tau)});
-  network.add_projection(fmt::format("{}_to_readout", last_name), last, readout);
-  add_bias(Biases::readout, "readout", readout);
+  network.add_projection(fmt::format("{}_to_readout", last_name), last, readout,
+                         all.to_readout.connection(last_shape, {1, 1, classes}));
+  if (biases != Biases::none) network.add_projection("bias_to_readout", bias, readout);
   network.initialise_weights(seed);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "sim/layers.hpp"
 #include "sim/network.hpp"
 
 namespace orthospike {
@@ -9,6 +10,7 @@ namespace orthospike {
 struct LayeredNetwork {
   enum class Biases { none, readout, all };
 
+  std::vector<std::string> layers;  ///< words of layers.hpp; none: dense ones of the sizes `hidden`
   std::vector<std::size_t> hidden = {800, 800};
   bool recurrent = false;
   Biases biases = Biases::none;
@@ -19,9 +21,12 @@ struct LayeredNetwork {
   void describe(SettingsVisitor& visit, bool readout_may_leak);
 
   /// Fills an empty network and draws its weights; whoever trains it reads those of `weights`. Throws ConfigError for a
-  /// read-out that leaks faster than a step.
-  void build(Network& network, std::size_t inputs, std::size_t classes, const Choice<NeuronModels>& neuron,
+  /// read-out that leaks faster than a step, and for layers that are none or do not fit the input or the other settings.
+  void build(Network& network, const MapShape& input, std::size_t classes, const Choice<NeuronModels>& neuron,
              const Clock& clock, std::uint64_t seed) const;
+
+ private:
+  std::vector<std::string> words() const;
 };
 
 }  // namespace orthospike

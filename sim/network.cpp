@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
+#include <utility>
 
+#include "kernels/elementwise.hpp"
 #include "kernels/random_numbers.hpp"
 #include "sim/connections/dense.hpp"
 
@@ -114,12 +115,17 @@ void Network::initialise_weights(std::uint64_t seed) {
       backend_.clear(projections_[p].weights.view());
       continue;
     }
-    const float bound = 1.0F / std::sqrt(static_cast<float>(projections_[p].connection->presynaptic()));
-    backend_.random_numbers().run(
-        FillUniform{.values = projections_[p].weights.view(),
-                    .low = -bound,
-                    .high = bound,
-                    .key = {seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)}});
+    const auto [distribution, scale] = projections_[p].connection->initial_weights();
+    const RandomKey key{seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)};
+    if (distribution == InitialWeights::Distribution::uniform) {
+      backend_.random_numbers().run(
+          FillUniform{.values = projections_[p].weights.view(), .low = -scale, .high = scale, .key = key});
+      continue;
+    }
+    Array<float> drawn = backend_.allocate<float>(projections_[p].weights.size());
+    backend_.random_numbers().run(FillNormal{.values = drawn.view(), .key = key});
+    backend_.elementwise().run(Add{
+        .alpha = scale, .x = std::as_const(drawn).view(), .beta = 0.0F, .y = projections_[p].weights.view()});
   }
 }
 

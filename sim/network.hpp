@@ -67,7 +67,7 @@ class Network {
   /// reached.
   void check_complete() const;
 
-  /// Weights uniform within ±1/√presynaptic (Kaiming with a = √5), drawn from stream = index of the projection; biases 0.
+  /// Weights as their connections want them, drawn from stream = index of the projection; biases 0.
   void initialise_weights(std::uint64_t seed);
 
   void state(Archive& archive);

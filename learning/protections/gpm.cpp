@@ -21,7 +21,7 @@ void Gpm::Settings::describe(SettingsVisitor& visit) {
 Gpm::Gpm(const Network& network, const ProtectionContext& context, const Settings& settings)
     : backend_(network.backend()), settings_(settings), ranks_(context.ranks) {
   for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows));
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows_of(projection)));
 }
 
 PresynapticOperator* Gpm::presynaptic_operator(std::size_t projection) {

@@ -8,9 +8,9 @@
 
 namespace orthospike {
 
-Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size,
+Hlop::Part::Part(Backend& backend, LateralNeurons& neurons, const Projection& projection,
                  std::size_t max_rows)
-    : subspace(backend, presynaptic_size), remove(backend, neurons, subspace, max_rows) {}
+    : subspace(backend, projection.presynaptic()), remove(backend, neurons, subspace, max_rows) {}
 
 void Hlop::Settings::describe(SettingsVisitor& visit) {
   extractor.describe(visit);
@@ -36,8 +36,9 @@ Hlop::Hlop(const Network& network, const ProtectionContext& context, const Setti
     }
   }
   for (std::size_t p = 0; p < projections; ++p) {
-    parts_.push_back(std::make_unique<Part>(network.backend(), *neurons_,
-                                            network.projections()[p].presynaptic(), context.max_rows));
+    const Projection& projection = network.projections()[p];
+    parts_.push_back(
+        std::make_unique<Part>(network.backend(), *neurons_, projection, context.max_rows_of(projection)));
     parts_[p]->extractor = settings.extractor.make(
         network.backend(), *neurons_,
         ExtractorContext{.projection = p, .finds_unlearned = true, .ranks = context.ranks});

@@ -44,7 +44,7 @@ class Hlop final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, LateralNeurons& neurons, std::size_t presynaptic_size, std::size_t max_rows);
+    Part(Backend& backend, LateralNeurons& neurons, const Projection& projection, std::size_t max_rows);
 
     Subspace subspace;
     SubspaceOperator remove;

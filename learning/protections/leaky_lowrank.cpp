@@ -22,8 +22,9 @@ void add_energy(Backend& backend, float alpha, ConstMatrix x, float beta, View<f
 }  // namespace
 
 LeakyLowrank::Part::Part(Backend& backend, LinearNeurons& neurons, const Projection& projection,
-                         std::size_t max_rows)
+                         std::size_t most_rows)
     : projection(projection.name),
+      max_rows(most_rows),
       subspace(backend, projection.presynaptic()),
       damping(backend, projection.presynaptic()),
       explain(backend, neurons, subspace, max_rows),
@@ -48,10 +49,10 @@ LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionContext& cont
       settings_(settings),
       seed_(context.seed),
       ranks_(context.ranks),
-      max_rows_(context.max_rows),
       energies_(backend_.allocate<float>(2)) {
   for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    parts_.push_back(std::make_unique<Part>(backend_, neurons_, network.projections()[p], max_rows_));
+    const Projection& projection = network.projections()[p];
+    parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows_of(projection)));
     parts_[p]->extractor = std::make_unique<LateralHebbian>(
         backend_, neurons_, ExtractorContext{.projection = p, .ranks = ranks_}, settings_.learning);
   }
@@ -77,7 +78,7 @@ void LeakyLowrank::state(Archive& archive) {
   archive("batches", batches_);
   archive("projection", parts_);
   for (const auto& part : parts_) {
-    if (archive.loads()) part->response = backend_.allocate<float>(max_rows_ * part->measured);
+    if (archive.loads()) part->response = backend_.allocate<float>(part->max_rows * part->measured);
   }
 }
 
@@ -110,7 +111,7 @@ void LeakyLowrank::measure(Part& part, const Presynaptic& activity) {
   if (part.measured != rank) {
     part.measured = rank;
     part.weight = 0;
-    part.response = backend_.allocate<float>(max_rows_ * rank);
+    part.response = backend_.allocate<float>(part.max_rows * rank);
     part.moment = backend_.allocate<float>(rank * rank);
     backend_.clear(part.energy.view());
   }

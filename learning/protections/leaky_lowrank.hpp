@@ -45,9 +45,10 @@ class LeakyLowrank final : public Protection {
 
  private:
   struct Part {
-    Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t max_rows);
+    Part(Backend& backend, LinearNeurons& neurons, const Projection& projection, std::size_t most_rows);
 
     std::string projection;
+    std::size_t max_rows;  ///< of activity
     Subspace subspace;
     Subspace damping;  ///< old rows times the roots of their gains: hlop's operator on these, scaled, is ours
     SubspaceOperator explain;
@@ -80,7 +81,6 @@ class LeakyLowrank final : public Protection {
   std::uint64_t seed_;
   Communicator& ranks_;
   LinearNeurons neurons_;
-  std::size_t max_rows_;
   std::size_t batches_ = 0;                   ///< of this task so far
   Array<float> rest_;                         ///< what rows leave of a batch; grows as needed
   Array<float> energies_;                     ///< [2] of a batch and of what rows leave of it

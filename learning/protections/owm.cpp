@@ -1,5 +1,7 @@
 #include "learning/protections/owm.hpp"
 
+#include <algorithm>
+
 #include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 
@@ -17,13 +19,14 @@ void Owm::Settings::describe(SettingsVisitor& visit) {
 }
 
 Owm::Owm(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()),
-      settings_(settings),
-      ranks_(context.ranks),
-      ones_(backend_.allocate<float>(context.max_rows)) {
-  backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = ones_.view()});
-  for (const Projection& projection : network.projections())
+    : backend_(network.backend()), settings_(settings), ranks_(context.ranks) {
+  std::size_t most = 0;
+  for (const Projection& projection : network.projections()) {
     parts_.push_back(std::make_unique<Part>(backend_, projection));
+    most = std::max(most, context.max_rows_of(projection));
+  }
+  ones_ = backend_.allocate<float>(most);
+  backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = ones_.view()});
 }
 
 PresynapticOperator* Owm::presynaptic_operator(std::size_t projection) {

@@ -80,8 +80,13 @@ class Protection {
 /// What every protection is made for.
 struct ProtectionContext {
   std::uint64_t seed = 0;
-  std::size_t max_rows = 0;  ///< of traces and activity
+  std::size_t max_rows = 0;  ///< of a rule's traces and activity
   Communicator& ranks = alone();
+
+  /// Of the projection's presynaptic rows.
+  std::size_t max_rows_of(const Projection& projection) const {
+    return max_rows * projection.connection->places();
+  }
 };
 
 /// Protections by their name. The network outlives the protection.

@@ -91,7 +91,7 @@ class SpikeGradient : public Rule {
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
-  /// error: of the projection's targets, [batch or steps·batch × targets]; the former is of all steps together.
+  /// error: of the projection's targets, [batch or steps·batch × targets]; for the former post and trace are not found.
   WeightGradient from_static(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
   WeightGradient from_spikes(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
   /// Traces as potentials respond; of a recurrent projection one step late.

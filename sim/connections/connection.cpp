@@ -1,8 +1,15 @@
 #include "sim/connections/connection.hpp"
 
+#include <cmath>
+
 #include "kernels/delivery.hpp"
 
 namespace orthospike {
+
+InitialWeights Connection::initial_weights() const {
+  return {.distribution = InitialWeights::Distribution::uniform,
+          .scale = 1.0F / std::sqrt(static_cast<float>(presynaptic()))};
+}
 
 void Connection::deliver(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const {
   check_weights(weights);

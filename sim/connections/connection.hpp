@@ -17,6 +17,13 @@ struct SentSpikes {
   float crossover = 0;
 };
 
+struct InitialWeights {
+  enum class Distribution { uniform, normal };
+
+  Distribution distribution = Distribution::uniform;
+  float scale = 0;  ///< uniform within ± scale, or normal with that deviation
+};
+
 /// How the outputs of n source neurons become currents of m target neurons: a linear map with weights [presynaptic ×
 /// outputs]. The weights of a target's output to what it looks at, a presynaptic row, are a column, and each sample has
 /// `places` presynaptic rows with the same weights; so m = places · outputs, place by place. All matrices have a row for
@@ -40,6 +47,10 @@ class Connection {
   std::size_t outputs() const { return sizes_.outputs; }
   std::size_t places() const { return sizes_.places; }
   double fan_out() const { return sizes_.fan_out; }
+
+  /// How those weights are drawn that training starts from.
+  /// As it stands here, uniform within ±1/√presynaptic (Kaiming with a = √5).
+  virtual InitialWeights initial_weights() const;
 
   /// currents [N × targets] ← what values [N × sources] bring. All throw std::invalid_argument for other shapes.
   void deliver(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const;

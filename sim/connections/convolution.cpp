@@ -1,5 +1,6 @@
 #include "sim/connections/convolution.hpp"
 
+#include <cmath>
 #include <numeric>
 
 #include "kernels/dense.hpp"
@@ -37,6 +38,13 @@ Convolution::Convolution(const Window& window, std::size_t channels, std::size_t
       pooled_(pooled),
       patches_(window.places() * window.patch()),
       pooled_maps_(window.map.size()) {}
+
+InitialWeights Convolution::initial_weights() const {
+  if (window_.patch() == window_.map.size() && window_.padding == 0) return Connection::initial_weights();
+  const std::size_t fan_out = window_.kernel * window_.kernel * outputs();
+  return {.distribution = InitialWeights::Distribution::normal,
+          .scale = std::sqrt(2.0F / static_cast<float>(fan_out))};
+}
 
 MapShape Convolution::source() const {
   return {window_.map.height * pooled_, window_.map.width * pooled_, window_.map.channels};

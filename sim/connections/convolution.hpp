@@ -18,6 +18,10 @@ class Convolution final : public Connection {
   /// without a place.
   Convolution(const Window& window, std::size_t channels, std::size_t pooled = 1);
 
+  /// Normal with deviation √(2 / (kernel² · channels)) (Kaiming, by what leaves a source); of a kernel that covers its
+  /// whole map, and so joins all to all, as of a dense one.
+  InitialWeights initial_weights() const override;
+
  private:
   void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                       Matrix currents) const override;

@@ -73,7 +73,7 @@ int benchmark(int argc, char** argv) {
   const std::unique_ptr<TaskSequence> sequence =
       config.sequence.make(TaskContext{.data = data, .settings = settings, .seed = config.experiment.seed});
   StoredTasks tasks(*backend, *sequence);
-  Trainer trainer(*backend, config, sequence->shape().size(), sequence->logits());
+  Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   Array<double> loss = backend->allocate<double>(1);
   Array<std::uint32_t> correct = backend->allocate<std::uint32_t>(1);
 

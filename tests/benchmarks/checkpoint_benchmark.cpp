@@ -94,7 +94,7 @@ int benchmark(int argc, char** argv) {
   const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
       TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
   StoredTasks tasks(*backend, *sequence);
-  Trainer trainer(*backend, config, sequence->shape().size(), sequence->logits());
+  Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   Monitor monitor(trainer, config.metrics.quality_samples, tasks.count());
   LogitChange logit_change(trainer, config.metrics.quality_samples);
 

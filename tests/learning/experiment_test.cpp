@@ -276,8 +276,7 @@ TEST_CASE("a replay follows its settings") {
   CHECK(losses("first", 9, 420) != first);
 }
 
-TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget",
-          "[long]") {
+TEST_CASE("joint training learns all tasks, at least as well as hlop, and has nothing to forget", "[long]") {
   const TemporaryFolder one, two;
   const RunRecord hlop = run(digits(), one);
   Config config = digits();
@@ -375,8 +374,7 @@ TEST_CASE("with hidden boundaries the same seed gives the same bits with 1 and 2
   CHECK(same_results(learned(1), learned(2)));
 }
 
-TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and their tasks kept",
-          "[long]") {
+TEST_CASE("gradual hidden boundaries of digits are found while tasks mix, and their tasks kept", "[long]") {
   const auto learned = [](const std::string& protection) {
     Config config = digits();
     config.set("protection.name", protection);
@@ -480,7 +478,7 @@ TEST_CASE("after the first task thresholds stay as they are") {
              "0.02");  // low enough for neurons to saturate: only those change their threshold
   const ImageData& data = digit_images();
   const ShownSet images(*backend, data.train, 64);
-  Trainer trainer(*backend, config, 64, 10);
+  Trainer trainer(*backend, config, {.height = 8, .width = 8}, 10);
   std::vector<std::uint32_t> order(64);
   for (std::uint32_t i = 0; i < 64; ++i) order[i] = i;
   Array<std::uint32_t> samples = backend->allocate<std::uint32_t>(64);

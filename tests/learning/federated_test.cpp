@@ -186,7 +186,7 @@ TEST_CASE("what a client does depends on nothing that others did in the round", 
                                   {"optimiser.schedule", "cosine"}});
     const auto backend = make_backend("cpu", 1);
     const ShownSet images(*backend, digit_images().train, 128);
-    Trainer trainer(*backend, config, 64, 10);
+    Trainer trainer(*backend, config, {.height = 8, .width = 8}, 10);
     std::vector<std::uint32_t> numbers(128), order(64);
     std::iota(numbers.begin(), numbers.end(), 0U);
     std::iota(order.begin(), order.end(), 0U);

@@ -27,7 +27,7 @@ TrainedNetwork trained(const Settings& settings) {
   config.data.mean = 0.3F;
   const auto backend = make_backend("reference", 1);
   Network network(*backend);
-  config.network.build(network, 6, 3, config.neuron, config.clock, 7);
+  config.network.build(network, {.height = 1, .width = 2, .channels = 3}, 3, config.neuron, config.clock, 7);
   float trained = 0.11F;
   for (const Population& population : network.populations()) {
     if (population.neuron == nullptr || population.neuron->threshold().size() == 0) continue;

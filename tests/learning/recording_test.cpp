@@ -194,7 +194,7 @@ TEST_CASE("a recording for which the disk has no room is refused with its size",
   const auto backend = make_backend("cpu", 1);
   StoredTasks tasks(*backend, *sequence);
   config.data.mean = config.data.deviation = 0.5F;
-  Trainer trainer(*backend, config, sequence->shape().size(), sequence->logits());
+  Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   const RunRecording recording(config, tasks, trainer.engine(), *backend, folder.path(), {});
   recording.require_room(10);
   std::string sentence;

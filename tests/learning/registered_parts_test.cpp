@@ -108,7 +108,7 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
     config.set("feedback.name", pairing.feedback);
     config.set("protection.name", pairing.protection);
     config.optimiser.choose(pairing.optimiser);
-    Trainer trainer(backend, config, 64, 10);
+    Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
     const ShownSet images(backend, digit_images().train, 64);
     std::vector<std::uint32_t> numbers(64), order(64);
     for (std::uint32_t i = 0; i < 64; ++i) numbers[i] = order[i] = i;

@@ -63,9 +63,9 @@ Config config_of(const std::string& rule, const std::string& modulation) {
 /// ‖H ΔW‖ / ‖ΔW‖ of the second task, in each projection; H [rank × n] holds the subspace of the first.
 std::vector<double> leaks(Backend& backend, Config config, const std::string& protection) {
   const ShownSet images(backend, digit_images().train, 0);
-  Trainer guide(backend, config, 64, 10);
+  Trainer guide(backend, config, {.height = 8, .width = 8}, 10);
   config.set("protection.name", protection);
-  Trainer trainer(backend, config, 64, 10);
+  Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
   const auto train = [&](Trainer& learner, std::size_t task) {
     std::vector<std::uint32_t> numbers(96), order(64);
     // The images lie class by class.
@@ -160,7 +160,7 @@ TEST_CASE("what a rule would ignore is refused", "[rules]") {
     all.insert(all.end(), arguments.begin(), arguments.end());
     try {
       const auto backend = make_backend("cpu", 1);
-      Trainer(*backend, read_config({}, all), 64, 10);
+      Trainer(*backend, read_config({}, all), {.height = 8, .width = 8}, 10);
     } catch (const ConfigError& error) {
       std::string sentence = error.what();
       if (sentence.starts_with("command line: ")) sentence.erase(0, 14);

@@ -120,7 +120,7 @@ TEST_CASE("a task that is told changes its own read-out alone", "[tasks]") {
     const auto sequence =
         config.sequence.make(TaskContext{.data = data, .settings = {.train_samples = {20}}, .seed = 1});
     StoredTasks tasks(backend, *sequence);
-    Trainer trainer(backend, config, sequence->shape().size(), sequence->logits());
+    Trainer trainer(backend, config, sequence->shape(), sequence->logits());
     const Projection& readout = trainer.network().projections().back();
     const std::vector<float> before = downloaded(backend, readout.weights);
     const auto samples = uploaded(backend, tasks.task(1).train);

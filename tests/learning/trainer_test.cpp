@@ -45,7 +45,7 @@ std::vector<std::uint32_t> numbers(std::size_t count) {
 
 Learned learned(Backend& backend, const Config& config) {
   const ShownSet images(backend, digit_images().train, batch);
-  Trainer trainer(backend, config, 64, 10);
+  Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
   const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
   auto loss = backend.allocate<double>(1);
   auto correct = backend.allocate<std::uint32_t>(1);
@@ -130,7 +130,7 @@ double difference(const Learned& a, const Learned& b) {
 std::string refusal(const std::vector<std::string>& arguments) {
   const auto backend = make_backend("reference", 1);
   try {
-    Trainer(*backend, read_config("", arguments), 64, 10);
+    Trainer(*backend, read_config("", arguments), {.height = 8, .width = 8}, 10);
   } catch (const ConfigError& error) {
     return error.what();
   }
@@ -176,7 +176,7 @@ TEST_CASE("memory of online rules does not grow with time, and what is learned i
         Config sequence = config_of(rule, "sequence");
         sequence.network.recurrent = recurrent;
         sequence.clock.steps = 120;
-        Trainer trainer(backend, sequence, 64, 10);
+        Trainer trainer(backend, sequence, {.height = 8, .width = 8}, 10);
         CHECK(trainer.engine().most_at_once() == 50);
         const Learned by_runs = learned(backend, sequence), expected = by_hand(backend, sequence, 120, 1);
         CHECK(difference(by_runs, expected) < 1e-6);
@@ -193,7 +193,7 @@ TEST_CASE("memory of online rules does not grow with time, and what is learned i
   const auto cpu = make_backend("cpu", 1);
   Config bptt = config_of("bptt", "sequence");
   bptt.clock.steps = 120;
-  CHECK(Trainer(*cpu, bptt, 64, 10).engine().most_at_once() == 120);
+  CHECK(Trainer(*cpu, bptt, {.height = 8, .width = 8}, 10).engine().most_at_once() == 120);
 }
 
 TEST_CASE("changes of weights over several runs are projected as those of one", "[trainer]") {
@@ -212,7 +212,7 @@ TEST_CASE("changes of weights over several runs are projected as those of one", 
       config.set("optimiser.name", optimiser);
       if (optimiser == "adam") config.set("optimiser.learning_rate", "0.001");
       const ShownSet images(*cpu, digit_images().train, batch);
-      Trainer trainer(*cpu, config, 64, 10);
+      Trainer trainer(*cpu, config, {.height = 8, .width = 8}, 10);
       const auto samples = uploaded(*cpu, numbers(batch)), pixel_order = uploaded(*cpu, numbers(64));
       auto loss = cpu->allocate<double>(1);
       auto correct = cpu->allocate<std::uint32_t>(1);
@@ -260,7 +260,7 @@ TEST_CASE("weights and thresholds that are not finite are found, the largest wei
     Config config = config_of("dsr", "sequence");
     config.set("neuron.model", "lif_dsr");
     config.set("feedback.name", "adaptive_broadcast");
-    Trainer trainer(backend, config, 64, 10);
+    Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
     CHECK(trainer.all_finite());
     const auto broken = [&](View<float> values, float value) {
       std::vector<float> numbers = backend.download(View<const float>(values));

@@ -11,7 +11,7 @@ std::string refused(std::vector<std::string> settings) {
   settings.push_back("--network.hidden=8");
   try {
     const auto backend = make_backend("cpu", 1);
-    Trainer(*backend, read_config({}, settings), 64, 10);
+    Trainer(*backend, read_config({}, settings), {.height = 8, .width = 8}, 10);
   } catch (const ConfigError& error) {
     const std::string sentence = error.what();
     INFO(sentence);

@@ -25,7 +25,8 @@ Network small_network(Backend& backend, const std::string& model, std::uint64_t 
   config.network.hidden = std::move(hidden);
   config.network.recurrent = model != "lif_dsr";
   Network network(backend);
-  config.network.build(network, 6, 3, config.neuron, config.clock, seed);
+  config.network.build(network, {.height = 1, .width = 2, .channels = 3}, 3, config.neuron, config.clock,
+                       seed);
   return network;
 }
 
@@ -118,7 +119,8 @@ TEST_CASE("a weights file is not taken for a network of other neurons", "[weight
   Config config;
   config.neuron.choose("lif");
   config.network.hidden = {5, 4};
-  config.network.build(feed_forward, 6, 3, config.neuron, config.clock, 1);
+  config.network.build(feed_forward, {.height = 1, .width = 2, .channels = 3}, 3, config.neuron, config.clock,
+                       1);
   CHECK_FALSE(difference(from, feed_forward, "lif").empty());
 }
 
