@@ -312,8 +312,11 @@ TrainedNetwork read_weights(const std::filesystem::path& path) {
                     fmt::format("among {} populations", sizes.size()));
     const std::string weights = weights_object(projection_names[p]);
     const std::vector<std::size_t> shape = file.shape(weights);
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
-      reader.refuse(weights, fmt::format("[{}]", fmt::join(shape, " × ")), "rows and columns");
+    // Of all places of a convolution they are the same.
+    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 || sizes[target] % shape[1] != 0)
+      reader.refuse(
+          weights, fmt::format("[{}]", fmt::join(shape, " × ")),
+          fmt::format("as many columns as the target has neurons, {}, or a part of them", sizes[target]));
     network.projections.push_back({.name = projection_names[p],
                                    .source = source,
                                    .target = target,

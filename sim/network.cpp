@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
 
-#include "kernels/elementwise.hpp"
-#include "kernels/random_numbers.hpp"
 #include "sim/connections/dense.hpp"
 
 namespace orthospike {
@@ -115,17 +112,8 @@ void Network::initialise_weights(std::uint64_t seed) {
       backend_.clear(projections_[p].weights.view());
       continue;
     }
-    const auto [distribution, scale] = projections_[p].connection->initial_weights();
-    const RandomKey key{seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)};
-    if (distribution == InitialWeights::Distribution::uniform) {
-      backend_.random_numbers().run(
-          FillUniform{.values = projections_[p].weights.view(), .low = -scale, .high = scale, .key = key});
-      continue;
-    }
-    Array<float> drawn = backend_.allocate<float>(projections_[p].weights.size());
-    backend_.random_numbers().run(FillNormal{.values = drawn.view(), .key = key});
-    backend_.elementwise().run(Add{
-        .alpha = scale, .x = std::as_const(drawn).view(), .beta = 0.0F, .y = projections_[p].weights.view()});
+    draw(backend_, projections_[p].connection->initial_weights(),
+         {seed, RandomPurpose::weights, static_cast<std::uint32_t>(p)}, projections_[p].weights.view());
   }
 }
 

@@ -15,7 +15,7 @@ NAME = "weights.h5"
 
 def load_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The weights that a run ended with, or had after its last finished task, by the name of their projection:
-    [source neurons × target neurons]. `run` is one that was opened, its folder or its file, or a weights file. Raises
+    [source neurons × target neurons], of a convolution [values of a patch × channels]. `run` is one that was opened, its folder or its file, or a weights file. Raises
     ValueError when it is not a weights file, or a damaged one."""
     path = _weights_file(run.path if isinstance(run, Run) else Path(run))
     return read_file(path, FORMAT, FORMAT_VERSION, "orthospike weights file", _read)
@@ -23,7 +23,7 @@ def load_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 def load_lateral_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The subspaces that the protection of the same runs and files had found by then, by the name of their projection:
-    [lateral neurons × source neurons]. Empty where it keeps none. Raises ValueError as load_weights does."""
+    [lateral neurons × source neurons], or values of a patch. Empty where it keeps none. Raises ValueError as load_weights does."""
     path = _weights_file(run.path if isinstance(run, Run) else Path(run))
     return read_file(path, FORMAT, FORMAT_VERSION, "orthospike weights file", _read_lateral)
 
@@ -38,31 +38,35 @@ def _weights_file(path: Path) -> Path:
 
 
 def _read(file: h5py.File, _path: Path) -> dict[str, np.ndarray]:
-    return {name: _finite(file[f"weights/{name}"], shape) for name, shape in _shapes(file).items()}
+    sizes = file["populations/size"][()]
+    weights = {}
+    for name, target in zip(_names(file), file["projections/populations"][:, 1], strict=True):
+        data = file[f"weights/{name}"]
+        if data.ndim != 2 or 0 in data.shape or sizes[target] % data.shape[1]:
+            raise ValueError(
+                f"{data.name} is {list(data.shape)}, expected as many columns as the target has neurons, {sizes[target]}, "
+                "or a part of them"
+            )
+        weights[name] = _finite(data)
+    return weights
 
 
 def _read_lateral(file: h5py.File, _path: Path) -> dict[str, np.ndarray]:
     lateral = {}
-    for name, (source, _target) in _shapes(file).items():
+    for name in _names(file):
         if f"lateral/{name}" in file:
-            data = file[f"lateral/{name}"]
-            lateral[name] = _finite(data, [data.shape[0] if data.ndim else 0, source])
+            data, columns = file[f"lateral/{name}"], file[f"weights/{name}"].shape[0]
+            if data.ndim != 2 or data.shape[1] != columns:
+                raise ValueError(f"{data.name} is {list(data.shape)}, expected {columns} columns")
+            lateral[name] = _finite(data)
     return lateral
 
 
-def _shapes(file: h5py.File) -> dict[str, list[int]]:
-    """Neurons of the source and of the target of each projection."""
-    sizes = file["populations/size"][()]
-    ends = file["projections/populations"]
-    return {
-        plain(name): sizes[populations].tolist()
-        for name, populations in zip(ends.attrs["names"], ends[()], strict=True)
-    }
+def _names(file: h5py.File) -> list[str]:
+    return [plain(name) for name in file["projections/populations"].attrs["names"]]
 
 
-def _finite(data: h5py.Dataset, expected: list[int]) -> np.ndarray:
-    if list(data.shape) != expected:
-        raise ValueError(f"{data.name} is {list(data.shape)}, expected {expected}")
+def _finite(data: h5py.Dataset) -> np.ndarray:
     array: np.ndarray = data[()]
     if not np.isfinite(array).all():
         raise ValueError(f"{data.name} is not finite everywhere")

@@ -82,7 +82,7 @@ def test_a_run_without_weights_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (np.zeros((4, 2), np.float32), "/weights/hidden1_to_readout is [4, 2], expected [2, 4]"),
+        (np.zeros((2, 3), np.float32), "/weights/hidden1_to_readout is [2, 3], expected as many columns as the target has neurons, 4"),
         (np.full((2, 4), np.nan, np.float32), "/weights/hidden1_to_readout is not finite everywhere"),
         (None, "hidden1_to_readout"),
     ],

@@ -1,6 +1,21 @@
 #include "learning/feedback/adaptive_broadcast.hpp"
 
+#include <fmt/format.h>
+
+#include "kernels/error.hpp"
+
 namespace orthospike {
+
+AdaptiveBroadcast::AdaptiveBroadcast(const Network& network, std::uint64_t seed)
+    : DirectFeedbackAlignment(network, seed) {
+  for (const Projection& projection : network.projections()) {
+    const bool spiking = network.populations()[projection.source].kind == Population::Kind::spiking;
+    if (spiking && projection.presynaptic() != projection.sources())
+      throw ConfigError(fmt::format(
+          "feedback.name: weights of adaptive_broadcast learn as those of dense projections do, and {} is none",
+          projection.name));
+  }
+}
 
 Matrix AdaptiveBroadcast::learned_weights(std::size_t projection) {
   const Projection& forward = network_.projections()[projection];

@@ -14,7 +14,9 @@ namespace orthospike {
 /// on B; but what is kept of W in the subspaces of earlier tasks must be kept of B for B to follow.
 class AdaptiveBroadcast final : public DirectFeedbackAlignment {
  public:
-  using DirectFeedbackAlignment::DirectFeedbackAlignment;
+  /// Throws ConfigError for a network with convolutions: what their protections act on are patches, and not the whole
+  /// population that these weights come from.
+  AdaptiveBroadcast(const Network& network, std::uint64_t seed);
 
   Matrix learned_weights(std::size_t projection) override;
   void state(Archive& archive) override;

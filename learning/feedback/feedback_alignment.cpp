@@ -1,21 +1,14 @@
 #include "learning/feedback/feedback_alignment.hpp"
 
-#include <cmath>
-
-#include "kernels/random_numbers.hpp"
-
 namespace orthospike {
 
 FeedbackAlignment::FeedbackAlignment(const Network& network, std::uint64_t seed) : network_(network) {
   Backend& backend = network.backend();
   for (const Projection& projection : network.projections()) {
     Array<float>& weights = weights_.emplace_back(backend.allocate<float>(projection.weights.size()));
-    const float bound = 1.0F / std::sqrt(static_cast<float>(projection.presynaptic()));
-    backend.random_numbers().run(FillUniform{
-        .values = weights.view(),
-        .low = -bound,
-        .high = bound,
-        .key = {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(weights_.size() - 1)}});
+    draw(backend, projection.connection->initial_weights(),
+         {seed, RandomPurpose::feedback_weights, static_cast<std::uint32_t>(weights_.size() - 1)},
+         weights.view());
   }
 }
 

@@ -6,7 +6,7 @@
 
 namespace orthospike {
 
-/// Errors travel back through fixed random weights, drawn as the forward ones are: uniform within ±1/√presynaptic
+/// Errors travel back through fixed random weights, drawn as the forward ones are, see Connection::initial_weights
 /// (Lillicrap et al., 2016).
 class FeedbackAlignment final : public ErrorFeedback {
  public:

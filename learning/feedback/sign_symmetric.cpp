@@ -1,7 +1,5 @@
 #include "learning/feedback/sign_symmetric.hpp"
 
-#include <cmath>
-
 #include "kernels/elementwise.hpp"
 
 namespace orthospike {
@@ -12,9 +10,8 @@ ConstMatrix SignSymmetric::propagate(std::size_t projection, ConstMatrix target_
   const Projection& forward = network_.projections()[projection];
   if (signs_.size() < forward.weights.size()) signs_ = backend.allocate<float>(forward.weights.size());
   const Matrix signs = signs_.matrix(forward.presynaptic(), forward.outputs());
-  backend.elementwise().run(Sign{.scale = 1.0F / std::sqrt(static_cast<float>(signs.rows)),
-                                 .x = forward.weights.view(),
-                                 .y = signs.values});
+  backend.elementwise().run(Sign{
+      .scale = forward.connection->initial_weights().scale, .x = forward.weights.view(), .y = signs.values});
   return error_through(backend, *forward.connection, signs, target_error, room);
 }
 

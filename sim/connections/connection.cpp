@@ -1,10 +1,25 @@
 #include "sim/connections/connection.hpp"
 
 #include <cmath>
+#include <utility>
 
 #include "kernels/delivery.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/random_numbers.hpp"
 
 namespace orthospike {
+
+void draw(Backend& backend, const InitialWeights& initial, const RandomKey& key, View<float> weights) {
+  if (initial.distribution == InitialWeights::Distribution::uniform) {
+    backend.random_numbers().run(
+        FillUniform{.values = weights, .low = -initial.scale, .high = initial.scale, .key = key});
+    return;
+  }
+  Array<float> drawn = backend.allocate<float>(weights.size());
+  backend.random_numbers().run(FillNormal{.values = drawn.view(), .key = key});
+  backend.elementwise().run(
+      Add{.alpha = initial.scale, .x = std::as_const(drawn).view(), .beta = 0.0F, .y = weights});
+}
 
 InitialWeights Connection::initial_weights() const {
   return {.distribution = InitialWeights::Distribution::uniform,

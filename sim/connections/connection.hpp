@@ -2,6 +2,7 @@
 
 #include "kernels/backend.hpp"
 #include "kernels/delivery_form.hpp"
+#include "kernels/random_key.hpp"
 #include "sim/connections/chunks.hpp"
 #include "sim/connections/pairs.hpp"
 
@@ -23,6 +24,8 @@ struct InitialWeights {
   Distribution distribution = Distribution::uniform;
   float scale = 0;  ///< uniform within ± scale, or normal with that deviation
 };
+
+void draw(Backend& backend, const InitialWeights& initial, const RandomKey& key, View<float> weights);
 
 /// How the outputs of n source neurons become currents of m target neurons: a linear map with weights [presynaptic ×
 /// outputs]. The weights of a target's output to what it looks at, a presynaptic row, are a column, and each sample has

@@ -27,7 +27,7 @@ Config config_of(const std::string& rule) {
 /// A trainer of digits, one task after the other.
 struct Learner {
   Learner(Backend& b, const Config& config)
-      : backend(b), images(b, digit_images().train, 0), trainer(b, config, 64, 10) {}
+      : backend(b), images(b, digit_images().train, 0), trainer(b, config, {.height = 8, .width = 8}, 10) {}
 
   /// Some updates; task 1 turns the pixels' order around.
   void train(std::size_t task, std::size_t updates) {

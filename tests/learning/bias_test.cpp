@@ -86,14 +86,6 @@ std::vector<float> images(bool with_one) {
   return result;
 }
 
-void check_near(const Doubles& actual, const Doubles& expected) {
-  REQUIRE(actual.size() == expected.size());
-  double largest = 1e-9;
-  for (const double value : expected) largest = std::max(largest, std::abs(value));
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    CHECK(std::abs(actual[i] - expected[i]) <= 2e-5 * largest);
-}
-
 const std::vector<std::string> rules_without_labels = {"dsr", "bptt", "ottt", "eprop", "stdp"};
 
 bool has_leak(const std::string& rule) {

@@ -149,6 +149,7 @@ TEST_CASE("forms that parts have go on from a checkpoint, too", "[checkpoint]") 
             {"protection.name", "kfac"}},
            {{"protection.name", "joint"}},
            {{"network.bias", "all"}, {"hlop.ranks", "3"}},
+           {{"network.layers", "4c3, lif, p2, 9, lif"}, {"protection.name", "leaky_lowrank"}},
            {{"federated.clients", "3"}, {"protection.name", "leaky"}},
            {{"federated.clients", "3"}, {"federated.protected", "steps"}, {"optimiser.momentum", "0.9"}},
            {{"federated.clients", "4"}, {"federated.split", "class"}, {"protection.name", "joint"}},

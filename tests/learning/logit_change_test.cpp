@@ -13,7 +13,9 @@ struct Watched {
   static constexpr std::size_t hidden = 20, classes = 10, samples = 30;
 
   explicit Watched(Backend& b)
-      : backend(b), trainer(b, config(), 64, classes), images(b, digit_images().train, samples) {
+      : backend(b),
+        trainer(b, config(), {.height = 8, .width = 8}, classes),
+        images(b, digit_images().train, samples) {
     std::vector<std::uint32_t> order(64), all(samples);
     std::iota(order.begin(), order.end(), 0U);
     std::iota(all.begin(), all.end(), 0U);

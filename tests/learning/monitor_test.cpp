@@ -30,7 +30,7 @@ Config config_of(const std::string& protection) {
 struct Tasks {
   Tasks(Backend& backend, const std::string& protection, std::size_t monitored_samples = samples)
       : images(backend, digit_images().train, 128),
-        trainer(backend, config_of(protection), inputs, 10),
+        trainer(backend, config_of(protection), {.height = 8, .width = 8}, 10),
         monitor(trainer, monitored_samples, count),
         loss(backend.allocate<double>(1)),
         correct(backend.allocate<std::uint32_t>(1)) {

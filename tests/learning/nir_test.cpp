@@ -197,6 +197,9 @@ TEST_CASE("what NIR does not have is not exported", "[nir]") {
   CHECK_THROWS_WITH(
       to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "if"}, {"neuron.synapse_tau", "1"}})),
       Catch::Matchers::Contains("neuron.synapse_tau is 1 with the model if"));
+  CHECK_THROWS_WITH(
+      to_nir(trained(with(lif, {{"network.layers", "4, lif, 2c1, lif"}}))),
+      Catch::Matchers::Contains("network.layers is 4, lif, 2c1, lif, expected none: convolutions"));
   TrainedNetwork other = trained(lif);
   other.populations[1].model = "if";
   CHECK_THROWS_WITH(to_nir(other), Catch::Matchers::Contains("the network is not that of its config"));

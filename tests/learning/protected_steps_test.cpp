@@ -66,7 +66,7 @@ Config config_of(const Variant& variant, const std::string& protection) {
 /// A trainer on the first digits.
 struct Training {
   Training(Backend& b, const Config& config)
-      : backend(b), images(b, digit_images().train, 100), trainer(b, config, 64, 10) {
+      : backend(b), images(b, digit_images().train, 100), trainer(b, config, {.height = 8, .width = 8}, 10) {
     std::vector<std::uint32_t> numbers(images.count);
     std::iota(numbers.begin(), numbers.end(), 0U);
     samples = uploaded(backend, numbers);

@@ -84,7 +84,7 @@ class Learner {
       : config_(config),
         ranks_(ranks),
         images_(*backend_, digit_images().train, samples_of_task),
-        trainer_(*backend_, config, 64, classes, ranks) {
+        trainer_(*backend_, config, {.height = 8, .width = 8}, classes, ranks) {
     std::vector<std::uint32_t> numbers(samples_of_task);
     std::iota(numbers.begin(), numbers.end(), 0U);
     samples_ = uploaded(*backend_, numbers);
@@ -343,6 +343,8 @@ TEST_CASE("ranks learn what one does under the forms that protections have", "[r
            {{"protection.name", "kfac"}, {"kfac.form", "circuit"}, {"kfac.lateral_neurons", "spiking"}},
            {{"hlop.ranks", "3"}, {"hlop.orthonormalise", "true"}},
            {{"hlop.ranks", "3"}, {"network.bias", "all"}},
+           {{"hlop.ranks", "3"}, {"network.layers", "4c3, lif, p2"}},
+           {{"protection.name", "kfac"}, {"network.layers", "4c3, lif, p2, 9, lif"}},
            {{"tasks.boundaries", "hidden"}, {"boundaries.distance", "4"}, {"protection.name", "leaky"}}}) {
     check_ranks(settings);
   }

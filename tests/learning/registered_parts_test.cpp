@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 #include <map>
 #include <set>
@@ -87,9 +89,11 @@ void check_settings(const Registry& registry) {
 
 struct Pairing {
   std::string rule, neuron, feedback, protection, optimiser;
+  std::vector<std::string> layers{};
 
   std::string text() const {
-    return rule + ", " + neuron + ", " + feedback + ", " + protection + ", " + optimiser;
+    return fmt::format("{}, {}, {}, {}, {}, {} layers", rule, neuron, feedback, protection, optimiser,
+                       layers.size());
   }
 };
 
@@ -98,6 +102,7 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
   INFO(pairing.text());
   Config config;
   config.network.hidden = {20, 15};
+  config.network.layers = pairing.layers;
   config.training.batch_size = 16;
   config.clock.steps = 6;
   config.clock.dt = 0.1F;
@@ -176,6 +181,7 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
 
 TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]") {
   const auto backend = make_backend("cpu", 1);
+  const std::vector<std::string> convolutions = {"4c3", "lif", "p2", "6c3s2", "lif", "p2"};
   std::set<std::string> trained;
   std::map<std::string, std::string> neuron_of;  ///< of each rule
   for (const std::string& rule : rules().names()) {
@@ -183,6 +189,8 @@ TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]"
       for (const std::string& feedback : error_feedbacks().names()) {
         const Pairing pairing{rule, neuron, feedback, "none", "sgd"};
         if (!refusal(*backend, pairing).empty()) continue;
+        const std::string of_maps = refusal(*backend, {rule, neuron, feedback, "none", "sgd", convolutions});
+        CHECK((feedback == "adaptive_broadcast" ? of_maps.starts_with("feedback.name: ") : of_maps.empty()));
         trained.insert({rule, neuron, feedback});
         neuron_of[rule] = neuron;
       }
@@ -190,6 +198,7 @@ TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]"
   }
   for (const auto& [rule, neuron] : neuron_of) {
     for (const std::string& protection : protections().names()) {
+      CHECK(refusal(*backend, {rule, neuron, "backprop", protection, "sgd", convolutions}) == "");
       for (const std::string& plan : {protection, protection == "none" ? "replay" : protection + "+replay"}) {
         for (const std::string& optimiser : optimisers().names()) {
           const Pairing pairing{rule, neuron, "backprop", plan, optimiser};

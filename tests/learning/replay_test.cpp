@@ -30,7 +30,7 @@ struct Learner {
         stored(backend, data(), images),
         forward(uploaded(backend, first_numbers(pixels))),
         backward(uploaded(backend, reversed(first_numbers(pixels)))),
-        trainer(backend, config(protection, momentum), pixels, classes) {}
+        trainer(backend, config(protection, momentum), {.height = 4, .width = 4}, classes) {}
 
   static std::vector<std::uint32_t> reversed(std::vector<std::uint32_t> numbers) {
     std::ranges::reverse(numbers);

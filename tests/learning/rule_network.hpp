@@ -94,4 +94,13 @@ inline Doubles back_through(const std::vector<float>& weights, const Doubles& er
   return sums;
 }
 
+/// Within rounding of the largest.
+inline void check_near(const Doubles& actual, const Doubles& expected) {
+  REQUIRE(actual.size() == expected.size());
+  double largest = 1e-9;
+  for (const double value : expected) largest = std::max(largest, std::abs(value));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    CHECK(std::abs(actual[i] - expected[i]) <= 2e-5 * largest);
+}
+
 }  // namespace orthospike::testing

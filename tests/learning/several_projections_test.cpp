@@ -65,14 +65,6 @@ void learn(RuleNetwork& network, std::size_t inputs) {
   network.learn(random_values(rows * network.classes, 6, -1.0F, 1.0F));
 }
 
-void check_near(const Doubles& actual, const Doubles& expected) {
-  REQUIRE(actual.size() == expected.size());
-  double largest = 0;
-  for (const double value : expected) largest = std::max(largest, std::abs(value));
-  for (std::size_t i = 0; i < expected.size(); ++i)
-    CHECK(std::abs(actual[i] - expected[i]) <= 2e-5 * largest);
-}
-
 Doubles sum(Doubles a, const Doubles& b) {
   for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
   return a;

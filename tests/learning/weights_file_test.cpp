@@ -103,6 +103,37 @@ TEST_CASE("a network of every neuron model comes back from its weights file", "[
   });
 }
 
+TEST_CASE("a network of convolutions comes back from its weights file", "[weights_file]") {
+  const auto built = [](Network& network, std::uint64_t seed, const std::vector<std::string>& layers) {
+    Config config;
+    config.network.layers = layers;
+    config.network.build(network, {.height = 4, .width = 4, .channels = 3}, 3, config.neuron, config.clock,
+                         seed);
+  };
+  const std::vector<std::string> layers = {"5c3", "lif", "p2", "6", "lif"};
+  const auto backend = make_backend("reference", 1);
+  const TemporaryFolder folder;
+  Network network(*backend), other(*backend), wider(*backend);
+  built(network, 1, layers);
+  TrainedNetwork written = stored(network, "lif_dsr");
+  written.shape = {.height = 4, .width = 4, .channels = 3};
+  CHECK(written.projections[0].presynaptic == 27);
+  CHECK(written.projections[0].outputs() == 5);
+  CHECK(written.projections[1].presynaptic == 20);
+  write_weights(written, folder.path(), weights_name,
+                {{"input_to_hidden1", std::vector<float>(2 * 27, 0.5F)}});
+  CHECK(Hdf5File::open(folder.path() / weights_name).shape("/lateral/input_to_hidden1") ==
+        std::vector<std::size_t>{2, 27});
+  const TrainedNetwork read = read_weights(folder.path() / weights_name);
+  CHECK(read.projections == written.projections);
+  built(other, 2, layers);
+  CHECK(difference(read, other, "lif_dsr").empty());
+  load(read, other);
+  CHECK(stored(other, "lif_dsr").projections == read.projections);
+  built(wider, 1, {"5c5", "lif", "p2", "6", "lif"});
+  CHECK(difference(read, wider, "lif_dsr").find("input_to_hidden1 (75 × 5)") != std::string::npos);
+}
+
 TEST_CASE("a weights file is not taken for a network of other neurons", "[weights_file]") {
   const auto backend = make_backend("reference", 1);
   const TrainedNetwork from = stored(small_network(*backend, "lif", 1), "lif");
@@ -138,10 +169,14 @@ TEST_CASE("a damaged weights file is refused in a sentence that says what is wro
   const float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> values(12, 1.0F);
   CHECK(damaged("/weights/hidden2_to_readout", {4, 3}, values).empty());
-  CHECK(damaged("/weights/hidden2_to_readout", {3, 4}, values) ==
-        ": /weights/hidden2_to_readout is [3 × 4], expected [4 × 3]");
-  CHECK(damaged("/weights/hidden2_to_readout", {12}, values) ==
-        ": /weights/hidden2_to_readout is [12], expected [4 × 3]");
+  CHECK(
+      damaged("/weights/hidden2_to_readout", {3, 4}, values) ==
+      ": /weights/hidden2_to_readout is [3 × 4], expected as many columns as the target has neurons, 3, or a part "
+      "of them");
+  CHECK(
+      damaged("/weights/hidden2_to_readout", {12}, values) ==
+      ": /weights/hidden2_to_readout is [12], expected as many columns as the target has neurons, 3, or a part of "
+      "them");
   values[7] = nan;
   CHECK(damaged("/weights/hidden2_to_readout", {4, 3}, values) ==
         ": /weights/hidden2_to_readout, element 7 is nan, expected a finite number");

@@ -1,0 +1,131 @@
+#include <string>
+#include <vector>
+
+#include "sim/connections/convolution.hpp"
+#include "tests/learning/rule_network.hpp"
+
+// A network of convolutions and pooling is compared with the dense one that does the same.
+
+namespace orthospike::testing {
+namespace {
+
+constexpr std::size_t steps = 6, samples = 3, classes = 3;
+
+/// 6 × 6 pixels, 3 channels of 6 × 6, pooled to 3 × 3, 4 channels of 2 × 2 with stride 2, pooled to one pixel.
+std::vector<std::unique_ptr<Connection>> convolutions() {
+  std::vector<std::unique_ptr<Connection>> result;
+  result.push_back(
+      std::make_unique<Convolution>(Window{.map = {6, 6, 1}, .kernel = 3, .stride = 1, .padding = 1}, 3));
+  result.push_back(
+      std::make_unique<Convolution>(Window{.map = {3, 3, 3}, .kernel = 3, .stride = 2, .padding = 1}, 4, 2));
+  result.push_back(std::make_unique<Convolution>(Window{.map = {1, 1, 4}, .kernel = 1}, classes, 2));
+  return result;
+}
+
+std::vector<float> weights_of(const Connection& connection, std::uint32_t seed) {
+  const float bound = 3.0F / std::sqrt(static_cast<float>(connection.presynaptic()));
+  return random_values(connection.presynaptic() * connection.outputs(), seed, -0.5F * bound, bound);
+}
+
+/// The weights [sources × targets] of the dense projection that does the same.
+std::vector<float> dense(Backend& backend, const Connection& connection, const std::vector<float>& weights) {
+  const std::size_t n = connection.sources();
+  std::vector<float> identity(n * n, 0.0F);
+  for (std::size_t i = 0; i < n; ++i) identity[i * n + i] = 1;
+  const Array<float> values = uploaded(backend, identity), own = uploaded(backend, weights);
+  Array<float> currents = backend.allocate<float>(n * connection.targets());
+  connection.deliver(backend, own.matrix(connection.presynaptic(), connection.outputs()), values.matrix(n, n),
+                     currents.matrix(n, connection.targets()));
+  return downloaded(backend, currents);
+}
+
+struct Maps {
+  bool is_dense;
+  PlainNeurons neuron;
+  std::string model;
+  float leak;
+  std::vector<std::size_t> sizes{};
+
+  Maps(const std::string& rule, bool unfolded, float readout_leak)
+      : is_dense(unfolded),
+        neuron{.steps = steps,
+               .dt = 1,
+               .tau = 4,
+               .threshold = rule == "dsr" ? 0.3F : 0.8F,
+               .firing_fraction = 0.5F},
+        model(rule == "dsr" ? "lif_dsr" : "lif"),
+        leak(readout_leak) {
+    const auto connections = convolutions();
+    sizes.push_back(connections.front()->sources());
+    for (const auto& connection : connections) sizes.push_back(connection->targets());
+  }
+
+  void build(Network& network) const {
+    add_populations(network, sizes, model, neuron, leak);
+    auto connections = convolutions();
+    for (std::size_t p = 0; p < connections.size(); ++p) {
+      std::vector<float> weights = weights_of(*connections[p], static_cast<std::uint32_t>(p + 1));
+      if (is_dense) {
+        weights = dense(network.backend(), *connections[p], weights);
+        network.add_projection(std::to_string(p), p, p + 1);
+      } else {
+        network.add_projection(std::to_string(p), p, p + 1, std::move(connections[p]));
+      }
+      network.backend().upload(std::span<const float>(weights), network.projections()[p].weights.view());
+    }
+  }
+};
+
+/// By the weights of the connection, from that by those of the dense one: a sum over all that are the same weight.
+Doubles gathered(Backend& backend, const Connection& connection, const Doubles& gradient) {
+  Doubles result;
+  std::vector<float> one(connection.presynaptic() * connection.outputs(), 0.0F);
+  for (float& weight : one) {
+    weight = 1;
+    const std::vector<float> places = dense(backend, connection, one);
+    weight = 0;
+    double sum = 0;
+    for (std::size_t i = 0; i < places.size(); ++i) sum += places[i] * gradient[i];
+    result.push_back(sum);
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("convolutions learn as the dense projections that they are", "[convolution]") {
+  for (const std::string rule : {"dsr", "bptt", "ottt", "eprop", "stdp"}) {
+    for (const float leak : {0.0F, 0.5F}) {
+      if (leak > 0 && rule == "dsr") continue;
+      on_each_backend([&](Backend& backend) {
+        INFO(rule << ", leak " << leak);
+        RuleNetwork maps(backend, Maps(rule, false, leak), rule),
+            plain(backend, Maps(rule, true, leak), rule);
+        const std::size_t rows = maps.rule->has_step_losses() ? steps * samples : samples;
+        const std::vector<float> errors = random_values(rows * classes, 6, -1.0F, 1.0F);
+        for (RuleNetwork* network : {&maps, &plain}) {
+          network->show(random_values(samples * 36, 5, 0.0F, 1.0F));
+          network->learn(errors);
+        }
+        const ClockEngine::Work work = maps.engine->work();
+        CHECK(work.spikes == plain.engine->work().spikes);
+        CHECK(work.population_spikes[2] > 0);
+        CHECK(work.population_spikes[2] < steps * samples * 16);
+        const auto logits = [&](const RuleNetwork& network) {
+          const std::vector<float> values = backend.download(network.engine->logits().values);
+          return Doubles(values.begin(), values.end());
+        };
+        check_near(logits(maps), logits(plain));
+        for (std::size_t p = 0; p < 3; ++p) {
+          const Connection& connection = *maps.network.projections()[p].connection;
+          const WeightGradient found = maps.rule->weight_gradient(p);
+          const Doubles gradient = summed(backend, connection.pairs(backend, found.trace, found.post));
+          CHECK(gradient != Doubles(gradient.size(), 0.0));
+          check_near(gradient, gathered(backend, connection, plain.gradient(p)));
+        }
+      });
+    }
+  }
+}
+
+}  // namespace orthospike::testing

@@ -1,0 +1,140 @@
+#include "sim/layers.hpp"
+
+#include <cmath>
+
+#include "kernels/error.hpp"
+#include "sim/layered_network.hpp"
+#include "tests/conformance/backends.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+std::string refusal(const std::vector<std::string>& words, const MapShape& input = {8, 6, 3}) {
+  try {
+    layers_of(words, input);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("words say how populations follow each other", "[layers]") {
+  const Layers layers =
+      layers_of({"16c3", "lif", "p2", "32c5s2p1", "lif", "40", "lif", "7c1", "lif"}, {8, 12, 3});
+  REQUIRE(layers.hidden.size() == 4);
+  CHECK(layers.hidden[0].shape == MapShape{8, 12, 16});
+  CHECK(layers.hidden[0].way.pooling == 1);
+  CHECK(layers.hidden[0].way.window->map == MapShape{8, 12, 3});
+  CHECK(layers.hidden[0].way.window->kernel == 3);
+  CHECK(layers.hidden[0].way.window->stride == 1);
+  CHECK(layers.hidden[0].way.window->padding == 1);
+  CHECK(layers.hidden[1].way.pooling == 2);
+  CHECK(layers.hidden[1].way.window->map == MapShape{4, 6, 16});
+  CHECK(layers.hidden[1].way.window->stride == 2);
+  CHECK(layers.hidden[1].way.window->padding == 1);
+  CHECK(layers.hidden[1].shape == MapShape{1, 2, 32});
+  CHECK_FALSE(layers.hidden[2].way.window);
+  CHECK(layers.hidden[2].way.pooling == 1);
+  CHECK(layers.hidden[2].shape == MapShape{1, 1, 40});
+  CHECK(layers.hidden[3].shape == MapShape{1, 1, 7});
+  CHECK(layers.to_readout.pooling == 1);
+
+  // Pooling adds up, and may be of the input and before the read-out.
+  const Layers pooled = layers_of({"p2", "4c3", "lif", "p2", "p2"}, {16, 16, 1});
+  CHECK(pooled.hidden[0].way.pooling == 2);
+  CHECK(pooled.hidden[0].shape == MapShape{8, 8, 4});
+  CHECK(pooled.to_readout.pooling == 4);
+  const auto readout = pooled.to_readout.connection(pooled.hidden[0].shape, {1, 1, 10});
+  CHECK(readout->sources() == 8 * 8 * 4);
+  CHECK(readout->presynaptic() == 2 * 2 * 4);
+  CHECK(readout->targets() == 10);
+  CHECK(readout->places() == 1);
+}
+
+TEST_CASE("words that are none, or have no place there, are refused by their number", "[layers]") {
+  const std::string start = "network.layers: ";
+  CHECK(refusal({"8c3", "lif"}).empty());
+  for (const std::string word : {"8d3", "c3", "8c", "8c3s", "8c3s0", "8c0", "8c3p", "8c3s1p2x", "p", "p0",
+                                 "0", "-3", "70000", "3.5", "LIF", "p2p2"})
+    CHECK(refusal({"4", "lif", word}) ==
+          start + "word 3, '" + word + "', is none of NcK, NcKsS, NcKsSpP, N, pK and lif");
+  CHECK(refusal({"lif"}) == start + "word 1, 'lif', follows neither NcK nor N, whose neurons it would be");
+  CHECK(refusal({"5", "lif", "lif"}).starts_with(start + "word 3"));
+  CHECK(refusal({"8c3", "p2"}) ==
+        start + "word 2, 'p2', comes before the neurons whose spikes it would pool; put lif before it");
+  CHECK(refusal({"8c3", "5"}) == start + "word 2, '5', needs lif before it");
+  CHECK(refusal({"5", "8c3"}) == start + "word 2, '8c3', needs lif before it");
+  CHECK(refusal({"5", "lif", "8c3"}) == start + "word 3, '8c3', needs lif after it");
+  CHECK(refusal({"p2"}) == start + "there are no neurons; expected NcK or N and lif");
+  CHECK(refusal({"8c3", "lif", "p4"}) == start + "word 3, 'p4', does not divide a map of 8 × 6 pixels");
+  CHECK(refusal({"p2", "p2"}) == start + "word 2, 'p2', does not divide a map of 4 × 3 pixels");
+  CHECK(refusal({"8c7p0", "lif"}) ==
+        start + "word 1, '8c7p0', has a kernel without a place in a map of 8 × 6 pixels");
+  CHECK(refusal({"8c3", "lif", "p2", "9", "lif"}) ==
+        start + "word 4, '9', joins all of a pooled map of 4 × 3 pixels, expected a square");
+  CHECK(refusal({"8c3", "lif", "p2"}) ==
+        start + "word 3, 'p2', joins all of a pooled map of 4 × 3 pixels, expected a square");
+}
+
+TEST_CASE("a network of layers starts from weights as wide as their kernels want", "[layers]") {
+  const auto backend = make_backend("cpu", 1);
+  Network network(*backend);
+  LayeredNetwork layered;
+  layered.layers = {"32c3", "lif", "p2", "64c3", "lif", "p2"};
+  layered.biases = LayeredNetwork::Biases::readout;
+  layered.build(network, {16, 16, 3}, 10, Choice<NeuronModels>(neuron_models()), Clock(), 7);
+  const auto& projections = network.projections();
+  REQUIRE(projections.size() == 4);
+  CHECK(projections[0].name == "input_to_hidden1");
+  CHECK(projections[1].name == "hidden1_to_hidden2");
+  CHECK(projections[2].name == "hidden2_to_readout");
+  CHECK(projections[3].name == "bias_to_readout");
+  CHECK(network.populations()[3].size == 8 * 8 * 64);
+  const auto deviation = [&](std::size_t p, double& largest) {
+    double squares = 0;
+    const std::vector<float> weights = downloaded(*backend, projections[p].weights);
+    for (const float weight : weights) {
+      squares += static_cast<double>(weight) * weight;
+      largest = std::max(largest, std::abs(static_cast<double>(weight)));
+    }
+    return std::sqrt(squares / static_cast<double>(weights.size()));
+  };
+  double largest = 0;
+  CHECK(deviation(0, largest) == Approx(std::sqrt(2.0 / (9 * 32))).epsilon(0.06));
+  CHECK(largest > 2.5 * std::sqrt(2.0 / (9 * 32)));
+  CHECK(deviation(1, largest) == Approx(std::sqrt(2.0 / (9 * 64))).epsilon(0.02));
+  largest = 0;
+  CHECK(deviation(2, largest) == Approx(1 / std::sqrt(3.0 * 4 * 4 * 64)).epsilon(0.05));
+  CHECK(largest <= 1 / std::sqrt(4.0 * 4 * 64));
+}
+
+TEST_CASE("populations that are maps have no biases and no projections onto themselves", "[layers]") {
+  const auto refused = [](const std::function<void(LayeredNetwork&)>& change) {
+    const auto backend = make_backend("reference", 1);
+    Network network(*backend);
+    LayeredNetwork layered;
+    layered.layers = {"4c3", "lif"};
+    change(layered);
+    try {
+      layered.build(network, {8, 8, 1}, 10, Choice<NeuronModels>(neuron_models()), Clock(), 7);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(refused([](LayeredNetwork& /*layered*/) {}).empty());
+  CHECK(
+      refused([](LayeredNetwork& layered) { layered.recurrent = true; }).starts_with("network.recurrent: "));
+  CHECK(refused([](LayeredNetwork& layered) {
+          layered.biases = LayeredNetwork::Biases::all;
+        }).starts_with("network.bias: "));
+  CHECK(refused([](LayeredNetwork& layered) {
+          layered.layers = {"4c8p0", "lif"};
+          layered.biases = LayeredNetwork::Biases::all;
+          layered.recurrent = true;
+        }).empty());
+}
+
+}  // namespace orthospike::testing
