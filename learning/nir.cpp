@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <optional>
 
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
 #include "learning/nir_chain.hpp"
+#include "learning/nir_maps.hpp"
 #include "learning/version.hpp"
 #include "sim/neurons/lif_dsr_model.hpp"
 #include "sim/neurons/lif_model.hpp"
@@ -99,18 +102,56 @@ Constants constants(Config config, const std::vector<float>& threshold, const st
   return result;
 }
 
-NirNode end_node(const std::string& type, std::size_t size) {
-  return {.type = type,
-          .fields = {{"shape", {.shape = {1}, .values = {static_cast<float>(size)}, .whole = true}}}};
+NirNode end_node(const std::string& type, const std::vector<std::size_t>& shape) {
+  return {.type = type, .fields = {{"shape", sizes_of(shape)}}};
 }
 
 /// Neurons that are all the same.
-NirNode neuron_node(const std::string& type, const std::map<std::string, double>& fields, std::size_t size) {
+NirNode neuron_node(const std::string& type, const std::map<std::string, double>& fields,
+                    const std::vector<std::size_t>& shape) {
   NirNode node{.type = type, .fields = {}};
+  const std::size_t size = std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies());
   for (const auto& [name, value] : fields)
-    node.fields[name] = {.shape = {size}, .values = std::vector<float>(size, static_cast<float>(value))};
+    node.fields[name] = {.shape = shape, .values = std::vector<float>(size, static_cast<float>(value))};
   return node;
 }
+
+/// The populations of a network as NIR has them.
+class ExportedShapes {
+ public:
+  /// Throws EnvironmentError for a convolution of neurons that are no map.
+  ExportedShapes(const TrainedNetwork& network, const Config& config, const std::string& place)
+      : layers_(layers_of(config.network.words(), network.shape)) {
+    const Way& first = layers_.hidden.front().way;
+    shapes_.push_back(network.shape);
+    is_map_.push_back(first.window || first.pooling > 1);
+    for (const auto& [way, shape] : layers_.hidden) {
+      if (way.window && !is_map_.back())
+        throw EnvironmentError(fmt::format(
+            "{}: network.layers has a convolution of dense neurons, for which NIR has no node", place));
+      shapes_.push_back(shape);
+      is_map_.push_back(way.window.has_value());
+    }
+  }
+
+  /// Of the k-th hidden population, counted from 1, or of the input.
+  std::vector<std::size_t> shape(std::size_t k) const {
+    if (is_map_[k]) return channel_first(shapes_[k]);
+    return {shapes_[k].size()};
+  }
+  bool is_map(std::size_t k) const { return is_map_[k]; }
+  /// From it to the next population.
+  const Way& way(std::size_t k) const {
+    return k < layers_.hidden.size() ? layers_.hidden[k].way : layers_.to_readout;
+  }
+  /// What the next population's weights see of it.
+  MapShape pooled(std::size_t k) const { return shapes_[k].pooled(way(k).pooling); }
+
+ private:
+  Layers layers_;
+  std::vector<MapShape> shapes_;
+  std::vector<bool> is_map_;
+};
 
 NirMetadata text(const std::string& value) {
   return std::vector{value};
@@ -505,60 +546,78 @@ class Importer {
 NirGraph to_nir(const TrainedNetwork& network) {
   const std::string place = network.path.string();
   const Config config = read_config_of_run(network.config, place + "/config", {});
-  if (!config.network.layers.empty())
-    throw EnvironmentError(
-        fmt::format("{}: network.layers is {}, expected none: convolutions and pooling are not exported yet",
-                    place, fmt::join(config.network.layers, ", ")));
   check_against_config(network, config, place);
+  const ExportedShapes shapes(network, config, place);
   NirGraph graph;
   const std::size_t last = network.populations.size() - 1;
+  std::vector<std::size_t> place_in_chain(last + 1);  // of each population, the input's being 0
   std::vector<float> heights(last + 1, 1.0F);
   std::vector<double> trained_thresholds;
   bool soft = true;
   double readout_decay = 1;
-  for (std::size_t i = 0; i <= last; ++i) {
+  for (std::size_t i = 0, k = 0; i <= last; ++i) {
     const auto& [name, size, model, threshold] = network.populations[i];
+    if (model == bias_model) continue;
+    place_in_chain[i] = k++;
     if (i == 0) {
-      graph.nodes[name] = end_node("Input", size);
-    } else if (model == bias_model) {
-      continue;
+      graph.nodes[name] = end_node("Input", shapes.shape(0));
     } else if (i < last) {
       const Constants its = constants(config, threshold, place);
-      graph.nodes[name] = neuron_node(its.type, its.fields, size);
+      graph.nodes[name] = neuron_node(its.type, its.fields, shapes.shape(place_in_chain[i]));
       heights[i] = its.height;
       soft = its.soft;
       readout_decay = its.averaging_decay;
       if (!threshold.empty()) trained_thresholds.push_back(threshold.front());
     } else {
-      graph.nodes["output"] = end_node("Output", size);
+      graph.nodes["output"] = end_node("Output", {size});
     }
   }
   const double dt = config.clock.dt * ms, readout_tau = config.network.readout_tau * ms;
   const std::string readout = readout_tau > 0 ? network.populations[last].name : "output";
   if (readout_tau > 0) {
     graph.nodes[readout] = neuron_node("LI", {{"tau", readout_tau}, {"r", readout_tau / dt}, {"v_leak", 0}},
-                                       network.populations[last].size);
+                                       {network.populations[last].size});
     graph.edges.emplace_back(readout, "output");
   }
-  for (const auto& [name, source, target, presynaptic, values] : network.projections) {
+  for (const TrainedNetwork::Weights& projection : network.projections) {
+    const auto& [name, source, target, presynaptic, values] = projection;
     if (network.populations[source].model == bias_model) continue;
-    const std::size_t sources = network.populations[source].size, targets = network.populations[target].size;
-    std::vector<float> weights = transposed(values, sources, targets);
+    std::vector<float> weights = values;
     if (heights[source] != 1) {
       for (float& weight : weights) weight *= heights[source];
     }
-    NirNode& node = graph.nodes[name];
-    node = {.type = "Linear",
-            .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
+    std::string before = network.populations[source].name;
+    const auto add_node = [&](const std::string& added, NirNode node) {
+      graph.nodes[added] = std::move(node);
+      graph.edges.emplace_back(before, added);
+      before = added;
+    };
+    const std::size_t k = place_in_chain[source], outputs = projection.outputs();
+    const std::string& next = target == last ? readout : network.populations[target].name;
+    if (source != target && shapes.way(k).pooling > 1)
+      add_node(name + "_pool", pool_node(shapes.way(k).pooling));
+    if (source != target && shapes.way(k).window) {
+      add_node(name, convolution_node(*shapes.way(k).window, weights));
+      graph.edges.emplace_back(name, next);
+      continue;
+    }
+    if (source != target && shapes.is_map(k)) {
+      add_node(name + "_flatten", flatten_node(shapes.pooled(k)));
+      weights = channel_first_rows(weights, shapes.pooled(k));
+    }
+    NirNode node = {
+        .type = "Linear",
+        .fields = {{"weight",
+                    {.shape = {outputs, presynaptic}, .values = transposed(weights, presynaptic, outputs)}}}};
     const auto bias = std::ranges::find_if(network.projections, [&, target = target](const auto& other) {
       return other.target == target && network.populations[other.source].model == bias_model;
     });
     if (bias != network.projections.end() && source != target) {
       node.type = "Affine";
-      node.fields["bias"] = {.shape = {targets}, .values = bias->values};
+      node.fields["bias"] = {.shape = {outputs}, .values = bias->values};
     }
-    graph.edges.emplace_back(network.populations[source].name, name);
-    graph.edges.emplace_back(name, target == last ? readout : network.populations[target].name);
+    add_node(name, std::move(node));
+    graph.edges.emplace_back(name, next);
   }
 
   std::vector<std::string> task_names;
@@ -575,7 +634,9 @@ NirGraph to_nir(const TrainedNetwork& network) {
       {"integration", text("forward Euler; a spike is sent in the step in which v reaches v_threshold")},
       {"reset", text(soft ? "soft" : "hard")},
       {"reset_meaning", text("after a spike; soft: v - (v_threshold - v_reset), hard: v_reset")},
-      {"input", text("(pixel - mean) / deviation of pixels from 0 to 1, in every step; channel last")},
+      {"input",
+       text(fmt::format("(pixel - mean) / deviation of pixels from 0 to 1, in every step; channel {}",
+                        shapes.is_map(0) ? "first" : "last"))},
       {"input_shape",
        std::vector{static_cast<double>(channels), static_cast<double>(height), static_cast<double>(width)}},
       {"mean", number(network.mean)},

@@ -20,13 +20,12 @@ struct LayeredNetwork {
   /// readout_may_leak: where not, readout_tau is not read.
   void describe(SettingsVisitor& visit, bool readout_may_leak);
 
+  /// Those of `layers`, or what `hidden` is short for.
+  std::vector<std::string> words() const;
   /// Fills an empty network and draws its weights; whoever trains it reads those of `weights`. Throws ConfigError for a
   /// read-out that leaks faster than a step, and for layers that are none or do not fit the input or the other settings.
   void build(Network& network, const MapShape& input, std::size_t classes, const Choice<NeuronModels>& neuron,
              const Clock& clock, std::uint64_t seed) const;
-
- private:
-  std::vector<std::string> words() const;
 };
 
 }  // namespace orthospike

@@ -30,6 +30,7 @@ class Population:
         self.resets_itself = not soft and not cuba and not numbers("v_reset").any()
         mechanism = {"threshold": self.threshold, "reset_mechanism": "zero" if self.resets_itself else "none"}
         self.soft = soft
+        self.shape = self.threshold.shape
         if cuba:
             share_of_synapse = dt / numbers("tau_syn")
             self.gain = self.gain * share_of_synapse * numbers("w_in")
@@ -59,7 +60,8 @@ def run(graph, images):
     sources = {name: [source for source, target in graph.edges if target == name] for name in graph.nodes}
     images = (torch.tensor(images) - float(metadata["mean"])) / float(metadata["deviation"])
     counts = {name: 0 for name in populations}
-    before = {name: torch.zeros(len(images), len(node.v_threshold)) for name, node in nodes.items() if name in populations}
+    before = {name: torch.zeros(len(images), *population.shape) for name, population in populations.items()}
+    images = images.reshape(len(images), *graph.input_type["input"])
     readout, total, weight, decay = 0, 0, 0, float(metadata["readout_decay"])
     for _ in range(steps):
         now = {}
@@ -68,6 +70,16 @@ def run(graph, images):
             """Of this step; a population that leads back to itself gives its spikes of the step before on that way."""
             if isinstance(graph.nodes[name], nir.Input):
                 return images
+            node = graph.nodes[name]
+            if isinstance(node, nir.Conv2d):
+                (source,) = sources[name]
+                stride, padding = (tuple(map(int, sizes)) for sizes in (node.stride, node.padding))
+                convolved = {"weight": torch.tensor(node.weight), "bias": torch.tensor(node.bias)}
+                return torch.nn.functional.conv2d(output(source), **convolved, stride=stride, padding=padding)
+            if isinstance(node, nir.AvgPool2d):
+                return torch.nn.functional.avg_pool2d(output(sources[name][0]), tuple(map(int, node.kernel_size)))
+            if isinstance(node, nir.Flatten):
+                return output(sources[name][0]).flatten(1)
             if name in weights:
                 (source,) = sources[name]
                 arriving = before[source] if source in now and now[source] is None else output(source)

@@ -6,6 +6,7 @@ import configparser
 import gzip
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,8 @@ NETWORKS = {
     "lif, recurrent, leaky read-out": [*LIF, "--network.recurrent=true", "--network.readout_tau=0.5"],
     "if": ["--rule.name=bptt", "--neuron.model=if"],
     "lif_dsr, biases": ["--network.bias=all"],
+    "lif_dsr, convolutions": ["--network.layers=6c3, lif, p2, 8c3s2, lif, p2", "--optimiser.learning_rate=0.2"],
+    "lif, convolution, dense": [*LIF, "--network.layers=6c5p1, lif, p2, 30, lif", "--network.bias=readout"],
     "lif, biases, leaky read-out": [*LIF, "--network.bias=all", "--network.readout_tau=0.5"],
 }
 ANSWERED = 100
@@ -46,8 +49,9 @@ class Exported:
 
     def __init__(self, folder, options):
         self.run, self.graph_file = folder / "run", folder / "network.nir"
+        self.has_maps = any("layers" in option for option in options)
         tasks = ["--tasks.sequence=rotated", "--rotated.angles=0", "--protection.name=none", "--metrics.quality_samples=0"]
-        few = ["--tasks.train_samples=1280", "--network.hidden=40,30", "--tasks.epochs=2", "--run.threads=1"]
+        few = ["--tasks.train_samples=1280", *([] if self.has_maps else ["--network.hidden=40,30"]), "--tasks.epochs=2", "--run.threads=1"]
         orthospike("run", "tests/data/digits.ini", "--out", self.run, *tasks, *few, *options)
         orthospike("export", self.run, "--nir", self.graph_file)
         self.graph = nir.read(self.graph_file)
@@ -67,6 +71,36 @@ class Exported:
 @pytest.fixture(scope="module", params=NETWORKS)
 def exported(request, tmp_path_factory):
     return Exported(tmp_path_factory.mktemp("nir"), NETWORKS[request.param])
+
+
+def convolved(values, weights, stride, padding):
+    """[images, height, width, channels] through weights [k·k·channels × channels out]."""
+    kernel = round((len(weights) / values.shape[-1]) ** 0.5)
+    padded = np.pad(values, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    patches = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride]
+    return patches.transpose(0, 1, 2, 4, 5, 3).reshape(*patches.shape[:3], -1) @ weights
+
+
+def pooled(values, size):
+    images, height, width, channels = values.shape
+    return values.reshape(images, height // size, size, width // size, size, channels).mean((2, 4))
+
+
+def arriving(values, weights, ways, name):
+    """Currents of a population or the read-out, each a row, maps channel last."""
+    side, channels, pooling, window = ways.get(name, (0, 0, 1, None))
+    if side:
+        values = pooled(values.reshape(len(values), side, side, channels), pooling)
+        if window:
+            return convolved(values, weights, *window).reshape(len(values), -1)
+    return values.reshape(len(values), -1) @ weights
+
+
+#: Of networks with layers: side and channels of the map before, its pooling, stride and padding of a convolution.
+WAYS = {
+    "6c3, lif, p2, 8c3s2, lif, p2": {"hidden1": (8, 1, 1, (1, 1)), "hidden2": (8, 6, 2, (2, 1)), "readout": (2, 8, 2, None)},
+    "6c5p1, lif, p2, 30, lif": {"hidden1": (8, 1, 1, (1, 1)), "hidden2": (6, 6, 2, None)},
+}
 
 
 def equations(run, images):
@@ -89,6 +123,7 @@ def equations(run, images):
         synapse_decay = np.float32(1 - dt / synapse_tau if synapse_tau else 0)
     readout_tau = config["network"].getfloat("readout_tau", 0)
     leak = np.float32(1 - dt / readout_tau if readout_tau else 0)
+    ways = WAYS.get(config["network"]["layers"], {})
     names = ["hidden1", "hidden2"]
     state = {name: [np.float32(0)] * 2 for name in names}
     spikes = {name: None for name in names}
@@ -99,7 +134,7 @@ def equations(run, images):
         source, values = "input", drive
         for name in names:
             theta = thresholds.get(name, neuron.getfloat("threshold", 0))
-            current = values @ weights[f"{source}_to_{name}"] + weights.get(f"bias_to_{name}", 0)
+            current = arriving(values, weights[f"{source}_to_{name}"], ways, name) + weights.get(f"bias_to_{name}", 0)
             if f"{name}_to_{name}" in weights and spikes[name] is not None:
                 current = current + spikes[name] @ weights[f"{name}_to_{name}"]
             synapse, potential = state[name]
@@ -113,7 +148,8 @@ def equations(run, images):
             spikes[name] = fires.astype(np.float32) * np.float32(theta / dt if model == "lif_dsr" else 1)
             counts[name] = counts[name] + fires
             source, values = name, spikes[name]
-        readout = leak * readout + values @ weights[f"{source}_to_readout"] + weights.get("bias_to_readout", 0)
+        current = arriving(values, weights[f"{source}_to_readout"], ways, "readout")
+        readout = leak * readout + current + weights.get("bias_to_readout", 0)
         total, weight = averaging * total + readout, averaging * weight + 1
     return counts | {"logits": total / weight}
 
@@ -127,7 +163,7 @@ def assert_same_answers(exported, result):
 
 def test_the_package_nir_reads_a_graph(exported):
     graph = exported.graph
-    assert graph.input_type["input"].tolist() == [64]
+    assert graph.input_type["input"].tolist() == ([1, 8, 8] if exported.has_maps else [64])
     assert graph.output_type["output"].tolist() == [10]
     assert nir.serialization.read_version(exported.graph_file) == "1.0.8"
     assert graph.metadata["time_unit"] == "s"
@@ -142,7 +178,13 @@ def test_the_package_nir_reads_a_graph(exported):
             assert biases.any()
             assert np.array_equal(biases[None], weight)
             continue
-        stored = graph.nodes[name].weight.T
+        stored = graph.nodes[name].weight
+        if isinstance(graph.nodes[name], nir.Conv2d):
+            stored = stored.transpose(0, 2, 3, 1).reshape(len(stored), -1)
+        elif f"{name}_flatten" in graph.nodes:
+            channels, height, width = graph.nodes[f"{name}_flatten"].input_type["input"]
+            stored = stored.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(stored), -1)
+        stored = stored.T
         height = 1
         if "trained_thresholds" in graph.metadata and not name.startswith("input"):
             height = graph.metadata["trained_thresholds"][int(name[len("hidden")]) - 1] / 0.05
@@ -166,7 +208,9 @@ def test_an_independent_simulator_gives_the_same_spikes(exported, tmp_path):
     subprocess.run(arguments, check=True)
     result, expected = np.load(tmp_path / "result.npz"), equations(exported.run, exported.images)
     for name in ("hidden1", "hidden2"):
-        differ = result[name] != expected[name]
+        maps = result[name]
+        counts = maps.transpose(0, 2, 3, 1).reshape(len(maps), -1) if maps.ndim == 4 else maps
+        differ = counts != expected[name]
         off = result[name].sum() / expected[name].sum() - 1
         print(f"{name}: {expected[name].sum()} spikes, off by {off:.2g}, {differ.mean():.2g} of the counts differ")
         assert differ.mean() <= 0.01
@@ -184,6 +228,10 @@ def stored(file):
 
 def test_an_imported_network_is_the_exported_one(exported, tmp_path):
     out, again = tmp_path / "imported", tmp_path / "again.nir"
+    if exported.has_maps:
+        refused = orthospike("import", exported.graph_file, "--out", out, code=1).stderr
+        assert re.search(r"of type (Conv2d|AvgPool2d), is none of Input", refused)
+        return
     summary = json.loads(orthospike("import", exported.graph_file, "--out", out).stdout.splitlines()[-1])
     assert summary == {"config_file": str(out / "config.ini"), "weights_file": str(out / "weights.h5")}
     accuracy = [json.loads(orthospike("test", run).stdout.splitlines()[-1])["accuracies"] for run in (exported.run, out)]

@@ -20,14 +20,15 @@ namespace {
 using Settings = std::vector<std::pair<std::string, std::string>>;
 
 /// A network of 6 inputs, populations of 5 and 4 neurons and 3 logits, as a run of such settings stores it.
-TrainedNetwork trained(const Settings& settings) {
+TrainedNetwork trained(const Settings& settings,
+                       const MapShape& input = {.height = 1, .width = 2, .channels = 3}) {
   Config config;
   for (const auto& [key, value] : settings) config.set(key, value);
   config.network.hidden = {5, 4};
   config.data.mean = 0.3F;
   const auto backend = make_backend("reference", 1);
   Network network(*backend);
-  config.network.build(network, {.height = 1, .width = 2, .channels = 3}, 3, config.neuron, config.clock, 7);
+  config.network.build(network, input, 3, config.neuron, config.clock, 7);
   float trained = 0.11F;
   for (const Population& population : network.populations()) {
     if (population.neuron == nullptr || population.neuron->threshold().size() == 0) continue;
@@ -44,7 +45,7 @@ TrainedNetwork trained(const Settings& settings) {
                         .version = "1.2.3",
                         .git_revision = "abc",
                         .config = config_text(config),
-                        .shape = {.height = 1, .width = 2, .channels = 3},
+                        .shape = input,
                         .mean = 0.3F,
                         .deviation = 0.3081F,
                         .tasks = {{"classes 0, 1", true}, {"class 2", false}},
@@ -191,15 +192,61 @@ TEST_CASE("a network comes back from its graph and from a file of it", "[nir]") 
   }
 }
 
+TEST_CASE("maps are channel first in a graph", "[nir]") {
+  const MapShape image{.height = 4, .width = 6, .channels = 3};
+  const TrainedNetwork network =
+      trained({{"network.layers", "4c3, lif, p2, 5c3s2p1, lif, 7, lif"}, {"network.bias", "readout"}}, image);
+  const NirGraph graph = to_nir(network);
+  const auto field = [&](const std::string& node, const std::string& name) {
+    return graph.nodes.at(node).fields.at(name);
+  };
+  CHECK(field("input", "shape") == NirArray{.shape = {3}, .values = {3, 4, 6}});
+  CHECK(field("hidden1", "tau").shape == std::vector<std::size_t>{4, 4, 6});
+  CHECK(field("hidden2", "tau").shape == std::vector<std::size_t>{5, 1, 2});
+  CHECK(field("hidden3", "tau").shape == std::vector<std::size_t>{7});
+  CHECK(graph.nodes.at("input_to_hidden1").type == "Conv2d");
+  CHECK(field("input_to_hidden1", "input_shape").values == std::vector<float>{4, 6});
+  CHECK(field("hidden1_to_hidden2", "input_shape").values == std::vector<float>{2, 3});
+  CHECK(field("hidden1_to_hidden2", "stride").values == std::vector<float>{2, 2});
+  CHECK(field("hidden1_to_hidden2", "padding").values == std::vector<float>{1, 1});
+  CHECK(graph.nodes.at("hidden1_to_hidden2_pool").type == "AvgPool2d");
+  CHECK(field("hidden1_to_hidden2_pool", "kernel_size").values == std::vector<float>{2, 2});
+  CHECK(field("hidden2_to_hidden3_flatten", "input_type").values == std::vector<float>{5, 1, 2});
+  CHECK(graph.nodes.at("hidden2_to_hidden3").type == "Linear");
+  CHECK(graph.nodes.at("hidden3_to_readout").type == "Affine");
+  using Edges = std::vector<std::pair<std::string, std::string>>;
+  Edges edges = graph.edges;
+  std::ranges::sort(edges);
+  CHECK(edges == Edges{{"hidden1", "hidden1_to_hidden2_pool"},
+                       {"hidden1_to_hidden2", "hidden2"},
+                       {"hidden1_to_hidden2_pool", "hidden1_to_hidden2"},
+                       {"hidden2", "hidden2_to_hidden3_flatten"},
+                       {"hidden2_to_hidden3", "hidden3"},
+                       {"hidden2_to_hidden3_flatten", "hidden2_to_hidden3"},
+                       {"hidden3", "hidden3_to_readout"},
+                       {"hidden3_to_readout", "output"},
+                       {"input", "input_to_hidden1"},
+                       {"input_to_hidden1", "hidden1"}});
+
+  // [4 out, 3 in, 3 rows, 3 columns] from [3 rows, 3 columns, 3 in × 4 out]
+  CHECK(field("input_to_hidden1", "weight").shape == std::vector<std::size_t>{4, 3, 3, 3});
+  CHECK(value(graph, "input_to_hidden1", "weight", ((1 * 3 + 2) * 3 + 0) * 3 + 1) ==
+        weights(network, "input_to_hidden1")[((0 * 3 + 1) * 3 + 2) * 4 + 1]);
+  // [7 × 5 channels, 1 row, 2 columns] from [1 row, 2 columns, 5 channels × 7]
+  CHECK(field("hidden2_to_hidden3", "weight").shape == std::vector<std::size_t>{7, 10});
+  CHECK(value(graph, "hidden2_to_hidden3", "weight", 3 * 10 + 4 * 2 + 1) ==
+        Approx(weights(network, "hidden2_to_hidden3")[(1 * 5 + 4) * 7 + 3] * 0.18 / 0.05));
+  CHECK(refusal(graph).starts_with(": node 'hidden1_to_hidden2', of type Conv2d, is none of Input, "));
+}
+
 TEST_CASE("what NIR does not have is not exported", "[nir]") {
   CHECK_THROWS_WITH(to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "alif"}})),
                     Catch::Matchers::Contains("neuron.model is alif, expected lif_dsr, lif or if"));
   CHECK_THROWS_WITH(
       to_nir(trained({{"rule.name", "bptt"}, {"neuron.model", "if"}, {"neuron.synapse_tau", "1"}})),
       Catch::Matchers::Contains("neuron.synapse_tau is 1 with the model if"));
-  CHECK_THROWS_WITH(
-      to_nir(trained(with(lif, {{"network.layers", "4, lif, 2c1, lif"}}))),
-      Catch::Matchers::Contains("network.layers is 4, lif, 2c1, lif, expected none: convolutions"));
+  CHECK_THROWS_WITH(to_nir(trained(with(lif, {{"network.layers", "4, lif, 2c1, lif"}}))),
+                    Catch::Matchers::Contains("a convolution of dense neurons, for which NIR has no node"));
   TrainedNetwork other = trained(lif);
   other.populations[1].model = "if";
   CHECK_THROWS_WITH(to_nir(other), Catch::Matchers::Contains("the network is not that of its config"));

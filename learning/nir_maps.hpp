@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "kernels/map_shape.hpp"
+#include "learning/nir_file.hpp"
+
+namespace orthospike {
+
+// Maps are channel first in NIR, [channels, height, width], and channel last here.
+
+/// As a list of numbers.
+NirArray sizes_of(const std::vector<std::size_t>& sizes);
+std::vector<std::size_t> channel_first(const MapShape& shape);
+/// [map × targets] with its rows in NIR's order.
+std::vector<float> channel_first_rows(const std::vector<float>& weights, const MapShape& map);
+
+/// weights [patch × channels]
+NirNode convolution_node(const Window& window, const std::vector<float>& weights);
+NirNode pool_node(std::size_t size);
+NirNode flatten_node(const MapShape& shape);
+
+}  // namespace orthospike
