@@ -41,6 +41,8 @@ TEST_CASE("words say how populations follow each other", "[layers]") {
   CHECK(layers.hidden[3].shape == MapShape{1, 1, 7});
   CHECK(layers.to_readout.pooling == 1);
 
+  CHECK(layers_of({"2c5", "lif"}, {8, 8, 1}).hidden[0].way.window->padding == 2);
+
   // Pooling adds up, and may be of the input and before the read-out.
   const Layers pooled = layers_of({"p2", "4c3", "lif", "p2", "p2"}, {16, 16, 1});
   CHECK(pooled.hidden[0].way.pooling == 2);
