@@ -116,6 +116,27 @@ NirNode neuron_node(const std::string& type, const std::map<std::string, double>
   return node;
 }
 
+/// weights [targets × sources]; bias: none, or one for each target.
+NirNode dense_node(std::vector<float> weights, std::size_t sources, const std::vector<float>& bias) {
+  const std::size_t targets = weights.size() / sources;
+  NirNode node{.type = "Linear",
+               .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
+  if (!bias.empty()) {
+    node.type = "Affine";
+    node.fields["bias"] = {.shape = {targets}, .values = bias};
+  }
+  return node;
+}
+
+/// Those of a population; none where it has none.
+std::vector<float> bias_of(const TrainedNetwork& network, std::size_t population) {
+  for (const TrainedNetwork::Weights& projection : network.projections) {
+    if (projection.target == population && network.populations[projection.source].model == bias_model)
+      return projection.values;
+  }
+  return {};
+}
+
 /// The populations of a network as NIR has them.
 class ExportedShapes {
  public:
@@ -593,31 +614,21 @@ NirGraph to_nir(const TrainedNetwork& network) {
       before = added;
     };
     const std::size_t k = place_in_chain[source], outputs = projection.outputs();
-    const std::string& next = target == last ? readout : network.populations[target].name;
-    if (source != target && shapes.way(k).pooling > 1)
-      add_node(name + "_pool", pool_node(shapes.way(k).pooling));
-    if (source != target && shapes.way(k).window) {
-      add_node(name, convolution_node(*shapes.way(k).window, weights));
-      graph.edges.emplace_back(name, next);
-      continue;
+    const bool is_recurrent = source == target;
+    const std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
+    const Way way = is_recurrent ? Way() : shapes.way(k);
+    if (way.pooling > 1) add_node(name + "_pool", pool_node(way.pooling));
+    if (way.window) {
+      add_node(name,
+               convolution_node(*way.window, weights, bias.empty() ? std::vector<float>(outputs) : bias));
+    } else {
+      if (shapes.is_map(k)) {
+        add_node(name + "_flatten", flatten_node(shapes.pooled(k)));
+        weights = channel_first_rows(weights, shapes.pooled(k));
+      }
+      add_node(name, dense_node(transposed(weights, presynaptic, outputs), presynaptic, bias));
     }
-    if (source != target && shapes.is_map(k)) {
-      add_node(name + "_flatten", flatten_node(shapes.pooled(k)));
-      weights = channel_first_rows(weights, shapes.pooled(k));
-    }
-    NirNode node = {
-        .type = "Linear",
-        .fields = {{"weight",
-                    {.shape = {outputs, presynaptic}, .values = transposed(weights, presynaptic, outputs)}}}};
-    const auto bias = std::ranges::find_if(network.projections, [&, target = target](const auto& other) {
-      return other.target == target && network.populations[other.source].model == bias_model;
-    });
-    if (bias != network.projections.end() && source != target) {
-      node.type = "Affine";
-      node.fields["bias"] = {.shape = {outputs}, .values = bias->values};
-    }
-    add_node(name, std::move(node));
-    graph.edges.emplace_back(name, next);
+    graph.edges.emplace_back(before, target == last ? readout : network.populations[target].name);
   }
 
   std::vector<std::string> task_names;

@@ -23,8 +23,9 @@ std::vector<float> channel_first_rows(const std::vector<float>& weights, const M
   return result;
 }
 
-NirNode convolution_node(const Window& window, const std::vector<float>& weights) {
-  const std::size_t patch = window.patch(), channels = weights.size() / patch;
+NirNode convolution_node(const Window& window, const std::vector<float>& weights,
+                         const std::vector<float>& bias) {
+  const std::size_t patch = window.patch(), channels = bias.size();
   const MapShape kernel{window.kernel, window.kernel, window.map.channels};
   const std::vector<float> rows = channel_first_rows(weights, kernel);
   std::vector<float> values(weights.size());
@@ -39,7 +40,7 @@ NirNode convolution_node(const Window& window, const std::vector<float>& weights
                      {"padding", sizes_of({window.padding, window.padding})},
                      {"dilation", sizes_of({1, 1})},
                      {"groups", {.shape = {}, .values = {1}, .whole = true}},
-                     {"bias", {.shape = {channels}, .values = std::vector<float>(channels)}}}};
+                     {"bias", {.shape = {channels}, .values = bias}}}};
 }
 
 NirNode pool_node(std::size_t size) {

@@ -15,8 +15,9 @@ std::vector<std::size_t> channel_first(const MapShape& shape);
 /// [map × targets] with its rows in NIR's order.
 std::vector<float> channel_first_rows(const std::vector<float>& weights, const MapShape& map);
 
-/// weights [patch × channels]
-NirNode convolution_node(const Window& window, const std::vector<float>& weights);
+/// weights [patch × channels], bias [channels]
+NirNode convolution_node(const Window& window, const std::vector<float>& weights,
+                         const std::vector<float>& bias);
 NirNode pool_node(std::size_t size);
 NirNode flatten_node(const MapShape& shape);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kernels/error.hpp"
+#include "sim/connections/channel_bias.hpp"
 
 namespace orthospike {
 
@@ -21,8 +22,8 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   visit(
       "network.bias", biases,
       {{"none", Biases::none, ""}, {"readout", Biases::readout, ""}, {"all", Biases::all, ""}},
-      "Populations whose neurons have a bias each: a weight, at first 0, from a neuron whose output is always 1. It "
-      "learns and is protected as other weights are");
+      "Populations whose neurons, or channels of maps, have a bias each: a weight, at first 0, from a neuron whose output "
+      "is always 1. It learns and is protected as other weights are");
   visit(
       "network.weights", weights,
       "Weights file, or folder of a run, whose weights and thresholds the network starts from; empty for random "
@@ -63,10 +64,9 @@ void LayeredNetwork::build(Network& network, const MapShape& input, std::size_t 
     network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next,
                            way.connection(last_shape, shape));
     const bool is_map = shape.height * shape.width > 1;
-    if (biases == Biases::all) {
-      if (is_map) throw ConfigError("network.bias: populations that are maps have none here; use readout");
-      network.add_projection("bias_to_" + name, bias, next);
-    }
+    if (biases == Biases::all)
+      network.add_projection("bias_to_" + name, bias, next,
+                             std::make_unique<ChannelBias>(shape.height * shape.width, shape.channels));
     if (recurrent) {
       if (is_map)
         throw ConfigError(

@@ -28,7 +28,7 @@ NETWORKS = {
     "lif, recurrent, leaky read-out": [*LIF, "--network.recurrent=true", "--network.readout_tau=0.5"],
     "if": ["--rule.name=bptt", "--neuron.model=if"],
     "lif_dsr, biases": ["--network.bias=all"],
-    "lif_dsr, convolutions": ["--network.layers=6c3, lif, p2, 8c3s2, lif, p2", "--optimiser.learning_rate=0.2"],
+    "lif_dsr, convolutions": ["--network.layers=6c3, lif, p2, 8c3s2, lif, p2", "--network.bias=all", "--optimiser.learning_rate=0.2"],
     "lif, convolution, dense": [*LIF, "--network.layers=6c5p1, lif, p2, 30, lif", "--network.bias=readout"],
     "lif, biases, leaky read-out": [*LIF, "--network.bias=all", "--network.readout_tau=0.5"],
 }
@@ -134,7 +134,9 @@ def equations(run, images):
         source, values = "input", drive
         for name in names:
             theta = thresholds.get(name, neuron.getfloat("threshold", 0))
-            current = arriving(values, weights[f"{source}_to_{name}"], ways, name) + weights.get(f"bias_to_{name}", 0)
+            current = arriving(values, weights[f"{source}_to_{name}"], ways, name)
+            if (bias := weights.get(f"bias_to_{name}")) is not None:
+                current = current + np.tile(bias, current.shape[1] // bias.size)
             if f"{name}_to_{name}" in weights and spikes[name] is not None:
                 current = current + spikes[name] @ weights[f"{name}_to_{name}"]
             synapse, potential = state[name]

@@ -1,7 +1,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/connections/channel_bias.hpp"
 #include "sim/connections/convolution.hpp"
+#include "sim/connections/dense.hpp"
 #include "tests/learning/rule_network.hpp"
 
 // A network of convolutions and pooling is compared with the dense one that does the same.
@@ -11,14 +13,19 @@ namespace {
 
 constexpr std::size_t steps = 6, samples = 3, classes = 3;
 
-/// 6 × 6 pixels, 3 channels of 6 × 6, pooled to 3 × 3, 4 channels of 2 × 2 with stride 2, pooled to one pixel.
-std::vector<std::unique_ptr<Connection>> convolutions() {
-  std::vector<std::unique_ptr<Connection>> result;
-  result.push_back(
-      std::make_unique<Convolution>(Window{.map = {6, 6, 1}, .kernel = 3, .stride = 1, .padding = 1}, 3));
-  result.push_back(
-      std::make_unique<Convolution>(Window{.map = {3, 3, 3}, .kernel = 3, .stride = 2, .padding = 1}, 4, 2));
-  result.push_back(std::make_unique<Convolution>(Window{.map = {1, 1, 4}, .kernel = 1}, classes, 2));
+struct Edge {
+  std::size_t source, target;
+  std::unique_ptr<Connection> connection;
+};
+
+/// 6 × 6 pixels, 3 channels of 6 × 6, pooled to 3 × 3, 4 channels of 2 × 2 with stride 2 and biases, pooled to one pixel.
+/// Population 1 is that of the biases.
+std::vector<Edge> edges() {
+  std::vector<Edge> result;
+  result.push_back({0, 2, std::make_unique<Convolution>(Window{{6, 6, 1}, 3, 1, 1}, 3)});
+  result.push_back({2, 3, std::make_unique<Convolution>(Window{{3, 3, 3}, 3, 2, 1}, 4, 2)});
+  result.push_back({1, 3, std::make_unique<ChannelBias>(4, 4)});
+  result.push_back({3, 4, std::make_unique<Convolution>(Window{{1, 1, 4}, 1}, classes, 2)});
   return result;
 }
 
@@ -44,7 +51,7 @@ struct Maps {
   PlainNeurons neuron;
   std::string model;
   float leak;
-  std::vector<std::size_t> sizes{};
+  std::vector<std::size_t> sizes = {36, 1, 108, 16, classes};
 
   Maps(const std::string& rule, bool unfolded, float readout_leak)
       : is_dense(unfolded),
@@ -54,23 +61,24 @@ struct Maps {
                .threshold = rule == "dsr" ? 0.3F : 0.8F,
                .firing_fraction = 0.5F},
         model(rule == "dsr" ? "lif_dsr" : "lif"),
-        leak(readout_leak) {
-    const auto connections = convolutions();
-    sizes.push_back(connections.front()->sources());
-    for (const auto& connection : connections) sizes.push_back(connection->targets());
-  }
+        leak(readout_leak) {}
 
   void build(Network& network) const {
-    add_populations(network, sizes, model, neuron, leak);
-    auto connections = convolutions();
-    for (std::size_t p = 0; p < connections.size(); ++p) {
-      std::vector<float> weights = weights_of(*connections[p], static_cast<std::uint32_t>(p + 1));
-      if (is_dense) {
-        weights = dense(network.backend(), *connections[p], weights);
-        network.add_projection(std::to_string(p), p, p + 1);
-      } else {
-        network.add_projection(std::to_string(p), p, p + 1, std::move(connections[p]));
-      }
+    using Kind = Population::Kind;
+    const std::vector<Kind> kinds = {Kind::input, Kind::bias, Kind::spiking, Kind::spiking, Kind::readout};
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+      network.add_population(
+          {.name = std::to_string(i),
+           .size = sizes[i],
+           .kind = kinds[i],
+           .neuron = kinds[i] == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
+           .leak = kinds[i] == Kind::readout ? leak : 0});
+    for (auto& [source, target, connection] : edges()) {
+      const std::size_t p = network.projections().size();
+      std::vector<float> weights = weights_of(*connection, static_cast<std::uint32_t>(p + 1));
+      if (is_dense) weights = dense(network.backend(), *connection, weights);
+      if (is_dense) connection = std::make_unique<Dense>(connection->sources(), connection->targets());
+      network.add_projection(std::to_string(p), source, target, std::move(connection));
       network.backend().upload(std::span<const float>(weights), network.projections()[p].weights.view());
     }
   }
@@ -109,14 +117,14 @@ TEST_CASE("convolutions learn as the dense projections that they are", "[convolu
         }
         const ClockEngine::Work work = maps.engine->work();
         CHECK(work.spikes == plain.engine->work().spikes);
-        CHECK(work.population_spikes[2] > 0);
-        CHECK(work.population_spikes[2] < steps * samples * 16);
+        CHECK(work.population_spikes[3] > 0);
+        CHECK(work.population_spikes[3] < steps * samples * 16);
         const auto logits = [&](const RuleNetwork& network) {
           const std::vector<float> values = backend.download(network.engine->logits().values);
           return Doubles(values.begin(), values.end());
         };
         check_near(logits(maps), logits(plain));
-        for (std::size_t p = 0; p < 3; ++p) {
+        for (std::size_t p = 0; p < maps.network.projections().size(); ++p) {
           const Connection& connection = *maps.network.projections()[p].connection;
           const WeightGradient found = maps.rule->weight_gradient(p);
           const Doubles gradient = summed(backend, connection.pairs(backend, found.trace, found.post));

@@ -195,7 +195,7 @@ TEST_CASE("a network comes back from its graph and from a file of it", "[nir]") 
 TEST_CASE("maps are channel first in a graph", "[nir]") {
   const MapShape image{.height = 4, .width = 6, .channels = 3};
   const TrainedNetwork network =
-      trained({{"network.layers", "4c3, lif, p2, 5c3s2p1, lif, 7, lif"}, {"network.bias", "readout"}}, image);
+      trained({{"network.layers", "4c3, lif, p2, 5c3s2p1, lif, 7, lif"}, {"network.bias", "all"}}, image);
   const NirGraph graph = to_nir(network);
   const auto field = [&](const std::string& node, const std::string& name) {
     return graph.nodes.at(node).fields.at(name);
@@ -212,7 +212,8 @@ TEST_CASE("maps are channel first in a graph", "[nir]") {
   CHECK(graph.nodes.at("hidden1_to_hidden2_pool").type == "AvgPool2d");
   CHECK(field("hidden1_to_hidden2_pool", "kernel_size").values == std::vector<float>{2, 2});
   CHECK(field("hidden2_to_hidden3_flatten", "input_type").values == std::vector<float>{5, 1, 2});
-  CHECK(graph.nodes.at("hidden2_to_hidden3").type == "Linear");
+  CHECK(field("hidden1_to_hidden2", "bias").values == weights(network, "bias_to_hidden2"));
+  CHECK(graph.nodes.at("hidden2_to_hidden3").type == "Affine");
   CHECK(graph.nodes.at("hidden3_to_readout").type == "Affine");
   using Edges = std::vector<std::pair<std::string, std::string>>;
   Edges edges = graph.edges;

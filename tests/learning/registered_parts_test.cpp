@@ -103,6 +103,7 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
   Config config;
   config.network.hidden = {20, 15};
   config.network.layers = pairing.layers;
+  if (!pairing.layers.empty()) config.network.biases = LayeredNetwork::Biases::all;
   config.training.batch_size = 16;
   config.clock.steps = 6;
   config.clock.dt = 0.1F;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/connections/average_pool.hpp"
+#include "sim/connections/channel_bias.hpp"
 #include "sim/connections/convolution.hpp"
 #include "sim/connections/dense.hpp"
 #include "sim/connections/identity.hpp"
@@ -26,6 +27,7 @@ std::vector<Case> cases() {
   all.push_back({"dense", std::make_unique<Dense>(7, 5)});
   all.push_back({"dense to one", std::make_unique<Dense>(9, 1)});
   all.push_back({"identity", std::make_unique<Identity>(11)});
+  all.push_back({"channel_bias", std::make_unique<ChannelBias>(6, 4)});
   all.push_back({"average_pool", std::make_unique<AveragePool>(MapShape{5, 7, 3}, 2)});
   all.push_back({"average_pool of one map", std::make_unique<AveragePool>(MapShape{6, 6, 1}, 3)});
   all.push_back({"conv", std::make_unique<Convolution>(Window{{4, 5, 3}, 3, 1, 1}, 4)});

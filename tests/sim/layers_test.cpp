@@ -112,7 +112,7 @@ TEST_CASE("a network of layers starts from weights as wide as their kernels want
   CHECK(largest <= 1 / std::sqrt(4.0 * 4 * 64));
 }
 
-TEST_CASE("populations that are maps have no biases and no projections onto themselves", "[layers]") {
+TEST_CASE("populations that are maps have no projections onto themselves", "[layers]") {
   const auto refused = [](const std::function<void(LayeredNetwork&)>& change) {
     const auto backend = make_backend("reference", 1);
     Network network(*backend);
@@ -130,11 +130,7 @@ TEST_CASE("populations that are maps have no biases and no projections onto them
   CHECK(
       refused([](LayeredNetwork& layered) { layered.recurrent = true; }).starts_with("network.recurrent: "));
   CHECK(refused([](LayeredNetwork& layered) {
-          layered.biases = LayeredNetwork::Biases::all;
-        }).starts_with("network.bias: "));
-  CHECK(refused([](LayeredNetwork& layered) {
           layered.layers = {"4c8p0", "lif"};
-          layered.biases = LayeredNetwork::Biases::all;
           layered.recurrent = true;
         }).empty());
 }
