@@ -182,6 +182,26 @@ TEST_CASE("errors straight from the read-out count once, however many projection
   }
 }
 
+TEST_CASE("errors straight from the read-out are the same however far it is", "[several_projections]") {
+  const std::vector<float> first = weights(4, 6, 1), second = weights(6, 5, 2), last = weights(5, 3, 4);
+  for (const std::string& rule : rules_by_errors) {
+    on_each_backend([&](Backend& backend) {
+      INFO(rule);
+      Wiring far = wiring(rule), near = wiring(rule);
+      far.sizes = {4, 6, 5, 3};
+      far.edges = {{0, 1, first}, {1, 2, second}, {2, 3, last}};
+      near.sizes = {4, 6, 3};
+      near.edges = {{0, 1, first}, {1, 2, weights(6, 3, 3)}};
+      RuleNetwork of_far(backend, far, rule, "direct_feedback_alignment"),
+          of_near(backend, near, rule, "direct_feedback_alignment");
+      learn(of_far, 4);
+      learn(of_near, 4);
+      CHECK(of_far.gradient(0) != Doubles(24, 0.0));
+      check_near(of_far.gradient(0), of_near.gradient(0));
+    });
+  }
+}
+
 TEST_CASE("an input beside spikes reaches populations and the read-out in every step",
           "[several_projections]") {
   const std::vector<float> first = weights(4, 6, 1), second = weights(6, 5, 2), past = weights(4, 5, 3),
