@@ -45,6 +45,7 @@ struct Window {
   std::size_t stride = 1;
   std::size_t padding = 0;
 
+  bool operator==(const Window&) const = default;
   /// Whether the kernel has a place at all; else none of what follows may be asked for.
   bool fits() const {
     return map.size() > 0 && kernel > 0 && stride > 0 && kernel <= map.height + 2 * padding &&

@@ -213,7 +213,7 @@ class Importer {
     try {
       take_clock();
       take_input();
-      take_sizes();
+      take_layers();
       if (config_.neuron.name() == "lif_dsr") {
         take_dsr();
       } else {
@@ -356,8 +356,8 @@ class Importer {
     }
   }
 
-  void take_sizes() {
-    std::vector<std::size_t> sizes;
+  void take_layers() {
+    Layers found;
     bool recurrent = false;
     for (std::size_t i = 0; i < hidden(); ++i) {
       const NirLayer& layer = layers_[i];
@@ -367,15 +367,47 @@ class Importer {
                       fmt::format("comes after neurons of type {}, expected the same in all hidden "
                                   "populations",
                                   layers_.front().neurons->type));
-      sizes.push_back(layer.size);
+      found.hidden.push_back({.way = layer.way, .shape = layer.shape});
       recurrent = recurrent || !layer.recurrent.empty();
     }
-    set("network.hidden", fmt::format("{}", fmt::join(sizes, ",")));
+    found.to_readout = layers_.back().way;
+    if (layers_.back().way.window)
+      chain_.refuse(layers_.back().name, "is reached by a Conv2d, expected a Linear or Affine");
+    if (!is_of_config(found)) set_layers(found);
     set("network.recurrent", recurrent ? "true" : "false");
     const auto has_bias = [](const NirLayer& layer) { return !layer.bias.empty(); };
     const bool any_hidden = std::any_of(layers_.begin(), layers_.end() - 1, has_bias);
     set("network.bias", any_hidden ? "all" : has_bias(layers_.back()) ? "readout" : "none");
     set("network.weights", "");
+  }
+
+  bool is_of_config(const Layers& found) const {
+    try {
+      return layers_of(config_.network.words(), network_.shape) == found;
+    } catch (const ConfigError&) {
+      return false;
+    }
+  }
+
+  void set_layers(const Layers& found) {
+    std::vector<std::string> words;
+    std::vector<std::size_t> sizes;
+    bool dense = found.to_readout == Way();
+    const auto add_pooling = [&](const Way& way) {
+      if (way.pooling > 1) words.push_back(fmt::format("p{}", way.pooling));
+    };
+    for (const auto& [way, shape] : found.hidden) {
+      add_pooling(way);
+      words.push_back(way.window ? fmt::format("{}c{}s{}p{}", shape.channels, way.window->kernel,
+                                               way.window->stride, way.window->padding)
+                                 : fmt::format("{}", shape.size()));
+      words.emplace_back("lif");
+      sizes.push_back(shape.size());
+      dense = dense && way == Way();
+    }
+    add_pooling(found.to_readout);
+    set("network.layers", dense ? "none" : fmt::format("{}", fmt::join(words, ", ")));
+    if (dense) set("network.hidden", fmt::format("{}", fmt::join(sizes, ",")));
   }
 
   /// Neurons whose constants the metadata's config and their thresholds say: any others are refused.
@@ -398,7 +430,7 @@ class Importer {
         chain_.require(layer, field, field.starts_with("tau") ? value / ms * unit_ : value, reason);
       thresholds_.push_back({threshold});
       heights_.push_back(expected.height);
-      scales_.emplace_back(layer.size, 1.0);
+      scales_.emplace_back(layer.outputs(), 1.0);
     }
   }
 
@@ -435,22 +467,39 @@ class Importer {
         chain_.require(layer, "v_reset", 0, "neurons here are reset to 0, or by their threshold");
       const std::vector<float>& r = chain_.values(layer, "r");
       const std::vector<float> thresholds = chain_.positive_values(layer, "v_threshold");
-      std::vector<double> scales(layer.size);
-      for (std::size_t j = 0; j < layer.size; ++j)
+      std::vector<double> scales(layer.size());
+      for (std::size_t j = 0; j < layer.size(); ++j)
         scales[j] = gain * r[j] * (static_cast<double>(threshold) / thresholds[j]);
       if (type == "CubaLIF") {
         const std::vector<float>& w_in = chain_.values(layer, "w_in");
-        for (std::size_t j = 0; j < layer.size; ++j) scales[j] *= w_in[j];
+        for (std::size_t j = 0; j < layer.size(); ++j) scales[j] *= w_in[j];
       }
       thresholds_.emplace_back();
       heights_.push_back(1);
-      scales_.push_back(std::move(scales));
+      scales_.push_back(of_outputs(layer, scales));
     }
+  }
+
+  /// From one of each neuron, of maps channel first, one of each that weights lead to.
+  std::vector<double> of_outputs(const NirLayer& layer, const std::vector<double>& scales) const {
+    if (!layer.way.window) return scales;
+    const std::size_t pixels = layer.shape.height * layer.shape.width;
+    std::vector<double> result;
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      if (i % pixels == 0) result.push_back(scales[i]);
+      if (!near(scales[i], result.back()))
+        chain_.refuse(
+            layer.name,
+            fmt::format("has another r, w_in or v_threshold at pixel {} of channel {} than at the first, "
+                        "expected the same at all",
+                        i % pixels, i / pixels));
+    }
+    return result;
   }
 
   void take_readout() {
     const NirLayer& readout = layers_.back();
-    scales_.emplace_back(readout.size, 1.0);
+    scales_.emplace_back(readout.size(), 1.0);
     if (readout.neurons == nullptr) {
       if (config_.network.readout_tau != 0) set("network.readout_tau", "0");
       return;
@@ -463,21 +512,7 @@ class Importer {
     chain_.require(readout, "tau", tau, "a read-out here has one time constant");
     set("network.readout_tau", config_.network.readout_tau, tau / unit_);
     const std::vector<float>& r = chain_.values(readout, "r");
-    for (std::size_t j = 0; j < readout.size; ++j) scales_.back()[j] = r[j] * dt_ / tau;
-  }
-
-  /// Of an image that NIR has channel first and the network here channel last.
-  std::vector<float> channel_last(const std::vector<float>& weights) const {
-    const auto [height, width, channels] = network_.shape;
-    if (chain_.input_shape().size() < 3 || channels == 1) return weights;
-    const std::size_t targets = weights.size() / network_.shape.size();
-    std::vector<float> result(weights.size());
-    for (std::size_t c = 0; c < channels; ++c) {
-      for (std::size_t pixel = 0; pixel < height * width; ++pixel)
-        std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((c * height * width + pixel) * targets),
-                    targets, result.begin() + static_cast<std::ptrdiff_t>((pixel * channels + c) * targets));
-    }
-    return result;
+    for (std::size_t j = 0; j < readout.size(); ++j) scales_.back()[j] = r[j] * dt_ / tau;
   }
 
   /// To the last population so far, which is that of a layer.
@@ -497,7 +532,7 @@ class Importer {
     network_.projections.push_back({.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
                                     .source = source,
                                     .target = target,
-                                    .presynaptic = names[source].size,
+                                    .presynaptic = weights.size() / scales_[layer].size(),
                                     .values = std::move(weights)});
   }
 
@@ -515,16 +550,16 @@ class Importer {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const NirLayer& layer = layers_[i];
       const bool is_hidden = i < hidden();
-      const std::size_t population = is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size,
+      const std::size_t population = is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size(),
                                                      config_.neuron.name(), thresholds_[i], heights_[i])
-                                               : add("readout", layer.size, "readout", {}, 1);
-      add_projection(source, i, i == 0 ? channel_last(layer.weights) : layer.weights);
+                                               : add("readout", layer.size(), "readout", {}, 1);
+      add_projection(source, i, layer.weights);
       if (biases == Biases::all || (biases == Biases::readout && !is_hidden))
-        add_projection(bias, i, layer.bias.empty() ? std::vector<float>(layer.size) : layer.bias);
+        add_projection(bias, i, layer.bias.empty() ? std::vector<float>(layer.outputs()) : layer.bias);
       if (is_hidden && config_.network.recurrent)
         add_projection(
             population, i,
-            layer.recurrent.empty() ? std::vector<float>(layer.size * layer.size) : layer.recurrent);
+            layer.recurrent.empty() ? std::vector<float>(layer.size() * layer.size()) : layer.recurrent);
       source = population;
     }
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kernels/error.hpp"
+#include "learning/nir_maps.hpp"
 
 namespace orthospike {
 
@@ -47,8 +48,8 @@ std::vector<float> transposed(const std::vector<float>& matrix, std::size_t rows
 }
 
 NirChain::NirChain(const NirGraph& graph) : graph_(graph) {
-  static const std::vector<std::string> known = {"Input", "Output", "Flatten", "Linear", "Affine",
-                                                 "LIF",   "IF",     "CubaLIF", "LI"};
+  static const std::vector<std::string> known = {
+      "Input", "Output", "Flatten", "Linear", "Affine", "Conv2d", "AvgPool2d", "LIF", "IF", "CubaLIF", "LI"};
   for (const auto& [name, node] : graph.nodes) {
     if (std::ranges::find(known, node.type) == known.end())
       refuse(name, fmt::format("is none of {}", fmt::join(known, ", ")));
@@ -84,9 +85,9 @@ const NirArray& NirChain::array(const std::string& name, const std::string& fiel
 
 const std::vector<float>& NirChain::values(const NirLayer& layer, const std::string& field) const {
   const NirArray& found = array(layer.name, field);
-  if (found.values.size() != layer.size)
+  if (found.values.size() != layer.size())
     refuse(layer.name,
-           fmt::format("has {} values '{}', expected {}", found.values.size(), field, layer.size));
+           fmt::format("has {} values '{}', expected {}", found.values.size(), field, layer.size()));
   return found.values;
 }
 
@@ -144,7 +145,7 @@ std::vector<float> NirChain::weights(const std::string& name, std::size_t inputs
 }
 
 std::vector<float> NirChain::bias(const std::string& name, std::size_t outputs) const {
-  if (graph_.nodes.at(name).type != "Affine") return {};
+  if (graph_.nodes.at(name).type == "Linear") return {};
   const std::vector<float>& values = array(name, "bias").values;
   if (values.size() != outputs)
     refuse(name, fmt::format("has a bias of {} values, expected {}", values.size(), outputs));
@@ -172,26 +173,65 @@ std::vector<std::string> NirChain::forward_targets(const std::string& name, std:
   return forward;
 }
 
+std::size_t NirChain::both(const std::string& name, const std::string& field, std::size_t lowest) const {
+  const std::vector<float>& values = array(name, field).values;
+  const bool alike = (values.size() == 1 || values.size() == 2) && values.front() == values.back();
+  if (!alike || !(values.front() >= static_cast<float>(lowest) && values.front() <= 65536) ||
+      values.front() != std::floor(values.front()))
+    refuse(name, fmt::format("has the {} [{}], expected the same size of at least {} both ways", field,
+                             fmt::join(values, ", "), lowest));
+  return static_cast<std::size_t>(values.front());
+}
+
+Window NirChain::window(const std::string& name, const MapShape& map) const {
+  const NirArray& weight = array(name, "weight");
+  const std::vector<std::size_t>& sizes = weight.shape;
+  if (sizes.size() != 4 || sizes[1] != map.channels || sizes[2] != sizes[3] || weight.values.empty())
+    refuse(name, fmt::format("has the weight [{}], expected [channels × {} × kernel × kernel]",
+                             fmt::join(sizes, " × "), map.channels));
+  if (both(name, "dilation", 1) != 1 || both(name, "groups", 1) != 1)
+    refuse(name, "has dilation or groups, expected 1 of both");
+  const Window window{
+      .map = map, .kernel = sizes[2], .stride = both(name, "stride", 1), .padding = both(name, "padding", 0)};
+  if (!window.fits())
+    refuse(name,
+           fmt::format("has a kernel without a place in a map of {} × {} pixels", map.height, map.width));
+  return window;
+}
+
+std::size_t NirChain::pooling(const std::string& name, const MapShape& map) const {
+  const std::size_t size = both(name, "kernel_size", 1);
+  if (both(name, "stride", 1) != size || both(name, "padding", 0) != 0)
+    refuse(name, "has padding, or a stride that is not its size, expected neither");
+  if (map.height % size != 0 || map.width % size != 0)
+    refuse(name, fmt::format("does not divide a map of {} × {} pixels", map.height, map.width));
+  return size;
+}
+
 void NirChain::walk() {
   std::string name = only("Input");
   const std::string output = only("Output");
   input_shape_ = sizes(name, "shape");
   std::vector<std::size_t> shape = input_shape_;
-  std::optional<std::vector<float>> pending;  // weights on the way to the next neurons
-  std::vector<float> pending_bias;
-  std::size_t rows = product(shape);  // of these
-  std::size_t identities = 0;         // values of identity matrices
+  const auto as_map = [&] {
+    return shape.size() == 3 ? MapShape{shape[1], shape[2], shape[0]} : MapShape{1, 1, product(shape)};
+  };
+  std::optional<NirLayer> pending;  // with weights on the way to the next neurons
+  MapShape flattened = as_map();    // what one dimension was before, for the order of its values
+  std::size_t pooled = 1;
+  std::size_t identities = 0;  // values of identity matrices
   std::set<std::string> visited = {name};
   while (name != output) {
     std::string recurrent;
     const std::vector<std::string> targets = forward_targets(name, recurrent);
     if (!recurrent.empty()) {
       NirLayer& layer = layers_.back();
-      layer.recurrent = weights(recurrent, layer.size);
-      if (layer.recurrent.size() != layer.size * layer.size)
-        refuse(recurrent,
-               fmt::format("has {} targets, expected {}", layer.recurrent.size() / layer.size, layer.size));
-      if (!bias(recurrent, layer.size).empty())
+      if (layer.way.window) refuse(recurrent, "leads a map onto itself, which none does here");
+      layer.recurrent = weights(recurrent, layer.size());
+      if (layer.recurrent.size() != layer.size() * layer.size())
+        refuse(recurrent, fmt::format("has {} targets, expected {}", layer.recurrent.size() / layer.size(),
+                                      layer.size()));
+      if (!bias(recurrent, layer.size()).empty())
         refuse(recurrent, "has a bias, expected none of a projection of neurons onto themselves");
       if (sources_.at(recurrent).size() != 1) refuse(recurrent, "has several sources, expected one");
       visited.insert(recurrent);
@@ -210,17 +250,45 @@ void NirChain::walk() {
         refuse(name, fmt::format("has the sources '{}' and '{}', expected one", before, source));
     }
     const NirNode& node = graph_.nodes.at(name);
-    if (has_weights(node)) {
+    const bool convolves = node.type == "Conv2d";
+    if (has_weights(node) || convolves || node.type == "AvgPool2d") {
       if (pending) refuse(name, fmt::format("follows weights, '{}', expected neurons between them", before));
-      if (shape.size() != 1)
-        refuse(name, fmt::format("follows values of the shape [{}], expected a Flatten between them",
-                                 fmt::join(shape, " × ")));
-      pending = weights(name, rows);
-      shape = {pending->size() / rows};
-      pending_bias = bias(name, shape.front());
+      if (shape.size() != (has_weights(node) ? 1 : 3))
+        refuse(name,
+               fmt::format("follows values of the shape [{}], expected {}", fmt::join(shape, " × "),
+                           has_weights(node) ? "a Flatten between them" : "[channels × height × width]"));
+    }
+    if (node.type == "AvgPool2d") {
+      const std::size_t size = pooling(name, as_map());
+      pooled *= size;
+      shape = {shape[0], shape[1] / size, shape[2] / size};
+      continue;
+    }
+    if (has_weights(node)) {
+      if (pooled > 1 && flattened.height != flattened.width)
+        refuse(name, "follows a pooled map that is no square, expected one");
+      std::vector<float> rows = channel_last_rows(weights(name, shape.front()), flattened);
+      shape = {rows.size() / shape.front()};
+      pending.emplace();
+      pending->way.pooling = pooled;
+      pending->weights = std::move(rows);
+      pending->bias = bias(name, shape.front());
+      continue;
+    }
+    if (convolves) {
+      const Window seen = window(name, as_map());
+      const std::vector<float>& values = array(name, "weight").values;
+      const std::size_t channels = values.size() / seen.patch();
+      pending.emplace();
+      pending->way = {.pooling = pooled, .window = seen};
+      pending->weights = channel_last_rows(transposed(values, channels, seen.patch()),
+                                           {seen.kernel, seen.kernel, seen.map.channels});
+      pending->bias = bias(name, channels);
+      shape = {channels, seen.out_height(), seen.out_width()};
       continue;
     }
     if (node.type == "Flatten") {
+      flattened = as_map();
       flatten(name, shape);
       continue;
     }
@@ -238,17 +306,21 @@ void NirChain::walk() {
       if (size > most_identity || identities > most_identity * most_identity)
         refuse(name, fmt::format("follows {} values without weights between them, expected at most {} in all",
                                  size, most_identity));
-      pending.emplace(size * size, 0.0F);
-      for (std::size_t i = 0; i < size; ++i) (*pending)[i * size + i] = 1;
+      if (pooled > 1 || (!layers_.empty() && layers_.back().way.window))
+        refuse(name, "follows a map without weights between them, expected some");
+      std::vector<float> identity(size * size, 0.0F);
+      for (std::size_t i = 0; i < size; ++i) identity[i * size + i] = 1;
+      pending.emplace();
+      pending->weights = channel_last_rows(identity, shape.size() == 3 ? as_map() : flattened);
     }
-    layers_.push_back({.name = name,
-                       .neurons = node.type == "Output" ? nullptr : &node,
-                       .weights = *std::move(pending),
-                       .bias = std::exchange(pending_bias, {}),
-                       .recurrent = {},
-                       .size = size});
-    pending.reset();
-    rows = size;
+    pending->name = name;
+    pending->neurons = node.type == "Output" ? nullptr : &node;
+    const bool is_map = pending->way.window.has_value();
+    pending->shape = is_map ? as_map() : MapShape{1, 1, size};
+    if (!is_map) shape = {size};
+    layers_.push_back(*std::exchange(pending, std::nullopt));
+    flattened = {1, 1, size};
+    pooled = 1;
   }
   for (const auto& [other, node] : graph_.nodes) {
     if (!visited.contains(other)) refuse(other, "is not on the way from the input to the output");

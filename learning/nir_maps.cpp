@@ -12,15 +12,28 @@ std::vector<std::size_t> channel_first(const MapShape& shape) {
   return {shape.channels, shape.height, shape.width};
 }
 
-std::vector<float> channel_first_rows(const std::vector<float>& weights, const MapShape& map) {
-  const std::size_t targets = weights.size() / map.size(), pixels = map.height * map.width;
+namespace {
+
+/// Rows of a [first × second] order in that of [second × first].
+std::vector<float> exchanged(const std::vector<float>& weights, std::size_t first, std::size_t second) {
+  const std::size_t targets = weights.size() / (first * second);
   std::vector<float> result(weights.size());
-  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    for (std::size_t c = 0; c < map.channels; ++c)
-      std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((pixel * map.channels + c) * targets),
-                  targets, result.begin() + static_cast<std::ptrdiff_t>((c * pixels + pixel) * targets));
+  for (std::size_t i = 0; i < first; ++i) {
+    for (std::size_t j = 0; j < second; ++j)
+      std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((i * second + j) * targets), targets,
+                  result.begin() + static_cast<std::ptrdiff_t>((j * first + i) * targets));
   }
   return result;
+}
+
+}  // namespace
+
+std::vector<float> channel_first_rows(const std::vector<float>& weights, const MapShape& map) {
+  return exchanged(weights, map.height * map.width, map.channels);
+}
+
+std::vector<float> channel_last_rows(const std::vector<float>& weights, const MapShape& map) {
+  return exchanged(weights, map.channels, map.height * map.width);
 }
 
 NirNode convolution_node(const Window& window, const std::vector<float>& weights,

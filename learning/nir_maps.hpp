@@ -14,6 +14,8 @@ NirArray sizes_of(const std::vector<std::size_t>& sizes);
 std::vector<std::size_t> channel_first(const MapShape& shape);
 /// [map × targets] with its rows in NIR's order.
 std::vector<float> channel_first_rows(const std::vector<float>& weights, const MapShape& map);
+/// The other way.
+std::vector<float> channel_last_rows(const std::vector<float>& weights, const MapShape& map);
 
 /// weights [patch × channels], bias [channels]
 NirNode convolution_node(const Window& window, const std::vector<float>& weights,

@@ -17,17 +17,22 @@ struct Way {
   std::optional<Window> window;  ///< of a convolution, on the pooled map; else each neuron is joined to each
 
   std::unique_ptr<Connection> connection(const MapShape& source, const MapShape& target) const;
+  bool operator==(const Way&) const = default;
 };
 
 /// A hidden population and the way to it. One that is no map is 1 × 1 with a channel for each neuron.
 struct Layer {
   Way way;
   MapShape shape;
+
+  bool operator==(const Layer&) const = default;
 };
 
 struct Layers {
   std::vector<Layer> hidden;
   Way to_readout;
+
+  bool operator==(const Layers&) const = default;
 };
 
 /// From the words of network.layers, one after another from the input to the read-out:

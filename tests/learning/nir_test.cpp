@@ -237,7 +237,133 @@ TEST_CASE("maps are channel first in a graph", "[nir]") {
   CHECK(field("hidden2_to_hidden3", "weight").shape == std::vector<std::size_t>{7, 10});
   CHECK(value(graph, "hidden2_to_hidden3", "weight", 3 * 10 + 4 * 2 + 1) ==
         Approx(weights(network, "hidden2_to_hidden3")[(1 * 5 + 4) * 7 + 3] * 0.18 / 0.05));
-  CHECK(refusal(graph).starts_with(": node 'hidden1_to_hidden2', of type Conv2d, is none of Input, "));
+
+  const TrainedNetwork imported = from_nir(graph, {}).network;
+  CHECK(imported.config == network.config);
+  CHECK(imported.shape == image);
+  REQUIRE(imported.projections.size() == network.projections.size());
+  for (std::size_t p = 0; p < network.projections.size(); ++p) {
+    CHECK(imported.projections[p].name == network.projections[p].name);
+    CHECK(imported.projections[p].presynaptic == network.projections[p].presynaptic);
+    for (std::size_t i = 0; i < network.projections[p].values.size(); ++i)
+      CHECK(imported.projections[p].values[i] == Approx(network.projections[p].values[i]).epsilon(2e-7));
+  }
+  CHECK(imported.populations == network.populations);
+  CHECK(to_nir(imported).nodes == graph.nodes);
+}
+
+/// A map of 2 channels of 4 × 4 pixels and 3 logits, as another program would write it.
+NirGraph small_maps() {
+  const auto sizes = [](const std::vector<float>& values) { return list(values); };
+  const auto numbers = [](const std::vector<std::size_t>& shape, float first, float step) {
+    NirArray result{.shape = shape, .values = {}};
+    std::size_t size = 1;
+    for (const std::size_t length : shape) size *= length;
+    for (std::size_t i = 0; i < size; ++i) result.values.push_back(first + step * static_cast<float>(i));
+    return result;
+  };
+  const std::vector<std::size_t> map = {2, 4, 4};
+  return {.path = "maps.nir",
+          .nodes = {{"input", {.type = "Input", .fields = {{"shape", sizes({1, 4, 4})}}}},
+                    {"conv",
+                     {.type = "Conv2d",
+                      .fields = {{"weight", numbers({2, 1, 3, 3}, 0, 1)},
+                                 {"stride", sizes({1, 1})},
+                                 {"padding", sizes({1, 1})},
+                                 {"dilation", sizes({1, 1})},
+                                 {"groups", {.shape = {}, .values = {1}}},
+                                 {"bias", sizes({0, 3})}}}},
+                    {"cells",
+                     {.type = "LIF",
+                      .fields = {{"tau", numbers(map, 0.002F, 0)},
+                                 {"r", numbers(map, 20, 0)},
+                                 {"v_leak", numbers(map, 0, 0)},
+                                 {"v_threshold", numbers(map, 0.5F, 0)}}}},
+                    {"pool",
+                     {.type = "AvgPool2d",
+                      .fields = {{"kernel_size", sizes({2, 2})},
+                                 {"stride", sizes({2, 2})},
+                                 {"padding", sizes({0, 0})}}}},
+                    {"flat",
+                     {.type = "Flatten",
+                      .fields = {{"start_dim", {.shape = {}, .values = {0}}},
+                                 {"end_dim", {.shape = {}, .values = {-1}}}}}},
+                    {"last", {.type = "Linear", .fields = {{"weight", numbers({3, 8}, 0, 1)}}}},
+                    {"output", {.type = "Output", .fields = {{"shape", sizes({3})}}}}},
+          .edges = {{"input", "conv"},
+                    {"conv", "cells"},
+                    {"cells", "pool"},
+                    {"pool", "flat"},
+                    {"flat", "last"},
+                    {"last", "output"}},
+          .metadata = {}};
+}
+
+TEST_CASE("convolutions and pooling come from a graph, or are refused by the name of the node", "[nir]") {
+  const TrainedNetwork network = from_nir(small_maps(), {}).network;
+  auto config = values_by_key(network.config, "imported");
+  CHECK(config["network.layers"] == "2c3s1p1, lif, p2");
+  CHECK(config["network.bias"] == "all");
+  CHECK(weights(network, "input_to_hidden1") ==
+        std::vector<float>{0, 9, 1, 10, 2, 11, 3, 12, 4, 13, 5, 14, 6, 15, 7, 16, 8, 17});
+  CHECK(weights(network, "bias_to_hidden1") == std::vector<float>{0, 3});
+  CHECK(weights(network, "bias_to_readout") == std::vector<float>{0, 0, 0});
+  // [4 pixels, 2 channels × 3] from [3 × 2 channels, 4 pixels]
+  CHECK(weights(network, "hidden1_to_readout") == std::vector<float>{0,  8,  16, 4,  12, 20, 1,  9,
+                                                                     17, 5,  13, 21, 2,  10, 18, 6,
+                                                                     14, 22, 3,  11, 19, 7,  15, 23});
+
+  NirGraph graph = small_maps();
+  auto& r = graph.nodes["cells"].fields["r"].values;
+  std::fill(r.begin() + 16, r.end(), 40.0F);
+  check_near(weights(from_nir(graph, {}).network, "input_to_hidden1"),
+             {0, 18, 1, 20, 2, 22, 3, 24, 4, 26, 5, 28, 6, 30, 7, 32, 8, 34});
+  r[19] = 20;
+  CHECK(refusal(graph).starts_with(
+      ": node 'cells', of type LIF, has another r, w_in or v_threshold at pixel 3 of "
+      "channel 1 than at the first"));
+
+  const auto refused = [](const std::string& node, const std::string& field, const NirArray& value) {
+    NirGraph changed = small_maps();
+    changed.nodes[node].fields[field] = value;
+    const std::string sentence = refusal(changed), start = ": node '" + node + "', of type ";
+    CHECK(sentence.starts_with(start));
+    return sentence.substr(std::min(sentence.size(), start.size()));
+  };
+  CHECK(refused("conv", "stride", list({1, 2})) ==
+        "Conv2d, has the stride [1, 2], expected the same size of at least 1 both ways");
+  CHECK(refused("conv", "padding", list({-1, -1})) ==
+        "Conv2d, has the padding [-1, -1], expected the same size of at least 0 both ways");
+  CHECK(refused("conv", "dilation", list({2, 2})) == "Conv2d, has dilation or groups, expected 1 of both");
+  CHECK(refused("conv", "groups", list({2})) == "Conv2d, has dilation or groups, expected 1 of both");
+  CHECK(refused("conv", "bias", list({1})) == "Conv2d, has a bias of 1 values, expected 2");
+  CHECK(refused("conv", "weight", {.shape = {2, 3, 1, 3}, .values = std::vector<float>(18)}) ==
+        "Conv2d, has the weight [2 × 3 × 1 × 3], expected [channels × 1 × kernel × kernel]");
+  CHECK(refused("conv", "weight", {.shape = {2, 1, 9, 9}, .values = std::vector<float>(162)}) ==
+        "Conv2d, has a kernel without a place in a map of 4 × 4 pixels");
+  CHECK(refused("pool", "stride", list({1, 1})) ==
+        "AvgPool2d, has padding, or a stride that is not its size, expected neither");
+  CHECK(refused("pool", "padding", list({1, 1})) ==
+        "AvgPool2d, has padding, or a stride that is not its size, expected neither");
+  NirGraph odd = small_maps();
+  odd.nodes["pool"].fields["kernel_size"] = odd.nodes["pool"].fields["stride"] = list({3, 3});
+  CHECK(refusal(odd) == ": node 'pool', of type AvgPool2d, does not divide a map of 4 × 4 pixels");
+  odd = small_maps();
+  odd.edges = {{"input", "conv"}, {"conv", "pool"}, {"pool", "cells"},
+               {"cells", "flat"}, {"flat", "last"}, {"last", "output"}};
+  CHECK(refusal(odd) ==
+        ": node 'pool', of type AvgPool2d, follows weights, 'conv', expected neurons between them");
+  odd = small_maps();
+  odd.nodes.erase("last");
+  odd.edges = {{"input", "conv"}, {"conv", "cells"}, {"cells", "pool"}, {"pool", "flat"}, {"flat", "output"}};
+  odd.nodes["output"].fields["shape"] = list({8});
+  CHECK(refusal(odd) ==
+        ": node 'output', of type Output, follows a map without weights between them, expected some");
+  odd = small_maps();
+  odd.nodes["back"] = {.type = "Linear",
+                       .fields = {{"weight", {.shape = {32, 32}, .values = std::vector<float>(1024)}}}};
+  odd.edges.insert(odd.edges.end(), {{"cells", "back"}, {"back", "cells"}});
+  CHECK(refusal(odd) == ": node 'back', of type Linear, leads a map onto itself, which none does here");
 }
 
 TEST_CASE("what NIR does not have is not exported", "[nir]") {
@@ -344,8 +470,11 @@ TEST_CASE("images of NIR have their channels first", "[nir]") {
 TEST_CASE("a graph that no network here can be is refused by the name of the node", "[nir]") {
   CHECK(refusal(small()).empty());
   CHECK(
-      refusal_after([](NirGraph& graph) { graph.nodes["w1"].type = "Conv2d"; }) ==
-      ": node 'w1', of type Conv2d, is none of Input, Output, Flatten, Linear, Affine, LIF, IF, CubaLIF, LI");
+      refusal_after([](NirGraph& graph) { graph.nodes["w1"].type = "SumPool2d"; }) ==
+      ": node 'w1', of type SumPool2d, is none of Input, Output, Flatten, Linear, Affine, Conv2d, AvgPool2d, LIF, IF, "
+      "CubaLIF, LI");
+  CHECK(refusal_after([](NirGraph& graph) { graph.nodes["w1"].type = "Conv2d"; }) ==
+        ": node 'w1', of type Conv2d, follows values of the shape [2], expected [channels × height × width]");
   CHECK(refusal_after([](NirGraph& graph) {
           graph.nodes["w1"].fields["weight"].shape = {4, 1};
         }) == ": node 'w1', of type Linear, has the weight [4 × 1], expected [targets × 2]");
