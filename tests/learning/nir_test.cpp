@@ -359,6 +359,36 @@ TEST_CASE("convolutions and pooling come from a graph, or are refused by the nam
   odd.nodes["output"].fields["shape"] = list({8});
   CHECK(refusal(odd) ==
         ": node 'output', of type Output, follows a map without weights between them, expected some");
+  // Without pooling the map itself has an identity matrix, too, but for the order of its values.
+  odd.nodes.erase("pool");
+  odd.edges = {{"input", "conv"}, {"conv", "cells"}, {"cells", "flat"}, {"flat", "output"}};
+  odd.nodes["output"].fields["shape"] = list({32});
+  CHECK(refusal(odd) ==
+        ": node 'output', of type Output, follows a map without weights between them, expected some");
+  odd = small_maps();
+  for (const char* name : {"pool", "flat", "last"}) odd.nodes.erase(name);
+  odd.nodes["second"] = small_maps().nodes["conv"];
+  odd.nodes["second"].fields["weight"] = {.shape = {1, 2, 4, 4}, .values = std::vector<float>(32)};
+  odd.nodes["second"].fields["padding"] = list({0, 0});
+  odd.nodes["second"].fields["bias"] = list({0});
+  odd.nodes["output"].fields["shape"] = list({1});
+  odd.edges = {{"input", "conv"}, {"conv", "cells"}, {"cells", "second"}, {"second", "output"}};
+  CHECK(refusal(odd) ==
+        ": node 'output', of type Output, is reached by a Conv2d, expected a Linear or Affine");
+  odd = small_maps();
+  odd.nodes["input"].fields["shape"] = list({1, 4, 2});
+  odd.nodes["last"].fields["weight"] = {.shape = {3, 4}, .values = std::vector<float>(12)};
+  for (auto& [name, array] : odd.nodes["cells"].fields) array.values.resize(16);
+  CHECK(refusal(odd) ==
+        ": node 'last', of type Linear, follows a pooled map that is no square, expected one");
+  NirGraph twice = small_maps();
+  twice.nodes["again"] = twice.nodes["pool"];
+  twice.edges = {{"input", "conv"}, {"conv", "cells"}, {"cells", "pool"}, {"pool", "again"},
+                 {"again", "flat"}, {"flat", "last"},  {"last", "output"}};
+  twice.nodes["last"].fields["weight"] = {.shape = {3, 2}, .values = {0, 1, 2, 3, 4, 5}};
+  const TrainedNetwork pooled = from_nir(twice, {}).network;
+  CHECK(values_by_key(pooled.config, "imported")["network.layers"] == "2c3s1p1, lif, p4");
+  CHECK(weights(pooled, "hidden1_to_readout") == std::vector<float>{0, 2, 4, 1, 3, 5});
   odd = small_maps();
   odd.nodes["back"] = {.type = "Linear",
                        .fields = {{"weight", {.shape = {32, 32}, .values = std::vector<float>(1024)}}}};
