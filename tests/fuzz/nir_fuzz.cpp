@@ -20,8 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const orthospike::TrainedNetwork network =
         orthospike::from_nir(orthospike::read_nir(file.path()), {}).network;
     require(network.populations.size() > 2 && network.populations.front().size == network.shape.size());
-    for (const auto& [name, source, target, values] : network.projections)
-      require(values.size() == network.populations.at(source).size * network.populations.at(target).size);
+    for (const orthospike::TrainedNetwork::Weights& projection : network.projections) {
+      require(projection.source < network.populations.size() && !projection.values.empty());
+      require(projection.values.size() == projection.presynaptic * projection.outputs());
+      require(network.populations.at(projection.target).size % projection.outputs() == 0);
+    }
   } catch (const orthospike::EnvironmentError& error) {
     require(std::string(error.what()).starts_with(file.path()));
   }
