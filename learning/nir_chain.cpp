@@ -285,10 +285,11 @@ void NirChain::walk() {
                                            {seen.kernel, seen.kernel, seen.map.channels});
       pending->bias = bias(name, channels);
       shape = {channels, seen.out_height(), seen.out_width()};
+      pending->shape = as_map();
       continue;
     }
     if (node.type == "Flatten") {
-      flattened = as_map();
+      if (shape.size() == 3) flattened = as_map();
       flatten(name, shape);
       continue;
     }
@@ -315,12 +316,13 @@ void NirChain::walk() {
     }
     pending->name = name;
     pending->neurons = node.type == "Output" ? nullptr : &node;
-    const bool is_map = pending->way.window.has_value();
-    pending->shape = is_map ? as_map() : MapShape{1, 1, size};
-    if (!is_map) shape = {size};
-    layers_.push_back(*std::exchange(pending, std::nullopt));
-    flattened = {1, 1, size};
+    if (!pending->way.window) {
+      pending->shape = {1, 1, size};
+      shape = {size};
+    }
+    flattened = pending->shape;
     pooled = 1;
+    layers_.push_back(*std::exchange(pending, std::nullopt));
   }
   for (const auto& [other, node] : graph_.nodes) {
     if (!visited.contains(other)) refuse(other, "is not on the way from the input to the output");

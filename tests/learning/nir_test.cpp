@@ -323,6 +323,21 @@ TEST_CASE("convolutions and pooling come from a graph, or are refused by the nam
       ": node 'cells', of type LIF, has another r, w_in or v_threshold at pixel 3 of "
       "channel 1 than at the first"));
 
+  // A Flatten before the neurons changes nothing: their values follow each other as those of a map do.
+  graph = small_maps();
+  graph.edges = {
+      {"input", "conv"}, {"conv", "flat"}, {"flat", "cells"}, {"cells", "last"}, {"last", "output"}};
+  graph.nodes.erase("pool");
+  graph.nodes["last"].fields["weight"] = {.shape = {3, 32}, .values = std::vector<float>(96)};
+  for (std::size_t i = 0; i < 96; ++i) graph.nodes["last"].fields["weight"].values[i] = static_cast<float>(i);
+  for (auto& [name, array] : graph.nodes["cells"].fields) array.shape = {32};
+  const TrainedNetwork flat = from_nir(graph, {}).network;
+  CHECK(values_by_key(flat.config, "imported")["network.layers"] == "2c3s1p1, lif");
+  CHECK(weights(flat, "input_to_hidden1") == weights(network, "input_to_hidden1"));
+  const std::vector<float>& to_readout = weights(flat, "hidden1_to_readout");
+  CHECK(std::vector<float>(to_readout.begin(), to_readout.begin() + 9) ==
+        std::vector<float>{0, 32, 64, 16, 48, 80, 1, 33, 65});
+
   const auto refused = [](const std::string& node, const std::string& field, const NirArray& value) {
     NirGraph changed = small_maps();
     changed.nodes[node].fields[field] = value;
