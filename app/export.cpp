@@ -3,7 +3,7 @@
 #include "app/commands.hpp"
 #include "app/json.hpp"
 #include "kernels/error.hpp"
-#include "learning/nir.hpp"
+#include "learning/nir/nir.hpp"
 
 namespace orthospike {
 

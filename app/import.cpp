@@ -6,7 +6,7 @@
 #include "app/commands.hpp"
 #include "app/json.hpp"
 #include "kernels/error.hpp"
-#include "learning/nir.hpp"
+#include "learning/nir/nir.hpp"
 #include "learning/run_lock.hpp"
 #include "sim/final_name.hpp"
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "kernels/error.hpp"
-#include "learning/nir.hpp"
+#include "learning/nir/nir.hpp"
 #include "tests/fuzz/memory_file.hpp"
 
 using orthospike::require;

@@ -1,4 +1,4 @@
-#include "learning/nir.hpp"
+#include "learning/nir/nir.hpp"
 
 #include <fmt/format.h>
 #include <hdf5.h>

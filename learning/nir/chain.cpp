@@ -1,4 +1,4 @@
-#include "learning/nir_chain.hpp"
+#include "learning/nir/chain.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "kernels/error.hpp"
-#include "learning/nir_maps.hpp"
+#include "learning/nir/maps.hpp"
 
 namespace orthospike {
 

@@ -1,19 +1,15 @@
-#include "learning/nir.hpp"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <optional>
 
 #include "kernels/error.hpp"
-#include "learning/config.hpp"
-#include "learning/nir_chain.hpp"
-#include "learning/nir_maps.hpp"
+#include "learning/nir/chain.hpp"
+#include "learning/nir/neurons.hpp"
+#include "learning/nir/nir.hpp"
 #include "learning/version.hpp"
 #include "sim/neurons/lif_dsr_model.hpp"
 #include "sim/neurons/lif_model.hpp"
@@ -21,166 +17,6 @@
 namespace orthospike {
 
 namespace {
-
-constexpr double ms = 1e-3;  ///< in the seconds of NIR
-constexpr const char* bias_model = "bias";
-
-/// Throws EnvironmentError where a network is not the one that its config describes.
-void check_against_config(const TrainedNetwork& network, const Config& config, const std::string& place) {
-  const std::unique_ptr<Backend> backend = make_backend("reference", 1);
-  Network built(*backend);
-  std::string found;
-  try {
-    config.network.build(built, network.shape, network.logits(), config.neuron, config.clock,
-                         config.experiment.seed);
-    found = difference(network, built, config.neuron.name());
-  } catch (const ConfigError& error) {
-    found = error.what();
-  }
-  if (!found.empty())
-    throw EnvironmentError(fmt::format("{}: the network is not that of its config: {}", place, found));
-}
-
-/// The one type, and the fields of a neuron, of a hidden population of some model. NIR's equations with a step of forward
-/// Euler, dt/tau, are those of kernels/neurons.
-struct Constants {
-  std::string type;
-  std::map<std::string, double> fields;
-  float height = 1;  ///< of a spike
-  bool soft = true;  ///< whether a reset takes v_threshold - v_reset off, rather than setting v_reset
-  float averaging_decay =
-      1;  ///< of a step's weight in the average over time that logits are, towards earlier ones
-};
-
-/// threshold: where it is trained. Throws EnvironmentError for what NIR does not have.
-Constants constants(Config config, const std::vector<float>& threshold, const std::string& place) {
-  const double dt = config.clock.dt * ms;
-  const std::string model = config.neuron.name();
-  if (model == "lif_dsr") {
-    const auto& its = config.neuron.settings<LifDsrModel::Settings>();
-    const float decay = std::exp(-config.clock.dt / its.tau);
-    const float level = its.firing_fraction * threshold.front();
-    return {.type = "LIF",
-            .fields = {{"tau", dt / (1.0F - decay)},
-                       {"r", 1},
-                       {"v_leak", 0},
-                       {"v_threshold", level},
-                       {"v_reset", level - threshold.front()}},
-            .height = threshold.front() / config.clock.dt,
-            .averaging_decay = decay};
-  }
-  if (model != "lif" && model != "if")
-    throw EnvironmentError(
-        fmt::format("{}: neuron.model is {}, expected lif_dsr, lif or if: NIR has no neuron with an adapting "
-                    "threshold",
-                    place, model));
-  const auto& its = config.neuron.settings<LifModel::Settings>();
-  const double tau = its.tau * ms, synapse_tau = its.synapse_tau * ms;
-  Constants result{.type = "LIF",
-                   .fields = {{"v_threshold", its.threshold}, {"v_reset", 0}},
-                   .soft = its.reset == LifModel::Reset::soft};
-  if (model == "if") {
-    if (synapse_tau > 0)
-      throw EnvironmentError(
-          fmt::format("{}: neuron.synapse_tau is {} with the model if, expected 0: NIR has synaptic currents "
-                      "only in leaky neurons",
-                      place, its.synapse_tau));
-    result.type = "IF";
-    result.fields["r"] = 1 / dt;
-    return result;
-  }
-  result.fields["r"] = tau / dt;
-  result.fields["v_leak"] = 0;
-  if (synapse_tau == 0) {
-    result.fields["tau"] = tau;
-    return result;
-  }
-  result.type = "CubaLIF";
-  result.fields["tau_mem"] = tau;
-  result.fields["tau_syn"] = synapse_tau;
-  result.fields["w_in"] = synapse_tau / dt;
-  return result;
-}
-
-NirNode end_node(const std::string& type, const std::vector<std::size_t>& shape) {
-  return {.type = type, .fields = {{"shape", sizes_of(shape)}}};
-}
-
-/// Neurons that are all the same.
-NirNode neuron_node(const std::string& type, const std::map<std::string, double>& fields,
-                    const std::vector<std::size_t>& shape) {
-  NirNode node{.type = type, .fields = {}};
-  const std::size_t size = std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies());
-  for (const auto& [name, value] : fields)
-    node.fields[name] = {.shape = shape, .values = std::vector<float>(size, static_cast<float>(value))};
-  return node;
-}
-
-/// weights [targets × sources]; bias: none, or one for each target.
-NirNode dense_node(std::vector<float> weights, std::size_t sources, const std::vector<float>& bias) {
-  const std::size_t targets = weights.size() / sources;
-  NirNode node{.type = "Linear",
-               .fields = {{"weight", {.shape = {targets, sources}, .values = std::move(weights)}}}};
-  if (!bias.empty()) {
-    node.type = "Affine";
-    node.fields["bias"] = {.shape = {targets}, .values = bias};
-  }
-  return node;
-}
-
-/// Those of a population; none where it has none.
-std::vector<float> bias_of(const TrainedNetwork& network, std::size_t population) {
-  for (const TrainedNetwork::Weights& projection : network.projections) {
-    if (projection.target == population && network.populations[projection.source].model == bias_model)
-      return projection.values;
-  }
-  return {};
-}
-
-/// The populations of a network as NIR has them.
-class ExportedShapes {
- public:
-  /// Throws EnvironmentError for a convolution of neurons that are no map.
-  ExportedShapes(const TrainedNetwork& network, const Config& config, const std::string& place)
-      : layers_(layers_of(config.network.words(), network.shape)) {
-    const Way& first = layers_.hidden.front().way;
-    shapes_.push_back(network.shape);
-    is_map_.push_back(first.window || first.pooling > 1);
-    for (const auto& [way, shape] : layers_.hidden) {
-      if (way.window && !is_map_.back())
-        throw EnvironmentError(fmt::format(
-            "{}: network.layers has a convolution of dense neurons, for which NIR has no node", place));
-      shapes_.push_back(shape);
-      is_map_.push_back(way.window.has_value());
-    }
-  }
-
-  /// Of the k-th hidden population, counted from 1, or of the input.
-  std::vector<std::size_t> shape(std::size_t k) const {
-    if (is_map_[k]) return channel_first(shapes_[k]);
-    return {shapes_[k].size()};
-  }
-  bool is_map(std::size_t k) const { return is_map_[k]; }
-  /// From it to the next population.
-  const Way& way(std::size_t k) const {
-    return k < layers_.hidden.size() ? layers_.hidden[k].way : layers_.to_readout;
-  }
-  /// What the next population's weights see of it.
-  MapShape pooled(std::size_t k) const { return shapes_[k].pooled(way(k).pooling); }
-
- private:
-  Layers layers_;
-  std::vector<MapShape> shapes_;
-  std::vector<bool> is_map_;
-};
-
-NirMetadata text(const std::string& value) {
-  return std::vector{value};
-}
-
-NirMetadata number(double value) {
-  return std::vector{value};
-}
 
 /// The weight from which the product with the height of a spike gave `folded`, to one unit in the last place; the same
 /// product again gives `folded`.
@@ -425,7 +261,7 @@ class Importer {
         threshold = static_cast<float>((*stored)[i]);
       if (!(threshold > 0))
         chain_.refuse(layer.name, fmt::format("has v_threshold {}, expected more than 0", level));
-      const Constants expected = constants(config_, {threshold}, place());
+      const NirConstants expected = constants(config_, {threshold}, place());
       for (const auto& [field, value] : expected.fields)
         chain_.require(layer, field, field.starts_with("tau") ? value / ms * unit_ : value, reason);
       thresholds_.push_back({threshold});
@@ -515,13 +351,12 @@ class Importer {
     for (std::size_t j = 0; j < readout.size(); ++j) scales_.back()[j] = r[j] * dt_ / tau;
   }
 
-  /// To the last population so far, which is that of a layer.
-  void add_projection(std::size_t source, std::size_t layer, std::vector<float> weights) {
+  /// To the last population so far, which is that of a layer. height: of what the source sends, which is 1 in NIR.
+  void add_projection(std::size_t source, float height, std::size_t layer, std::vector<float> weights) {
     const std::size_t target = network_.populations.size() - 1;
     const auto& names = network_.populations;
     scale_columns(weights, scales_[layer]);
-    // Where spikes have another height than NIR's 1.
-    if (const float height = heights_of_sources_[source]; height != 1) {
+    if (height != 1) {
       for (float& weight : weights) weight = unfold(weight, height);
     }
     if (!std::ranges::all_of(weights, [](float weight) { return std::isfinite(weight); }))
@@ -538,29 +373,31 @@ class Importer {
 
   void add_projections() {
     const auto add = [&](const std::string& name, std::size_t size, const std::string& model,
-                         const std::vector<float>& threshold, float height) {
+                         const std::vector<float>& threshold) {
       network_.populations.push_back({.name = name, .size = size, .model = model, .threshold = threshold});
-      heights_of_sources_.push_back(height);
       return network_.populations.size() - 1;
     };
     using Biases = LayeredNetwork::Biases;
     const Biases biases = config_.network.biases;
-    std::size_t source = add("input", network_.shape.size(), "input", {}, 1);
-    const std::size_t bias = biases == Biases::none ? source : add("bias", 1, "bias", {}, 1);
+    std::size_t source = add("input", network_.shape.size(), "input", {});
+    float height = 1;
+    const std::size_t bias = biases == Biases::none ? source : add(bias_model, 1, bias_model, {});
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const NirLayer& layer = layers_[i];
       const bool is_hidden = i < hidden();
-      const std::size_t population = is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size(),
-                                                     config_.neuron.name(), thresholds_[i], heights_[i])
-                                               : add("readout", layer.size(), "readout", {}, 1);
-      add_projection(source, i, layer.weights);
+      const std::size_t population =
+          is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size(), config_.neuron.name(), thresholds_[i])
+                    : add("readout", layer.size(), "readout", {});
+      add_projection(source, height, i, layer.weights);
       if (biases == Biases::all || (biases == Biases::readout && !is_hidden))
-        add_projection(bias, i, layer.bias.empty() ? std::vector<float>(layer.outputs()) : layer.bias);
-      if (is_hidden && config_.network.recurrent)
-        add_projection(
-            population, i,
-            layer.recurrent.empty() ? std::vector<float>(layer.size() * layer.size()) : layer.recurrent);
+        add_projection(bias, 1, i, layer.bias.empty() ? std::vector<float>(layer.outputs()) : layer.bias);
+      if (!is_hidden) continue;
       source = population;
+      height = heights_[i];
+      if (config_.network.recurrent)
+        add_projection(
+            source, height, i,
+            layer.recurrent.empty() ? std::vector<float>(layer.size() * layer.size()) : layer.recurrent);
     }
   }
 
@@ -592,113 +429,11 @@ class Importer {
   TrainedNetwork network_{};
   std::vector<std::vector<float>> thresholds_;  ///< of each hidden population, where they are trained
   std::vector<float> heights_;                  ///< of its spikes
-  std::vector<float> heights_of_sources_;       ///< of what each population of the network sends, 1 in NIR
   std::vector<std::vector<double>>
       scales_;  ///< of each population but the input, of the currents of each neuron
 };
 
 }  // namespace
-
-NirGraph to_nir(const TrainedNetwork& network) {
-  const std::string place = network.path.string();
-  const Config config = read_config_of_run(network.config, place + "/config", {});
-  check_against_config(network, config, place);
-  const ExportedShapes shapes(network, config, place);
-  NirGraph graph;
-  const std::size_t last = network.populations.size() - 1;
-  std::vector<std::size_t> place_in_chain(last + 1);  // of each population, the input's being 0
-  std::vector<float> heights(last + 1, 1.0F);
-  std::vector<double> trained_thresholds;
-  bool soft = true;
-  double readout_decay = 1;
-  for (std::size_t i = 0, k = 0; i <= last; ++i) {
-    const auto& [name, size, model, threshold] = network.populations[i];
-    if (model == bias_model) continue;
-    place_in_chain[i] = k++;
-    if (i == 0) {
-      graph.nodes[name] = end_node("Input", shapes.shape(0));
-    } else if (i < last) {
-      const Constants its = constants(config, threshold, place);
-      graph.nodes[name] = neuron_node(its.type, its.fields, shapes.shape(place_in_chain[i]));
-      heights[i] = its.height;
-      soft = its.soft;
-      readout_decay = its.averaging_decay;
-      if (!threshold.empty()) trained_thresholds.push_back(threshold.front());
-    } else {
-      graph.nodes["output"] = end_node("Output", {size});
-    }
-  }
-  const double dt = config.clock.dt * ms, readout_tau = config.network.readout_tau * ms;
-  const std::string readout = readout_tau > 0 ? network.populations[last].name : "output";
-  if (readout_tau > 0) {
-    graph.nodes[readout] = neuron_node("LI", {{"tau", readout_tau}, {"r", readout_tau / dt}, {"v_leak", 0}},
-                                       {network.populations[last].size});
-    graph.edges.emplace_back(readout, "output");
-  }
-  for (const TrainedNetwork::Weights& projection : network.projections) {
-    const auto& [name, source, target, presynaptic, values] = projection;
-    if (network.populations[source].model == bias_model) continue;
-    std::vector<float> weights = values;
-    if (heights[source] != 1) {
-      for (float& weight : weights) weight *= heights[source];
-    }
-    std::string before = network.populations[source].name;
-    const auto add_node = [&](const std::string& added, NirNode node) {
-      graph.nodes[added] = std::move(node);
-      graph.edges.emplace_back(before, added);
-      before = added;
-    };
-    const std::size_t k = place_in_chain[source], outputs = projection.outputs();
-    const bool is_recurrent = source == target;
-    const std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
-    const Way way = is_recurrent ? Way() : shapes.way(k);
-    if (way.pooling > 1) add_node(name + "_pool", pool_node(way.pooling));
-    if (way.window) {
-      add_node(name,
-               convolution_node(*way.window, weights, bias.empty() ? std::vector<float>(outputs) : bias));
-    } else {
-      if (shapes.is_map(k)) {
-        add_node(name + "_flatten", flatten_node(shapes.pooled(k)));
-        weights = channel_first_rows(weights, shapes.pooled(k));
-      }
-      add_node(name, dense_node(transposed(weights, presynaptic, outputs), presynaptic, bias));
-    }
-    graph.edges.emplace_back(before, target == last ? readout : network.populations[target].name);
-  }
-
-  std::vector<std::string> task_names;
-  std::vector<double> task_told;
-  for (const TaskDescription& task : network.tasks) {
-    task_names.push_back(task.name);
-    task_told.push_back(task.told ? 1 : 0);
-  }
-  const auto& [height, width, channels] = network.shape;
-  graph.metadata = {
-      {"time_unit", text("s")},
-      {"dt", number(dt)},
-      {"steps", number(static_cast<double>(config.clock.steps))},
-      {"integration", text("forward Euler; a spike is sent in the step in which v reaches v_threshold")},
-      {"reset", text(soft ? "soft" : "hard")},
-      {"reset_meaning", text("after a spike; soft: v - (v_threshold - v_reset), hard: v_reset")},
-      {"input",
-       text(fmt::format("(pixel - mean) / deviation of pixels from 0 to 1, in every step; channel {}",
-                        shapes.is_map(0) ? "first" : "last"))},
-      {"input_shape",
-       std::vector{static_cast<double>(channels), static_cast<double>(height), static_cast<double>(width)}},
-      {"mean", number(network.mean)},
-      {"deviation", number(network.deviation)},
-      {"readout",
-       text("average of the output, step i of all steps with the weight readout_decay^(steps - i)")},
-      {"readout_decay", number(readout_decay)},
-      {"config", text(network.config)},
-      {"orthospike_version", text(network.version)},
-      {"orthospike_revision", text(network.git_revision)},
-      {"task_names", task_names},
-      {"task_told", task_told},
-      {"tasks_trained", number(static_cast<double>(network.tasks_trained))}};
-  if (!trained_thresholds.empty()) graph.metadata["trained_thresholds"] = trained_thresholds;
-  return graph;
-}
 
 ImportedNetwork from_nir(const NirGraph& graph, const std::vector<std::string>& arguments) {
   return Importer(graph, arguments).import();

@@ -1,4 +1,4 @@
-#include "learning/nir_file.hpp"
+#include "learning/nir/file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

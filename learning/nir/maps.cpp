@@ -1,4 +1,4 @@
-#include "learning/nir_maps.hpp"
+#include "learning/nir/maps.hpp"
 
 #include <algorithm>
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "kernels/map_shape.hpp"
-#include "learning/nir_file.hpp"
+#include "learning/nir/file.hpp"
 
 namespace orthospike {
 

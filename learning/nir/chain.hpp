@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "learning/nir_file.hpp"
+#include "learning/nir/file.hpp"
 #include "sim/layers.hpp"
 
 namespace orthospike {

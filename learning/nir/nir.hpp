@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "learning/nir_file.hpp"
+#include "learning/nir/file.hpp"
 #include "learning/weights_file.hpp"
 
 namespace orthospike {
