@@ -115,13 +115,19 @@ void SpikeGradient::backward(const ClockEngine& engine, ConstMatrix readout_erro
     const ConstMatrix error = error_by_current(engine, projection.target, readout);
     const bool constant = error.rows < steps * engine.batch();  // the same in all steps: one row a sample
     const bool is_static = network_.populations()[projection.source].is_static();
-    gradients_[p] = is_static ? from_static(engine, p, error) : from_spikes(engine, p, error);
+    const ConstMatrix mean = engine.activity(projection.source).mean_output;
+    if (is_static) {
+      gradients_[p] = constant ? WeightGradient{.post = readout_error, .trace = mean, .activity = mean}
+                               : from_static(engine, p, error);
+      continue;
+    }
+    gradients_[p] = from_spikes(engine, p, error);
     if (constant) {
       gradients_[p].post = readout_error;
-      gradients_[p].trace = engine.activity(projection.source).mean_output;
+      gradients_[p].trace = mean;
     }
 
-    if (!is_static && p == network_.projections_from(projection.source).front())
+    if (p == network_.projections_from(projection.source).front())
       through_neurons(engine, projection.source,
                       error_by_spike(engine, projection.source, readout, targets,
                                      errors_[projection.source].by_spike.view()));
@@ -218,7 +224,6 @@ WeightGradient SpikeGradient::from_static(const ClockEngine& engine, std::size_t
   const std::size_t steps = engine.step_count();
   const ConstMatrix image = engine.activity(projection.source).mean_output;
   const std::size_t batch = engine.batch();
-  if (error.rows < steps * batch) return {.post = {}, .trace = image, .activity = image};
   const Matrix post = rows_[p].summed_post.matrix(batch, projection.targets());
   if ((to_readout ? form_.readout_trace : form_.input_trace) == Trace::spikes) {
     backend.traces().run(SumSteps{.steps = steps, .x = error, .sum = post});

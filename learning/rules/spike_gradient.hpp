@@ -91,8 +91,9 @@ class SpikeGradient : public Rule {
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
-  /// error: of the projection's targets, [batch or steps·batch × targets]; for the former post and trace are not found.
+  /// error: of the projection's targets, [steps·batch × targets].
   WeightGradient from_static(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
+  /// error: the same, or [batch × targets] where it is that of all steps.
   WeightGradient from_spikes(const ClockEngine& engine, std::size_t projection, ConstMatrix error);
   /// Traces as potentials respond; of a recurrent projection one step late.
   ConstMatrix filtered_spikes(const ClockEngine& engine, std::size_t projection,

@@ -110,11 +110,7 @@ TEST_CASE("biases act and learn as weights from an input that is always 1", "[bi
         of_plain.learn(errors);
         CHECK(of_biased.engine->work().spikes == of_plain.engine->work().spikes);
         CHECK(of_biased.engine->work().population_spikes[3] > 0);
-        const auto logits = [&](const RuleNetwork& network) {
-          const std::vector<float> values = backend.download(network.engine->logits().values);
-          return Doubles(values.begin(), values.end());
-        };
-        check_near(logits(of_biased), logits(of_plain));
+        check_near(of_biased.logits(), of_plain.logits());
         // Projections of the biased network: the chain's three, each followed by biases.
         const auto last_row = [&](std::size_t p, std::size_t columns) {
           const Doubles all = of_plain.gradient(p);

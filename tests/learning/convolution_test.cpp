@@ -119,11 +119,7 @@ TEST_CASE("convolutions learn as the dense projections that they are", "[convolu
         CHECK(work.spikes == plain.engine->work().spikes);
         CHECK(work.population_spikes[3] > 0);
         CHECK(work.population_spikes[3] < steps * samples * 16);
-        const auto logits = [&](const RuleNetwork& network) {
-          const std::vector<float> values = backend.download(network.engine->logits().values);
-          return Doubles(values.begin(), values.end());
-        };
-        check_near(logits(maps), logits(plain));
+        check_near(maps.logits(), plain.logits());
         for (std::size_t p = 0; p < maps.network.projections().size(); ++p) {
           const Connection& connection = *maps.network.projections()[p].connection;
           const WeightGradient found = maps.rule->weight_gradient(p);

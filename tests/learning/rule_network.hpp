@@ -45,6 +45,10 @@ struct RuleNetwork {
     rule->backward(*engine, stored.matrix(errors.size() / classes, classes), {});
   }
   void learn(const std::vector<float>& errors) { learn(0, engine->steps(), errors); }
+  Doubles logits() const {
+    const std::vector<float> values = backend.download(engine->logits().values);
+    return {values.begin(), values.end()};
+  }
   Doubles gradient(std::size_t projection) const {
     const WeightGradient gradient = rule->weight_gradient(projection);
     return summed(backend, {gradient.trace, gradient.post});

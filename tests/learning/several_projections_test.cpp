@@ -97,11 +97,7 @@ TEST_CASE("populations cut in two are as whole ones, under each rule", "[several
       CHECK(of_whole.engine->work().population_spikes[2] < steps * samples * 5);
       CHECK(of_cut.engine->work().spikes == of_whole.engine->work().spikes);
       CHECK(of_cut.engine->work().synaptic_operations == of_whole.engine->work().synaptic_operations);
-      const auto logits = [&](const RuleNetwork& network) {
-        const std::vector<float> values = backend.download(network.engine->logits().values);
-        return Doubles(values.begin(), values.end());
-      };
-      check_near(logits(of_cut), logits(of_whole));
+      check_near(of_cut.logits(), of_whole.logits());
       const auto gradient_block = [&](std::size_t p, std::size_t columns, auto... range) {
         const Doubles all = of_whole.gradient(p);
         const std::vector<float> values = block({all.begin(), all.end()}, columns, range...);
