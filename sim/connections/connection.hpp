@@ -25,6 +25,7 @@ struct InitialWeights {
   float scale = 0;  ///< uniform within ± scale, or normal with that deviation
 };
 
+/// weights ← random ones as `initial` has them.
 void draw(Backend& backend, const InitialWeights& initial, const RandomKey& key, View<float> weights);
 
 /// How the outputs of n source neurons become currents of m target neurons: a linear map with weights [presynaptic ×
