@@ -19,6 +19,7 @@ struct Encoding;
 struct SpikeDelivery;
 struct Maps;
 struct NeuronSteps;
+struct NormalisationSteps;
 struct Traces;
 struct Loss;
 struct SubspaceSteps;
@@ -112,6 +113,7 @@ class Backend {
   SpikeDelivery& delivery() { return *delivery_; }
   Maps& maps() { return *maps_; }
   NeuronSteps& neurons() { return *neurons_; }
+  NormalisationSteps& normalisation() { return *normalisation_; }
   Traces& traces() { return *traces_; }
   Loss& loss() { return *loss_; }
   SubspaceSteps& subspaces() { return *subspaces_; }
@@ -135,6 +137,7 @@ class Backend {
     delivery_ = make_family<SpikeDelivery>(device, multiply_adds_);
     maps_ = make_family<Maps>(device, multiply_adds_);
     neurons_ = make_family<NeuronSteps>(device, multiply_adds_);
+    normalisation_ = make_family<NormalisationSteps>(device, multiply_adds_);
     traces_ = make_family<Traces>(device, multiply_adds_);
     loss_ = make_family<Loss>(device, multiply_adds_);
     subspaces_ = make_family<SubspaceSteps>(device, multiply_adds_);
@@ -164,6 +167,7 @@ class Backend {
   std::shared_ptr<SpikeDelivery> delivery_;
   std::shared_ptr<Maps> maps_;
   std::shared_ptr<NeuronSteps> neurons_;
+  std::shared_ptr<NormalisationSteps> normalisation_;
   std::shared_ptr<Traces> traces_;
   std::shared_ptr<Loss> loss_;
   std::shared_ptr<SubspaceSteps> subspaces_;

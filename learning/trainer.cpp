@@ -55,6 +55,22 @@ void check_federated(const Config& config) {
   }
 }
 
+/// Throws ConfigError for what has no whole batches, whose statistics normalisation takes.
+void check_normalisation(const Config& config, const Communicator& ranks) {
+  if (!config.network.has_normalisation() ||
+      config.network.normalisation.statistics == NormalisationSettings::Statistics::frozen)
+    return;
+  if (ranks.size() > 1) {
+    throw ConfigError(
+        "normalisation.statistics: those of a batch are of all its samples, of which each rank has a part; run one rank, "
+        "or use frozen");
+  }
+  if (config.federated.is_on()) {
+    throw ConfigError(
+        "normalisation.statistics: clients have statistics of their own, which no average joins; use frozen");
+  }
+}
+
 }  // namespace
 
 Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, std::size_t logits,
@@ -72,6 +88,7 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
       schedule_(config.schedule) {
   check_boundaries(config);
   check_federated(config);
+  check_normalisation(config, ranks);
   config.network.build(network_, input, logits, config.neuron, config.clock, config.experiment.seed);
   const ProtectionPlan& plan = config.protection;
   const bool updates_each_step = config.training.update == TrainingSettings::Update::step;
@@ -104,7 +121,25 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
     learned_.push_back({.projection = p, .feedback = false, .weights = network_.projections()[p].matrix()});
   }
-  const std::size_t parameters = learned_.size() + network_.populations().size();
+  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
+    const auto& [neuron, normalisation] =
+        std::tie(network_.populations()[i].neuron, network_.populations()[i].normalisation);
+    using Gradient = Rule::PopulationGradient;
+    const auto add = [&](View<const float> Gradient::*gradient, View<float> values,
+                         std::optional<float> lowest) {
+      constants_.push_back({.population = i,
+                            .gradient = gradient,
+                            .values = values,
+                            .lowest = lowest,
+                            .summed = backend.allocate<float>(values.size())});
+    };
+    if (neuron != nullptr && !neuron->threshold().empty())
+      add(&Gradient::threshold, neuron->threshold(), neuron->lowest_threshold());
+    if (normalisation == nullptr) continue;
+    add(&Gradient::gain, normalisation->gain(), {});
+    add(&Gradient::offset, normalisation->offset(), {});
+  }
+  const std::size_t parameters = learned_.size() + constants_.size();
   optimiser_ = config.optimiser.make(backend, parameters);
   if (optimiser_->linear_steps() == nullptr && !protects_linearly_) {
     throw ConfigError(fmt::format(
@@ -125,22 +160,19 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
   if (config.federated.is_on()) {
     std::vector<View<float>> shared;
     for (const Learned& learned : learned_) shared.push_back(learned.weights.values);
-    for (const Population& population : network_.populations()) {
-      if (population.neuron != nullptr) shared.push_back(population.neuron->threshold());
-    }
+    for (const Constant& constant : constants_) shared.push_back(constant.values);
     federated_ = std::make_unique<FederatedAverage>(backend, std::move(shared));
   }
   logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * logits);
   summed_error_ = backend.allocate<float>(max_batch * logits);
   unused_loss_ = backend.allocate<double>(1);
   unused_correct_ = backend.allocate<std::uint32_t>(1);
-  threshold_direction_ = backend.allocate<float>(1);
   share_ = backend.allocate<float>(1);
 }
 
 void Trainer::begin_task(std::size_t task, const TaskLength& length) {
   task_ = task;
-  train_thresholds_ = task == 0;
+  trains_constants_ = task == 0;
   task_length_ = length;
   updates_ = 0;
   protection_->begin_task(task);
@@ -167,7 +199,7 @@ void Trainer::state(Archive& archive) {
   archive("updates_per_epoch", task_length_.updates_per_epoch);
   archive("updates", updates_);
   archive("updates_of_all", updates_of_all_);
-  archive("train_thresholds", train_thresholds_);
+  archive("trains_constants", trains_constants_);
   for (std::size_t i = 0; i < seconds_.size(); ++i)
     archive(std::string("seconds_") + phase_names[i], seconds_[i]);
 }
@@ -209,6 +241,7 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
   const bool is_whole = steps_per_run_ == steps_per_update_;
   for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
     compute_gradients(part, first, std::min(steps_per_run_, engine_->steps() - first), loss, correct);
+    if (trains_constants_) sum_constants(part, first > 0);
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
       const std::size_t p = learned_[parameter].projection;
       if (is_whole) {
@@ -227,7 +260,7 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
     sum_over_ranks(summed_gradient(parameter));
     update_by_gradient(parameter, summed_gradient(parameter), false);
   }
-  if (train_thresholds_) update_thresholds(part);
+  if (trains_constants_) update_constants();
 }
 
 void Trainer::observe(const Part& part, std::size_t projection) {
@@ -310,7 +343,7 @@ void Trainer::leave_client() {
 void Trainer::end_round() {
   const PhaseTimer timer(seconds_, Phase::protect);
   federated_->end_round(ranks_, [&](std::size_t i, View<float> change) {
-    if (i >= learned_.size()) return;  // a threshold
+    if (i >= learned_.size()) return;  // no weights
     ChangeOperator* const projector = protects_averages_ ? operator_on(i) : nullptr;
     const Matrix& weights = learned_[i].weights;
     if (projector != nullptr) projector->linear()->apply_to_gradient({change, weights.rows, weights.cols});
@@ -345,7 +378,9 @@ void Trainer::compute_gradients(const Part& part, std::size_t first, std::size_t
   }
   {
     const PhaseTimer timer(seconds_, Phase::forward);
-    engine_->run_steps(first, count, rule_->recording());
+    Recording recording = rule_->recording();
+    recording.trains_normalisation = trains_constants_;
+    engine_->run_steps(first, count, recording);
   }
   const PhaseTimer timer(seconds_, Phase::rule);
   const auto gradient_for = [&](ConstMatrix logits) {
@@ -426,14 +461,16 @@ std::size_t Trainer::most_rows(const Part& part, std::size_t parameter) const {
 
 /// The operator on N pairs costs about as much as on N columns of the summed gradient or the direction, which has
 /// `targets`: 2·M·n each with M subspace rows, n² with a whole matrix. The fewer are taken where the optimiser
-/// allows both.
+/// allows both. Without an operator pairs need no sum where they are at hand: those of many places must be made first.
 void Trainer::update_weights(const Part& part, std::size_t parameter) {
   const Matrix weights = learned_[parameter].weights;
   ChangeOperator* const projector = operator_on_update(parameter);
   LinearOperator* const of_sums = projector == nullptr ? nullptr : projector->linear();
   LinearSteps* const linear = optimiser_->linear_steps();
-  const bool by_pairs =
-      linear != nullptr && (of_sums == nullptr || most_rows(part, parameter) <= weights.cols);
+  const std::size_t places = network_.projections()[learned_[parameter].projection].connection->places();
+  const bool takes_pairs =
+      projector == nullptr ? places == 1 : of_sums == nullptr || most_rows(part, parameter) <= weights.cols;
+  const bool by_pairs = linear != nullptr && takes_pairs;
   if (by_pairs && ranks_.is_alone()) {
     update_by_pairs(*linear, parameter);
     return;
@@ -452,9 +489,17 @@ void Trainer::find_gradient(const Part& part, std::size_t parameter, bool to_oth
     if (!to_others) backend_.clear(gradient.values);
     return;
   }
+  const float beta = to_others ? 1.0F : 0.0F;
+  if (projector == nullptr && is_of_rule(parameter)) {
+    const PhaseTimer timer(seconds_, Phase::update);
+    const std::size_t p = learned_[parameter].projection;
+    const WeightGradient of_rule = rule_->weight_gradient(p);
+    network_.projections()[p].connection->add_gradient(backend_, of_rule.trace, of_rule.post, beta, gradient);
+    return;
+  }
   const Pairs pairs = protected_pairs(parameter, projector);
   const PhaseTimer timer(seconds_, Phase::update);
-  add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, to_others ? 1.0F : 0.0F, gradient);
+  add_outer_products(backend_, 1.0F, pairs.trace, pairs.post, beta, gradient);
 }
 
 void Trainer::sum_over_ranks(Matrix gradient) {
@@ -500,22 +545,25 @@ void Trainer::update_by_pairs(LinearSteps& steps, std::size_t parameter) {
   steps.step(parameter, rate_, pairs.trace, pairs.post, learned_[parameter].weights);
 }
 
-void Trainer::update_thresholds(const Part& part) {
+void Trainer::sum_constants(const Part& part, bool to_others) {
   const PhaseTimer timer(seconds_, Phase::update);
-  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
-    const View<const float> gradient = rule_->threshold_gradient(i);
-    if (gradient.empty()) continue;
-    NeuronModel& neuron = *network_.populations()[i].neuron;
-    const View<float> threshold = neuron.threshold();
-    if (part.samples.empty()) {
-      backend_.clear(threshold_direction_.view());
-    } else {
-      backend_.copy(gradient, threshold_direction_.view());
-    }
-    ranks_.sum(backend_, threshold_direction_.view());
-    optimiser_->find_direction(learned_.size() + i, {}, threshold_direction_.view());
-    backend_.elementwise().run(Add{.alpha = -rate_, .x = threshold_direction_.view(), .y = threshold});
-    backend_.elementwise().run(RaiseTo{.bound = neuron.lowest_threshold(), .values = threshold});
+  for (Constant& constant : constants_) {
+    const View<const float> gradient =
+        part.samples.empty() ? View<const float>()
+                             : rule_->population_gradient(constant.population).*constant.gradient;
+    if (!to_others) backend_.clear(constant.summed.view());
+    if (!gradient.empty()) backend_.elementwise().run(Add{.x = gradient, .y = constant.summed.view()});
+  }
+}
+
+void Trainer::update_constants() {
+  const PhaseTimer timer(seconds_, Phase::update);
+  for (std::size_t i = 0; i < constants_.size(); ++i) {
+    auto& [population, gradient, values, lowest, summed] = constants_[i];
+    ranks_.sum(backend_, summed.view());
+    optimiser_->find_direction(learned_.size() + i, {}, summed.view());
+    backend_.elementwise().run(Add{.alpha = -rate_, .x = std::as_const(summed).view(), .y = values});
+    if (lowest) backend_.elementwise().run(RaiseTo{.bound = *lowest, .values = values});
   }
 }
 
@@ -535,8 +583,12 @@ bool Trainer::is_finite(ConstMatrix matrix) {
 
 bool Trainer::all_finite() {
   return std::ranges::all_of(learned_, [&](const Learned& learned) { return is_finite(learned.weights); }) &&
+         std::ranges::all_of(constants_,
+                             [&](const Constant& constant) { return is_finite(constant.values); }) &&
          std::ranges::all_of(network_.populations(), [&](const Population& population) {
-           return population.neuron == nullptr || is_finite(population.neuron->threshold());
+           const auto& normalisation = population.normalisation;
+           return normalisation == nullptr ||
+                  (is_finite(normalisation->mean()) && is_finite(normalisation->variance()));
          });
 }
 
@@ -557,9 +609,7 @@ bool Trainer::ranks_agree() {
       mark = (mark ^ std::bit_cast<std::uint32_t>(value)) * 16777619U;
   };
   for (const Learned& learned : learned_) add(learned.weights.values);
-  for (const Population& population : network_.populations()) {
-    if (population.neuron != nullptr) add(population.neuron->threshold());
-  }
+  for (const Constant& constant : constants_) add(constant.values);
   double sum = mark;  // exact for more than a million ranks
   ranks_.sum(std::span(&sum, 1));
   return !ranks_.any(sum != static_cast<double>(ranks_.size()) * mark);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -71,7 +72,7 @@ class Trainer {
           Communicator& ranks = alone());
 
   /// task counts from 0; its length is what the schedule of the learning rate goes by. From the second task
-  /// on thresholds stay as they are. With hidden boundaries only the first task is begun from outside and none
+  /// on thresholds and normalisations stay as they are. With hidden boundaries only the first task is begun from outside and none
   /// is ended: before a batch with which a task seems to begin the trainer does both.
   void begin_task(std::size_t task, const TaskLength& length);
   /// One update. Adds the summed loss of this rank's part of the batch and the number of right answers in it.
@@ -81,7 +82,7 @@ class Trainer {
   /// Starts replay's own optimiser afresh.
   void begin_replay();
   /// One update along the sum of the gradients of the shares' mean losses; each share is at most
-  /// replay.batch_size. Nothing is projected; subspaces and thresholds stay as they are.
+  /// replay.batch_size. Nothing is projected; subspaces, thresholds and normalisations stay as they are.
   void replay_batch(const Batch& batch, View<double> loss, View<std::uint32_t> correct);
 
   /// samples and targets [as many as are tested]; `see` gets the logits of batch after batch, [samples × logits], of this
@@ -180,8 +181,18 @@ class Trainer {
   /// Overwrites the gradient, of all ranks. is_projected: its pairs were; else they can be projected as their sum.
   void update_by_gradient(std::size_t parameter, Matrix gradient, bool is_projected);
   void update_by_pairs(LinearSteps& steps, std::size_t parameter);
-  void update_thresholds(const Part& part);
+  /// Gradients of what populations train beside weights, of the last run, added to those of runs before or not.
+  void sum_constants(const Part& part, bool to_others);
+  void update_constants();
 
+  /// Numbers of a population that learn in the first task.
+  struct Constant {
+    std::size_t population;
+    View<const float> Rule::PopulationGradient::*gradient;
+    View<float> values;
+    std::optional<float> lowest;  ///< what they stay above
+    Array<float> summed;          ///< gradient of an update's runs
+  };
   /// Weights that learn: those of a projection, or those that the feedback has to its source.
   struct Learned {
     std::size_t projection;
@@ -198,7 +209,8 @@ class Trainer {
   Network network_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;
-  std::vector<Learned> learned_;  ///< by the optimiser's number of them; thresholds come after
+  std::vector<Learned> learned_;     ///< by the optimiser's number of them
+  std::vector<Constant> constants_;  ///< the same, after these
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
@@ -213,7 +225,7 @@ class Trainer {
   std::size_t updates_ = 0;           ///< of this task so far
   std::uint32_t updates_of_all_ = 0;  ///< of all tasks
   float rate_ = 0;                    ///< learning rate of this update
-  bool train_thresholds_ = true;
+  bool trains_constants_ = true;
   std::size_t steps_per_update_ = 0;
   std::size_t steps_per_run_ = 0;        ///< fewer where gradients are summed over several runs
   Array<float> logit_gradient_;          ///< [steps of a run · batch × logits]
@@ -222,8 +234,7 @@ class Trainer {
   Array<double> unused_loss_;            ///< [1]
   Array<std::uint32_t> unused_correct_;  ///< [1]
   Array<float> direction_;  ///< [largest projection] summed gradient, then what the optimiser makes of it
-  Array<float> threshold_direction_;            ///< [1]
-  Array<float> share_;                          ///< [1] this rank's of a batch
+  Array<float> share_;      ///< [1] this rank's of a batch
   std::vector<Array<float>> summed_gradients_;  ///< over runs, and in replay over tasks, of all that learns
   PhaseSeconds seconds_{};
 };

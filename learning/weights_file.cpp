@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <regex>
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr const char* format = "orthospike weights";
 constexpr std::uint64_t format_version = 1;
+constexpr std::size_t normalisation_rows = TrainedNetwork::normalisation_rows;
 
 std::string model_of(const Population& population, const std::string& model) {
   switch (population.kind) {
@@ -32,24 +34,35 @@ std::string model_of(const Population& population, const std::string& model) {
 /// "input (784 input), hidden1 (800 lif_dsr, trained threshold), … joined by input_to_hidden1 (784 × 800), …"
 std::string architecture(const TrainedNetwork& network) {
   std::vector<std::string> populations, projections;
-  for (const auto& [name, size, model, threshold] : network.populations)
-    populations.push_back(
-        fmt::format("{} ({} {}{})", name, size, model, threshold.empty() ? "" : ", trained threshold"));
+  for (const auto& [name, size, model, threshold, normalisation] : network.populations)
+    populations.push_back(fmt::format(
+        "{} ({} {}{}{})", name, size, model, threshold.empty() ? "" : ", trained threshold",
+        normalisation.empty()
+            ? ""
+            : fmt::format(", normalised in {} channels", normalisation.size() / normalisation_rows)));
   for (const TrainedNetwork::Weights& projection : network.projections)
     projections.push_back(
         fmt::format("{} ({} × {})", projection.name, projection.presynaptic, projection.outputs()));
   return fmt::format("{} joined by {}", fmt::join(populations, ", "), fmt::join(projections, ", "));
 }
 
+/// What a normalisation has for each channel, in the order of TrainedNetwork::Neurons::normalisation.
+std::array<View<float>, normalisation_rows> rows_of(Normalisation& normalisation) {
+  return {normalisation.gain(), normalisation.offset(), normalisation.mean(), normalisation.variance()};
+}
+
 /// Without values.
 TrainedNetwork described(const Network& network, const std::string& model) {
   TrainedNetwork result;
   for (const Population& population : network.populations()) {
+    const std::size_t channels =
+        population.normalisation == nullptr ? 0 : population.normalisation->channels();
     const std::size_t thresholds = population.neuron == nullptr ? 0 : population.neuron->threshold().size();
     result.populations.push_back({.name = population.name,
                                   .size = population.size,
                                   .model = model_of(population, model),
-                                  .threshold = std::vector<float>(thresholds)});
+                                  .threshold = std::vector<float>(thresholds),
+                                  .normalisation = std::vector<float>(normalisation_rows * channels)});
   }
   for (const Projection& projection : network.projections())
     result.projections.push_back({.name = projection.name,
@@ -70,6 +83,10 @@ void add_all(Hdf5File& file, const std::string& object, const std::vector<std::s
 
 std::string weights_object(const std::string& projection) {
   return "/weights/" + projection;
+}
+
+std::string normalisation_object(const std::string& population) {
+  return "/normalisation/" + population;
 }
 
 std::string threshold_object(const std::string& population) {
@@ -115,6 +132,21 @@ class Reader {
     return texts;
   }
 
+  /// Of a population of so many neurons; empty where it has none.
+  std::vector<float> normalisation(const std::string& population, std::size_t neurons) const {
+    const std::string object = normalisation_object(population);
+    if (!file_.exists(object)) return {};
+    const std::vector<std::size_t> shape = file_.shape(object);
+    if (shape.size() != 2 || shape[0] != normalisation_rows || shape[1] == 0 || neurons % shape[1] != 0)
+      refuse(object, fmt::format("[{}]", fmt::join(shape, " × ")),
+             fmt::format("[{} × channels of {} neurons]", normalisation_rows, neurons));
+    std::vector<float> values = read<float>(object, shape);
+    const auto variances = std::span(values).last(shape[1]);
+    if (const auto wrong = std::ranges::find_if(variances, [](float value) { return value < 0; });
+        wrong != variances.end())
+      refuse(object + ", a variance", fmt::format("{}", *wrong), "a number ≥ 0");
+    return values;
+  }
   /// Of an object that is a list.
   std::size_t length(const std::string& object) const {
     const std::vector<std::size_t> shape = file_.shape(object);
@@ -136,6 +168,13 @@ void store(const Network& network, const std::string& model, TrainedNetwork& to)
     if (!to.populations[i].threshold.empty())
       to.populations[i].threshold =
           network.backend().download(View<const float>(network.populations()[i].neuron->threshold()));
+    if (to.populations[i].normalisation.empty()) continue;
+    to.populations[i].normalisation.clear();
+    for (const View<float> row : rows_of(*network.populations()[i].normalisation)) {
+      const std::vector<float> values = network.backend().download(View<const float>(row));
+      to.populations[i].normalisation.insert(to.populations[i].normalisation.end(), values.begin(),
+                                             values.end());
+    }
   }
   for (std::size_t p = 0; p < to.projections.size(); ++p)
     to.projections[p].values = network.backend().download(network.projections()[p].weights.view());
@@ -146,6 +185,12 @@ void load(const TrainedNetwork& from, Network& network) {
     const std::vector<float>& threshold = from.populations[i].threshold;
     if (!threshold.empty())
       network.backend().upload(std::span(threshold), network.populations()[i].neuron->threshold());
+    if (from.populations[i].normalisation.empty()) continue;
+    std::span<const float> left = from.populations[i].normalisation;
+    for (const View<float> row : rows_of(*network.populations()[i].normalisation)) {
+      network.backend().upload(left.first(row.size()), row);
+      left = left.subspan(row.size());
+    }
   }
   for (std::size_t p = 0; p < from.projections.size(); ++p)
     network.backend().upload(std::span(from.projections[p].values), network.projections()[p].weights.view());
@@ -201,6 +246,11 @@ void write_weights(const TrainedNetwork& network, const std::filesystem::path& f
     sizes.push_back(static_cast<std::uint32_t>(population.size));
     if (!population.threshold.empty())
       add_all<float>(file, threshold_object(population.name), {1}, population.threshold, "trained threshold");
+    const std::size_t channels = population.normalisation.size() / normalisation_rows;
+    if (channels > 0)
+      add_all<float>(file, normalisation_object(population.name), {normalisation_rows, channels},
+                     population.normalisation,
+                     "gain, offset, mean and variance (rows) of each channel of the currents");
   }
   add_all<std::uint32_t>(file, "/populations/size", {sizes.size()}, sizes, "neurons");
   file.add_attribute("/populations/size", "names", names);
@@ -294,7 +344,8 @@ TrainedNetwork read_weights(const std::filesystem::path& path) {
         {.name = names[i],
          .size = sizes[i],
          .model = models[i],
-         .threshold = file.exists(threshold) ? reader.read<float>(threshold, {1}) : std::vector<float>()});
+         .threshold = file.exists(threshold) ? reader.read<float>(threshold, {1}) : std::vector<float>(),
+         .normalisation = reader.normalisation(names[i], sizes[i])});
   }
   if (sizes.size() < 2 || sizes.front() != network.shape.size())
     reader.refuse("/populations/size", fmt::format("[{}]", fmt::join(sizes, ", ")),

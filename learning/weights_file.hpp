@@ -12,11 +12,15 @@ namespace orthospike {
 
 /// All that is needed to use a network after its training, in the host's memory.
 struct TrainedNetwork {
+  static constexpr std::size_t normalisation_rows = 4;
+
   struct Neurons {
     std::string name;
     std::size_t size = 0;
     std::string model;             ///< config name of the neuron model, or "input", "bias" or "readout"
     std::vector<float> threshold;  ///< [1] where it is trained, else empty
+    /// [normalisation_rows × channels] gains, offsets, means and variances where its currents are normalised, else empty
+    std::vector<float> normalisation = {};
 
     bool operator==(const Neurons&) const = default;
   };

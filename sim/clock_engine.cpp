@@ -128,6 +128,7 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
     kept.step_logits |= wanted.step_logits;
     kept.states |= wanted.states;
     kept.currents |= wanted.currents;
+    kept.trains_normalisation |= wanted.trains_normalisation;
   }
   auto& run = runs_[{batch_, count_before_, count, kept}];
   if (run == nullptr) run = network_.backend().make_repeated_work();
@@ -149,7 +150,8 @@ void ClockEngine::run_spiking(std::size_t population, const Recording& recording
   Backend& backend = network_.backend();
   Storage& storage = *storage_[population];
   make_room(recording, population);
-  const ConstMatrix arriving = currents(population, currents_);
+  const Matrix arriving = currents(population, currents_);
+  normalise(population, arriving, recording);
   const Activity to = buffers(population, 0, count_, recording);
   if (const Projection* recurrent = network_.recurrent_projection(population)) {
     run_recurrent(*recurrent, arriving, recording);
@@ -157,7 +159,7 @@ void ClockEngine::run_spiking(std::size_t population, const Recording& recording
     if (recording.currents) {
       // Currents that are always the same are there for each step, too.
       for (std::size_t row = 0; row < to.current.rows; row += arriving.rows)
-        backend.copy(arriving.values, to.current.row_range(row, arriving.rows).values);
+        backend.copy(ConstMatrix(arriving).values, to.current.row_range(row, arriving.rows).values);
     }
     network_.populations()[population].neuron->run(backend, first_, count_, arriving, to);
   }
@@ -171,17 +173,33 @@ void ClockEngine::make_room(const Recording& recording, std::size_t population) 
   Storage& storage = *storage_[population];
   if (recording.margins && storage.margin.size() == 0) storage.margin = backend.allocate<float>(size);
   if (recording.currents && storage.current.size() == 0) storage.current = backend.allocate<float>(size);
+  if (recording.trains_normalisation && storage.normalised.size() == 0 &&
+      network_.populations()[population].normalisation != nullptr)
+    storage.normalised =
+        backend.allocate<float>(has_constant_currents(population) ? size / most_at_once_ : size);
   while (recording.states && storage.each_state.size() < storage.state.size())
     storage.each_state.push_back(backend.allocate<float>(size));
 }
 
-ConstMatrix ClockEngine::currents(std::size_t population, Array<float>& room) {
+void ClockEngine::normalise(std::size_t population, Matrix currents, const Recording& recording) {
+  Normalisation* const normalisation = network_.populations()[population].normalisation.get();
+  if (normalisation == nullptr) return;
+  if (recording.trains_normalisation) {
+    normalisation->train(currents, batch_, count_, buffers(population, 0, count_, recording).normalised);
+  } else {
+    normalisation->run(currents);
+  }
+}
+
+bool ClockEngine::has_constant_currents(std::size_t population) const {
+  return std::ranges::all_of(network_.projections_to(population),
+                             [&](std::size_t p) { return is_static(network_.projections()[p]); });
+}
+
+Matrix ClockEngine::currents(std::size_t population, Array<float>& room) {
   const std::size_t size = network_.populations()[population].size;
   const std::vector<std::size_t> arriving = network_.projections_to(population);
-  // Those of static populations alone are the same in each step.
-  const bool constant =
-      std::ranges::all_of(arriving, [&](std::size_t p) { return is_static(network_.projections()[p]); });
-  const Matrix sum = room.matrix((constant ? 1 : count_) * batch_, size);
+  const Matrix sum = room.matrix((has_constant_currents(population) ? 1 : count_) * batch_, size);
   for (const std::size_t p : arriving) {
     const Projection& projection = network_.projections()[p];
     const bool is_first = p == arriving.front();
@@ -315,6 +333,10 @@ Activity ClockEngine::buffers(std::size_t population, std::size_t first, std::si
   if (recording.currents && storage.current.size() > 0) activity.current = steps(storage.current);
   if (recording.states) {
     for (Array<float>& field : storage.each_state) activity.each_state.push_back(steps(field));
+  }
+  if (recording.trains_normalisation && storage.normalised.size() > 0) {
+    const bool constant = has_constant_currents(population);
+    activity.normalised = constant ? matrix(storage.normalised) : steps(storage.normalised);
   }
   return activity;
 }

@@ -27,6 +27,8 @@ struct Recording {
   bool step_logits = false;  ///< the read-out after each step
   bool states = false;       ///< Activity::each_state
   bool currents = false;     ///< Activity::current
+  /// Normalisations are in training; Activity::normalised
+  bool trains_normalisation = false;
 
   auto operator<=>(const Recording&) const = default;
 };
@@ -107,7 +109,9 @@ class ClockEngine {
                    const Recording& recording = {}) const;
   Activity buffers(std::size_t population) const { return buffers(population, 0, count_); }
   /// Currents that projections from other populations bring, [batch or count·batch × neurons], in `room`.
-  ConstMatrix currents(std::size_t population, Array<float>& room);
+  Matrix currents(std::size_t population, Array<float>& room);
+  /// Normalises those of a population, where they are.
+  void normalise(std::size_t population, Matrix currents, const Recording& recording);
   /// What one of them brings.
   void deliver(const Projection& projection, Matrix currents);
   SentSpikes sent(std::size_t population, ConstSpikes spikes) const;
@@ -115,6 +119,8 @@ class ClockEngine {
   bool is_static(const Projection& projection) const {
     return network_.populations()[projection.source].is_static();
   }
+  /// Whether what projections from other populations bring is.
+  bool has_constant_currents(std::size_t population) const;
   /// Copies the first so many rows to the others.
   void repeat_first_rows(Matrix matrix, std::size_t rows);
   void run_populations(const Recording& recording);
@@ -127,7 +133,7 @@ class ClockEngine {
 
   struct Storage {
     Array<std::uint32_t> counts, indices;
-    Array<float> average_current, average_output, mean_output, margin, current;
+    Array<float> average_current, average_output, mean_output, margin, current, normalised;
     std::vector<Array<float>> state;       ///< one a field that the neuron model declares
     std::vector<Array<float>> each_state;  ///< the same for all steps, when they were needed
     Array<float> mean_of_all;              ///< of the mean outputs, where not all steps are held

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/error.hpp"
 #include "sim/connections/channel_bias.hpp"
 
@@ -12,18 +14,19 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
       "network.layers", layers, "none",
       "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with a "
       "kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; behind "
-      "each of them lif, its neurons, of the model neuron.model; pK, average pooling of K × K pixels, before one of "
-      "them or the read-out. For example 32c3, lif, p2, 64c3, lif, p2, 100, lif.");
+      "each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised first; pK, average pooling of K × K pixels, before one of "
+      "them or the read-out. For example 32c3, bn, lif, p2, 64c3, bn, lif, p2, 100, lif.");
   visit.only(layers.empty(), "network.layers none", [&] {
     visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
           "Sizes of the hidden populations from input to read-out, with dense projections.");
   });
+  visit.only(has_normalisation(), "network.layers with bn", [&] { normalisation.describe(visit); });
   visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
   visit(
       "network.bias", biases,
       {{"none", Biases::none, ""}, {"readout", Biases::readout, ""}, {"all", Biases::all, ""}},
       "Populations whose neurons, or channels of maps, have a bias each: a weight, at first 0, from a neuron whose output "
-      "is always 1. It learns and is protected as other weights are");
+      "is always 1. It learns and is protected as other weights are. Behind bn there is none, whose offsets are biases");
   visit(
       "network.weights", weights,
       "Weights file, or folder of a run, whose weights and thresholds the network starts from; empty for random "
@@ -33,6 +36,10 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
         "network.readout_tau", readout_tau, not_negative, "ms",
         "Time constant of a leaky read-out; 0 for one that follows its current. Logits are its mean over time.");
   });
+}
+
+bool LayeredNetwork::has_normalisation() const {
+  return std::ranges::find(layers, "bn") != layers.end();
 }
 
 std::vector<std::string> LayeredNetwork::words() const {
@@ -55,22 +62,29 @@ void LayeredNetwork::build(Network& network, const MapShape& input, std::size_t 
         {.name = "bias", .size = 1, .kind = Population::Kind::bias, .neuron = nullptr});
   }
   for (std::size_t i = 0; i < all.hidden.size(); ++i) {
-    const auto& [way, shape] = all.hidden[i];
+    const auto& [way, shape, is_normalised] = all.hidden[i];
     const std::string name = fmt::format("hidden{}", i + 1);
+    std::unique_ptr<Normalisation> normalised;
+    if (is_normalised)
+      normalised = std::make_unique<Normalisation>(network.backend(), shape.channels, normalisation);
     const std::size_t next = network.add_population({.name = name,
                                                      .size = shape.size(),
                                                      .kind = Population::Kind::spiking,
-                                                     .neuron = neuron.make(network.backend(), clock)});
+                                                     .neuron = neuron.make(network.backend(), clock),
+                                                     .normalisation = std::move(normalised)});
     network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next,
                            way.connection(last_shape, shape));
     const bool is_map = shape.height * shape.width > 1;
-    if (biases == Biases::all)
+    if (biases == Biases::all && !is_normalised)  // else its mean would take the bias out again
       network.add_projection("bias_to_" + name, bias, next,
                              std::make_unique<ChannelBias>(shape.height * shape.width, shape.channels));
     if (recurrent) {
       if (is_map)
         throw ConfigError(
             "network.recurrent: populations that are maps have no projection onto themselves here");
+      if (is_normalised)
+        throw ConfigError(
+            "network.recurrent: populations whose currents are normalised have no projection onto themselves here");
       network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
     }
     last = next;

@@ -16,10 +16,12 @@ struct LayeredNetwork {
   Biases biases = Biases::none;
   float readout_tau = 0.0F;  ///< ms
   std::string weights;       ///< place of a weights file; empty: none
+  NormalisationSettings normalisation;
 
   /// readout_may_leak: where not, readout_tau is not read.
   void describe(SettingsVisitor& visit, bool readout_may_leak);
 
+  bool has_normalisation() const;
   /// Those of `layers`, or what `hidden` is short for.
   std::vector<std::string> words() const;
   /// Fills an empty network and draws its weights; whoever trains it reads those of `weights`. Throws ConfigError for a

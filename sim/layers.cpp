@@ -69,8 +69,13 @@ class LayerReader {
     word_ = fmt::format("word {}, '{}',", ++number_, word);
     if (word == "lif") {
       if (!pending_) refuse("follows neither NcK nor N, whose neurons it would be");
-      layers_.hidden.push_back({.way = *pending_, .shape = shape_});
+      layers_.hidden.push_back({.way = *pending_, .shape = shape_, .is_normalised = is_normalised_});
       pending_.reset();
+      is_normalised_ = false;
+    } else if (word == "bn") {
+      if (!pending_) refuse("follows neither NcK nor N, whose currents it would normalise");
+      if (is_normalised_) refuse("follows another");
+      is_normalised_ = true;
     } else if (const auto pooling = number_after("p", word)) {
       if (pending_) refuse("comes before the neurons whose spikes it would pool; put lif before it");
       pool(*pooling);
@@ -81,7 +86,7 @@ class LayerReader {
       require_square();
       shape_ = {1, 1, *neurons};
     } else {
-      refuse("is none of NcK, NcKsS, NcKsSpP, N, pK and lif");
+      refuse("is none of NcK, NcKsS, NcKsSpP, N, bn, pK and lif");
     }
   }
 
@@ -134,6 +139,7 @@ class LayerReader {
   MapShape shape_;           ///< of the last population, or what is to be one
   std::size_t pooling_ = 1;  ///< of it
   std::optional<Way> pending_;
+  bool is_normalised_ = false;  ///< what is pending
   Layers layers_;
 };
 

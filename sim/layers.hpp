@@ -24,6 +24,7 @@ struct Way {
 struct Layer {
   Way way;
   MapShape shape;
+  bool is_normalised = false;  ///< its currents are
 
   bool operator==(const Layer&) const = default;
 };
@@ -39,7 +40,8 @@ struct Layers {
 ///
 ///     NcK, NcKsS, NcKsSpP   convolution: N channels, kernel K × K, stride S (else 1), padding P (else K / 2)
 ///     N                     N neurons, each joined to all before
-///     lif                   neurons, behind each of these
+///     bn                    batch normalisation of their currents, behind one of these
+///     lif                   neurons, behind each of these or its bn
 ///     pK                    average pooling of K × K pixels, before one of these or the read-out
 ///
 /// Throws ConfigError with the number of the word that is none or has no place there, and why.

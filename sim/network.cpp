@@ -26,6 +26,10 @@ std::size_t Network::add_population(Population population) {
           fmt::format("population name '{}' is in use", name));
   require((population.kind == Population::Kind::spiking) == (population.neuron != nullptr),
           fmt::format("population '{}': exactly the spiking ones have a neuron model", name));
+  if (population.normalisation != nullptr) {
+    require(population.neuron != nullptr && population.size % population.normalisation->channels() == 0,
+            fmt::format("population '{}' has no currents to normalise, or a part of a channel", name));
+  }
   populations_.push_back(std::move(population));
   return populations_.size() - 1;
 }
@@ -47,6 +51,9 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
                       populations_[target].size));
   require(source != target || recurrent_projection(source) == nullptr,
           fmt::format("population '{}' has two projections onto itself", populations_[target].name));
+  require(source != target || populations_[source].normalisation == nullptr,
+          fmt::format("population '{}', whose currents are normalised, has a projection onto itself",
+                      populations_[target].name));
   // Engines and rules visit projections in this order, and a population when all that reach it have been.
   require(projections_from(target).empty(),
           fmt::format("projection '{}' reaches '{}', from which an earlier one starts", name,
@@ -120,6 +127,8 @@ void Network::initialise_weights(std::uint64_t seed) {
 void Network::state(Archive& archive) {
   for (const Population& population : populations_) {
     if (population.neuron != nullptr) archive(population.name, *population.neuron);
+    if (population.normalisation != nullptr)
+      archive(population.name + "_normalisation", *population.normalisation);
   }
   for (Projection& projection : projections_) archive(projection.name, projection.weights);
 }

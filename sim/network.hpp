@@ -8,6 +8,7 @@
 #include "kernels/backend.hpp"
 #include "sim/connections/connection.hpp"
 #include "sim/neurons/neuron_model.hpp"
+#include "sim/normalisation.hpp"
 
 namespace orthospike {
 
@@ -20,8 +21,9 @@ struct Population {
   std::string name;
   std::size_t size = 0;
   Kind kind = Kind::spiking;
-  std::unique_ptr<NeuronModel> neuron;  ///< of spiking populations, else null
-  float leak = 0;                       ///< of a read-out, what is left of it after a step
+  std::unique_ptr<NeuronModel> neuron;                     ///< of spiking populations, else null
+  float leak = 0;                                          ///< of a read-out, what is left of it after a step
+  std::unique_ptr<Normalisation> normalisation = nullptr;  ///< of a spiking one's currents, or null
 
   /// Whether its output is analog and the same in every step.
   bool is_static() const { return kind == Kind::input || kind == Kind::bias; }
@@ -53,11 +55,12 @@ class Network {
   explicit Network(Backend& backend) : backend_(backend) {}
 
   /// Index of the new population. Throws std::invalid_argument for a size of 0, of more than 1 for biases, a name in use,
-  /// or a neuron model where there should be none (or none where there should be one).
+  /// a neuron model where there should be none (or none where there should be one), or currents normalised where none
+  /// arrive or by channels that the neurons are no multiple of.
   std::size_t add_population(Population population);
   /// Index of the new projection. Several may lead to a population, whose currents add up, and several from it. Throws
   /// std::invalid_argument when a population does not exist or is not of the connection's size, the source comes after
-  /// the target, the target is static, or the source is a read-out; for a second one onto the same population; and
+  /// the target, the target is static, or the source is a read-out; for one of a population whose currents are normalised onto itself, a second one onto the same population; and
   /// unless all projections to a population come before those to others from it.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target,
                              std::unique_ptr<Connection> connection);

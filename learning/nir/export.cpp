@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <utility>
@@ -49,6 +50,24 @@ std::vector<float> bias_of(const TrainedNetwork& network, std::size_t population
   return {};
 }
 
+/// Takes a normalisation (TrainedNetwork::Neurons) of currents into the weights [presynaptic × channels] that bring them
+/// and biases.
+void fold(const std::vector<float>& normalisation, float epsilon, std::vector<float>& weights,
+          std::vector<float>& bias) {
+  if (normalisation.empty()) return;
+  const std::size_t channels = normalisation.size() / TrainedNetwork::normalisation_rows;
+  const float *const gain = normalisation.data(), *const offset = gain + channels,
+                     *const mean = offset + channels, *const variance = mean + channels;
+  std::vector<double> factors(channels);
+  bias.resize(channels);
+  for (std::size_t c = 0; c < channels; ++c) {
+    factors[c] = gain[c] / std::sqrt(static_cast<double>(variance[c]) + epsilon);
+    bias[c] = static_cast<float>(offset[c] + factors[c] * (bias[c] - mean[c]));
+  }
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<float>(weights[i] * factors[i % channels]);
+}
+
 /// The populations of a network as NIR has them.
 class ExportedShapes {
  public:
@@ -58,7 +77,7 @@ class ExportedShapes {
     const Way& first = layers_.hidden.front().way;
     shapes_.push_back(network.shape);
     is_map_.push_back(first.window || first.pooling > 1);
-    for (const auto& [way, shape] : layers_.hidden) {
+    for (const auto& [way, shape, is_normalised] : layers_.hidden) {
       if (way.window && !is_map_.back())
         throw EnvironmentError(fmt::format(
             "{}: network.layers has a convolution of dense neurons, for which NIR has no node", place));
@@ -109,7 +128,7 @@ NirGraph to_nir(const TrainedNetwork& network) {
   bool soft = true;
   double readout_decay = 1;
   for (std::size_t i = 0, k = 0; i <= last; ++i) {
-    const auto& [name, size, model, threshold] = network.populations[i];
+    const auto& [name, size, model, threshold, normalisation] = network.populations[i];
     if (model == bias_model) continue;
     place_in_chain[i] = k++;
     if (i == 0) {
@@ -147,7 +166,8 @@ NirGraph to_nir(const TrainedNetwork& network) {
     };
     const std::size_t k = place_in_chain[source], outputs = projection.outputs();
     const bool is_recurrent = source == target;
-    const std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
+    std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
+    fold(network.populations[target].normalisation, config.network.normalisation.epsilon, weights, bias);
     const Way way = is_recurrent ? Way() : shapes.way(k);
     if (way.pooling > 1) add_node(name + "_pool", pool_node(way.pooling));
     if (way.window) {

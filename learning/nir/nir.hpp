@@ -8,7 +8,7 @@
 
 namespace orthospike {
 
-/// A trained network as a NIR graph (conventions: nir.md), with all that is needed to run it in the metadata. Throws
+/// A trained network as a NIR graph (conventions: README.md), with all that is needed to run it in the metadata. Throws
 /// EnvironmentError where it has neurons that NIR does not have, or is not that of its own config.
 NirGraph to_nir(const TrainedNetwork& network);
 

@@ -2,23 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
+#include "kernels/elementwise.hpp"
 #include "kernels/error.hpp"
+#include "kernels/traces.hpp"
 
 namespace orthospike {
 
 namespace {
 
-/// T · Σ_t (w_t / Σw)² with w_t = decay^(T-t): how much of the read-out's error one spike carries back.
+/// w_t / Σw with w_t = decay^(T-t), from the last step to the first.
+std::vector<double> averaging_weights(float decay, std::size_t steps) {
+  std::vector<double> weights;
+  for (double weight = 1; weights.size() < steps; weight *= decay) weights.push_back(weight);
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
+/// T · Σ_t (w_t / Σw)²: how much of the read-out's error one spike carries back.
 float readout_feedback_scale(float decay, std::size_t steps) {
-  double sum = 0;
-  double sum_of_squares = 0;
-  double weight = 1;
-  for (std::size_t t = 0; t < steps; ++t) {
-    sum += weight;
-    sum_of_squares += weight * weight;
-    weight *= decay;
-  }
-  return static_cast<float>(static_cast<double>(steps) * sum_of_squares / (sum * sum));
+  const std::vector<double> weights = averaging_weights(decay, steps);
+  const double squares = std::inner_product(weights.begin(), weights.end(), weights.begin(), 0.0);
+  return static_cast<float>(static_cast<double>(steps) * squares);
 }
 
 }  // namespace
@@ -41,9 +48,14 @@ Dsr::Dsr(const Network& network, ErrorFeedback& feedback, const RuleContext& con
                       alternatives(neuron_models_with(&NeuronModel::Traits::has_weighted_averages))));
     }
     const std::size_t size = spiking ? max_batch_ * population.size : 0;
-    errors_.push_back(network.backend().allocate<float>(size));
+    const std::size_t channels =
+        population.normalisation == nullptr ? 0 : population.normalisation->channels();
+    PopulationErrors& errors = errors_.emplace_back();
+    errors.error = network.backend().allocate<float>(size);
     if (further_.size() < size) further_ = network.backend().allocate<float>(size);
-    threshold_gradients_.push_back(network.backend().allocate<float>(spiking ? 1 : 0));
+    errors.threshold = network.backend().allocate<float>(spiking ? 1 : 0);
+    errors.gain = network.backend().allocate<float>(channels);
+    errors.offset = network.backend().allocate<float>(channels);
   }
 }
 
@@ -53,9 +65,14 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, View<co
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
     const std::size_t source = network_.projections()[p].source;
     const ConstActivity from = engine.activity(source);
-    gradients_[p] = {.post = error_of_target(p, readout_error),
-                     .trace = leads_to_readout(p) ? from.average_output : from.mean_output,
-                     .activity = from.average_output};
+    const ConstMatrix normalised = engine.activity(network_.projections()[p].target).normalised;
+    if (normalised.rows > engine.batch()) {
+      gradients_[p] = gradient_of_steps(engine, p);
+    } else {
+      gradients_[p] = {.post = error_of_target(p, readout_error),
+                       .trace = leads_to_readout(p) ? from.average_output : from.mean_output,
+                       .activity = from.average_output};
+    }
     if (network_.populations()[source].kind == Population::Kind::spiking &&
         p == network_.projections_from(source).front())
       through_neurons(engine, source, readout_error);
@@ -71,13 +88,72 @@ void Dsr::through_neurons(const ClockEngine& engine, std::size_t population, Con
                           .weight = from_readout ? of_readout : 1.0F};
   };
   const Matrix error = gather_errors(network_, feedback_, population, returning, readout_error,
-                                     errors_[population].view(), further_.view());
+                                     errors_[population].error.view(), further_.view());
   neuron.backward(
       network_.backend(),
       NeuronModel::AveragesBackward{.scale = returning(network_.projections_from(population).front()).weight,
                                     .average_current = engine.activity(population).average_current,
                                     .gradient = error,
-                                    .threshold_gradient = threshold_gradients_[population].view()});
+                                    .threshold_gradient = errors_[population].threshold.view()});
+  through_normalisation(engine, population, error);
+}
+
+void Dsr::through_normalisation(const ClockEngine& engine, std::size_t population, Matrix error) {
+  const auto& normalisation = network_.populations()[population].normalisation;
+  if (normalisation == nullptr) return;
+  const ConstMatrix normalised = engine.activity(population).normalised;
+  if (normalised.empty()) {
+    normalisation->backward(error);
+    return;
+  }
+  // ∂L/∂I[t] is error / T for normalised currents I.
+  const std::size_t steps = normalised.rows / error.rows;
+  const auto share = static_cast<float>(1.0 / static_cast<double>(steps));
+  PopulationErrors& own = errors_[population];
+  Matrix by_currents = error;
+  if (steps > 1) {
+    Backend& backend = network_.backend();
+    const std::size_t size = max_batch_ * engine.steps() * normalised.cols;
+    if (own.each_step.size() == 0) own.each_step = backend.allocate<float>(size);
+    by_currents = own.each_step.matrix(normalised.rows, normalised.cols);
+  }
+  normalisation->backward({.scale = share,
+                           .batch = error.rows,
+                           .errors = error,
+                           .normalised = normalised,
+                           .by_gain = own.gain.view(),
+                           .by_offset = own.offset.view(),
+                           .by_currents = by_currents});
+  if (steps == 1) return;
+  // T · avg, as of the neurons below, which are of the same model.
+  const std::vector<double> weights =
+      averaging_weights(*network_.populations()[population].neuron->averaging_decay(), steps);
+  for (std::size_t before_last = 0; before_last < steps; ++before_last) {
+    const std::size_t row = (steps - 1 - before_last) * error.rows;
+    network_.backend().elementwise().run(
+        Add{.alpha = static_cast<float>(static_cast<double>(steps) * weights[before_last]),
+            .x = ConstMatrix(by_currents).row_range(row, error.rows).values,
+            .beta = before_last == 0 ? 0.0F : 1.0F,
+            .y = error.values});
+  }
+}
+
+WeightGradient Dsr::gradient_of_steps(const ClockEngine& engine, std::size_t p) {
+  Backend& backend = network_.backend();
+  const Projection& projection = network_.projections()[p];
+  const ConstActivity from = engine.activity(projection.source);
+  PopulationErrors& errors = errors_[projection.target];
+  const std::size_t rows = engine.steps() * engine.batch();
+  const Matrix post = errors.each_step.matrix(rows, projection.targets());
+  const Population& source = network_.populations()[projection.source];
+  if (!source.is_static()) {
+    const auto [height, dt] = source.neuron->spike_height();
+    return {.post = post, .trace = {from.spikes, height, dt}, .activity = from.average_output};
+  }
+  if (errors.sum.size() == 0) errors.sum = backend.allocate<float>(max_batch_ * projection.targets());
+  const Matrix sum = errors.sum.matrix(engine.batch(), projection.targets());
+  backend.traces().run(SumSteps{.steps = engine.steps(), .x = post, .sum = sum});
+  return {.post = sum, .trace = from.mean_output, .activity = from.average_output};
 }
 
 bool Dsr::leads_to_readout(std::size_t projection) const {
@@ -87,7 +163,7 @@ bool Dsr::leads_to_readout(std::size_t projection) const {
 ConstMatrix Dsr::error_of_target(std::size_t projection, ConstMatrix readout_error) const {
   if (leads_to_readout(projection)) return readout_error;
   const std::size_t target = network_.projections()[projection].target;
-  return errors_[target].matrix(readout_error.rows, network_.populations()[target].size);
+  return errors_[target].error.matrix(readout_error.rows, network_.populations()[target].size);
 }
 
 }  // namespace orthospike

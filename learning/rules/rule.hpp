@@ -68,8 +68,12 @@ class Rule {
   virtual WeightGradient weight_gradient(std::size_t projection) const = 0;
   /// None where each batch is on its own.
   virtual void state(Archive& /*archive*/) {}
-  /// [1] gradient by the threshold of a population, empty where the rule has none.
-  virtual View<const float> threshold_gradient(std::size_t /*population*/) const { return {}; }
+  /// By what of a population trains beside weights; empty where the rule has none.
+  struct PopulationGradient {
+    View<const float> threshold;     ///< [1]
+    View<const float> gain, offset;  ///< [channels], of its normalisation
+  };
+  virtual PopulationGradient population_gradient(std::size_t /*population*/) const { return {}; }
 
  protected:
   /// Samples that a mean over the batch is of.

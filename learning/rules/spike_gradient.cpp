@@ -64,6 +64,9 @@ SpikeGradient::SpikeGradient(const Network& network, ErrorFeedback& feedback, co
     if (network.projections_from(errors_.size() - 1).size() > 1 && further_.size() < errors.by_spike.size())
       further_ = backend.allocate<float>(errors.by_spike.size());
     errors.by_current = backend.allocate<float>(rows * population.size);
+    if (population.normalisation == nullptr) continue;
+    errors.gain = backend.allocate<float>(population.normalisation->channels());
+    errors.offset = backend.allocate<float>(population.normalisation->channels());
   }
   for (const Projection& projection : network.projections()) {
     ProjectionRows& own = rows_.emplace_back();
@@ -145,9 +148,9 @@ ConstMatrix SpikeGradient::error_by_spike(const ClockEngine& engine, std::size_t
 
 ConstMatrix SpikeGradient::error_by_current(const ClockEngine& engine, std::size_t population,
                                             ConstMatrix readout_error) const {
-  const auto& [name, size, kind, neuron, leak] = network_.populations()[population];
-  if (kind == Population::Kind::readout) return readout_error;
-  return errors_[population].by_current.matrix(engine.step_count() * engine.batch(), size);
+  const Population& its = network_.populations()[population];
+  if (its.kind == Population::Kind::readout) return readout_error;
+  return errors_[population].by_current.matrix(engine.step_count() * engine.batch(), its.size);
 }
 
 void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike) {
@@ -170,6 +173,7 @@ void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t popul
                                                    .margin = margin,
                                                    .output_error = by_spike,
                                                    .current_error = by_current});
+    through_normalisation(engine, population, by_current);
     return;
   }
   const auto recurrent =
@@ -194,6 +198,23 @@ void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t popul
                                                    .later = later,
                                                    .current_error = by_current.row_range(t * batch, batch)});
   }
+}
+
+void SpikeGradient::through_normalisation(const ClockEngine& engine, std::size_t population,
+                                          Matrix by_current) {
+  const auto& normalisation = network_.populations()[population].normalisation;
+  if (normalisation == nullptr) return;
+  const ConstMatrix normalised = engine.activity(population).normalised;
+  if (normalised.empty()) {
+    normalisation->backward(by_current);
+    return;
+  }
+  normalisation->backward({.batch = engine.batch(),
+                           .errors = by_current,
+                           .normalised = normalised,
+                           .by_gain = errors_[population].gain.view(),
+                           .by_offset = errors_[population].offset.view(),
+                           .by_currents = by_current});
 }
 
 ConstMatrix SpikeGradient::readout_current_error(const ClockEngine& engine, ConstMatrix readout_error) {

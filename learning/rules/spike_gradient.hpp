@@ -37,6 +37,11 @@ class SpikeGradient : public Rule {
 
   void backward(const ClockEngine& engine, ConstMatrix readout_error, View<const Target> targets) override;
   WeightGradient weight_gradient(std::size_t projection) const override { return gradients_[projection]; }
+  PopulationGradient population_gradient(std::size_t population) const override {
+    return {.threshold = {},
+            .gain = errors_[population].gain.view(),
+            .offset = errors_[population].offset.view()};
+  }
 
  protected:
   enum class Trace {
@@ -74,6 +79,7 @@ class SpikeGradient : public Rule {
     /// to the one before.
     std::vector<Array<float>> later;  ///< by each field of the neurons' state
     Array<float> recurrent;
+    Array<float> gain, offset;  ///< [channels] gradients
   };
   struct ProjectionRows {
     Array<float> spikes;        ///< [steps·batch × source neurons] 0 or 1
@@ -89,6 +95,8 @@ class SpikeGradient : public Rule {
                                ConstMatrix readout_error) const;
   /// Errors by a population's currents from those by its spikes, [batch or steps·batch × neurons].
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix by_spike);
+  /// From those by normalised currents those by the currents, in place.
+  void through_normalisation(const ClockEngine& engine, std::size_t population, Matrix by_current);
   /// Error by the read-out's current of each step, [batch or steps·batch × classes].
   ConstMatrix readout_current_error(const ClockEngine& engine, ConstMatrix readout_error);
   /// error: of the projection's targets, [steps·batch × targets].

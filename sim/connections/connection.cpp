@@ -51,7 +51,16 @@ void Connection::return_errors(Backend& backend, ConstMatrix weights, ConstMatri
 
 Presynaptic Connection::rows(Backend& backend, const Presynaptic& trace) const {
   require(trace.cols == sources(), "presynaptic rows", "traces are not those of the connection's sources");
-  Presynaptic found = find_rows(backend, trace);
+  Presynaptic values = trace;
+  if (!trace.has_values()) {
+    const std::size_t size = trace.rows * trace.cols;
+    if (all_expanded_.size() < size) all_expanded_ = backend.allocate<float>(size);
+    const Matrix all = all_expanded_.matrix(trace.rows, trace.cols);
+    backend.delivery().run(
+        ExpandSpikes{.spikes = trace.spikes, .height = trace.height, .dt = trace.dt, .x = all});
+    values = Presynaptic(all);
+  }
+  Presynaptic found = find_rows(backend, values);
   found.rows_of_ranks = trace.rows_of_ranks * places();
   return found;
 }
@@ -60,6 +69,37 @@ ConstMatrix Connection::factors(ConstMatrix post) const {
   require(post.cols == targets(), "factors", "they are not those of the connection's targets");
   if (outputs() == 0) return {};
   return {post.values, post.rows * places(), outputs()};
+}
+
+void Connection::add_gradient(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
+                              Matrix sum) const {
+  check_weights(sum);
+  require(trace.cols == sources() && post.cols == targets() && trace.rows == post.rows, "add_gradient",
+          "traces and factors are not those of the connection's neurons");
+  if (trace.has_events() && trace.rows > 0) {
+    add_gradient_of_spikes(backend, trace, post, beta, sum);
+  } else {
+    add_gradient_of_values(backend, trace, post, beta, sum);
+  }
+}
+
+void Connection::add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
+                                        Matrix sum) const {
+  add_outer_products(backend, 1.0F, find_rows(backend, values), factors(post), beta, sum);
+}
+
+void Connection::add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                                        float beta, Matrix sum) const {
+  if (trace.has_values()) {
+    add_gradient_of_values(backend, trace, post, beta, sum);
+    return;
+  }
+  for_each_chunk(trace.rows, expanded_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix values = expanded_.matrix(backend, count);
+    backend.delivery().run(ExpandSpikes{
+        .spikes = trace.spikes.row_range(first, count), .height = trace.height, .dt = trace.dt, .x = values});
+    add_gradient_of_values(backend, values, post.row_range(first, count), first == 0 ? beta : 1.0F, sum);
+  });
 }
 
 void Connection::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,

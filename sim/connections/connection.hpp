@@ -62,8 +62,8 @@ class Connection {
   void deliver(Backend& backend, ConstMatrix weights, const SentSpikes& spikes, Matrix currents) const;
   /// sources [N × sources] ← what comes back of errors [N × targets] by the currents: the transpose of `deliver`.
   void return_errors(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const;
-  /// The presynaptic rows [N · places × presynaptic] of activity or traces [N × sources]. They are valid until the next
-  /// call.
+  /// The presynaptic rows [N · places × presynaptic] of activity or traces [N × sources], as values, too. They are valid
+  /// until the next call.
   Presynaptic rows(Backend& backend, const Presynaptic& trace) const;
   /// The factors [N · places × outputs] of these rows that postsynaptic ones [N × targets] are.
   ConstMatrix factors(ConstMatrix post) const;
@@ -71,6 +71,9 @@ class Connection {
   Pairs pairs(Backend& backend, const Presynaptic& trace, ConstMatrix post) const {
     return {rows(backend, trace), factors(post)};
   }
+  /// sum [presynaptic × outputs] ← that sum + beta · sum, without all of the pairs.
+  void add_gradient(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
+                    Matrix sum) const;
 
  protected:
   explicit Connection(const Sizes& sizes) : sizes_(sizes), expanded_(sizes.sources) {}
@@ -79,17 +82,25 @@ class Connection {
   virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
                               Matrix currents) const;
 
+  /// As it stands here, by values of some rows at a time.
+  virtual void add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                                      float beta, Matrix sum) const;
+
  private:
   void check_weights(ConstMatrix weights) const;
   virtual void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                               Matrix currents) const = 0;
   virtual void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
                            Matrix sources) const = 0;
-  /// Of a connection with weights.
+  /// As it stands here, by all pairs.
+  virtual void add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
+                                      Matrix sum) const;
+  /// Of a connection with weights and of values.
   virtual Presynaptic find_rows(Backend& /*backend*/, const Presynaptic& /*trace*/) const { return {}; }
 
   Sizes sizes_;
-  ChunkRoom expanded_;  ///< spikes as values
+  ChunkRoom expanded_;                 ///< some rows of spikes as values
+  mutable Array<float> all_expanded_;  ///< all, when they were needed
 };
 
 }  // namespace orthospike

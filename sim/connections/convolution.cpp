@@ -98,6 +98,19 @@ bool Convolution::is_dense(Backend& backend, const SentSpikes& sent) const {
   return spikes > sent.crossover * static_cast<double>(sent.spikes.rows * window_.map.size());
 }
 
+void Convolution::add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
+                                         Matrix sum) const {
+  for_each_chunk(values.rows, patches_.most_rows(), [&](std::size_t first, std::size_t count) {
+    const Matrix patches{patches_.matrix(backend, count).values, count * places(), presynaptic()};
+    unfold(backend, values.row_range(first, count), patches);
+    backend.dense().run(Multiply{.a = patches,
+                                 .transpose_a = true,
+                                 .b = factors(post.row_range(first, count)),
+                                 .beta = first == 0 ? beta : 1.0F,
+                                 .c = sum});
+  });
+}
+
 void Convolution::return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
                               Matrix sources) const {
   const std::size_t most = std::min(patches_.most_rows(), pooled_maps_.most_rows());

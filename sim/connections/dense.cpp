@@ -20,6 +20,15 @@ void Dense::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpik
                                  .currents = currents});
 }
 
+void Dense::add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
+                                   Matrix sum) const {
+  if (trace.height.empty()) {
+    add_outer_products(backend, 1.0F, trace, post, beta, sum);
+  } else {
+    Connection::add_gradient_of_spikes(backend, trace, post, beta, sum);
+  }
+}
+
 void Dense::return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const {
   backend.dense().run(Multiply{.a = errors, .b = weights, .transpose_b = true, .c = sources});
 }

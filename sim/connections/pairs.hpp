@@ -5,17 +5,26 @@
 namespace orthospike {
 
 /// Rows of presynaptic activity or traces [N × source neurons]; where they are spikes, also as event lists, which
-/// are cheaper to work with.
+/// are cheaper to work with, or only as such.
 struct Presynaptic : ConstMatrix {
   Presynaptic() = default;
   Presynaptic(Matrix rows) : ConstMatrix(rows) {}
   Presynaptic(ConstMatrix rows, ConstSpikes events = {}) : ConstMatrix(rows), spikes(events) {}
+  /// Each spike is height[0] / dt.
+  Presynaptic(ConstSpikes events, View<const float> height, float dt)
+      : ConstMatrix{.values = {}, .rows = events.rows, .cols = events.neurons},
+        spikes(events),
+        height(height),
+        dt(dt) {}
 
   bool has_events() const { return spikes.neurons > 0; }
+  bool has_values() const { return !values.empty() || !has_events(); }
   /// Rows that all ranks of a run have of this batch.
   std::size_t all_rows() const { return rows_of_ranks == 0 ? rows : rows_of_ranks; }
 
   ConstSpikes spikes;             ///< the same rows; empty where they are no spikes
+  View<const float> height = {};  ///< where there are only events, what each is, with dt; else each is 1
+  float dt = 1;
   std::size_t rows_of_ranks = 0;  ///< 0: these are all
 };
 

@@ -25,6 +25,9 @@ struct BasicActivity {
   // When they were asked for:
   std::vector<M> each_state = {};  ///< [steps·B × neurons] the same after each step; else none
   M current = {};                  ///< [steps·B × neurons] the input current
+  /// [steps·B × neurons], or [B × neurons] when the same in every step: what the current is before gain and offset, where
+  /// normalisation is in training
+  M normalised = {};
 
   operator BasicActivity<const T, ConstMatrix>() const {
     return {spikes,
@@ -34,7 +37,8 @@ struct BasicActivity {
             margin,
             {state.begin(), state.end()},
             {each_state.begin(), each_state.end()},
-            current};
+            current,
+            normalised};
   }
 };
 

@@ -77,7 +77,7 @@ struct Trained {
     return summed(backend, {gradient.trace, gradient.post});
   }
   double threshold_gradient(std::size_t population) const {
-    const std::vector<float> value = backend.download(rule->threshold_gradient(population));
+    const std::vector<float> value = backend.download(rule->population_gradient(population).threshold);
     REQUIRE(value.size() == 1);
     return value[0];
   }
@@ -116,8 +116,8 @@ TEST_CASE("gradients are those of the published form over all time steps", "[dsr
       CHECK(trained.threshold_gradient(i + 1) ==
             Approx(golden.at("threshold_gradients").values[i]).epsilon(1e-4));
     }
-    CHECK(trained.rule->threshold_gradient(0).empty());
-    CHECK(trained.rule->threshold_gradient(3).empty());
+    CHECK(trained.rule->population_gradient(0).threshold.empty());
+    CHECK(trained.rule->population_gradient(3).threshold.empty());
   });
 }
 

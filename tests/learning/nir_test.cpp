@@ -252,6 +252,33 @@ TEST_CASE("maps are channel first in a graph", "[nir]") {
   CHECK(to_nir(imported).nodes == graph.nodes);
 }
 
+TEST_CASE("a normalisation goes into the weights and biases of a graph", "[nir]") {
+  TrainedNetwork network = trained({{"network.layers", "4c3, bn, lif, p2, 5, bn, lif"},
+                                    {"network.bias", "readout"},
+                                    {"normalisation.epsilon", "0.25"}},
+                                   {.height = 4, .width = 4, .channels = 1});
+  for (TrainedNetwork::Neurons& neurons : network.populations) {
+    if (neurons.name == "hidden1")
+      neurons.normalisation = {1, 2, 3, 4, 0.5F, 0, -1, 2, 0, 1, 2, -1, 2, 6, 0.75F, 0};
+  }
+  const NirGraph graph = to_nir(network);
+  const auto of = [&](const std::string& field, std::size_t i) {
+    return value(graph, "input_to_hidden1", field, i);
+  };
+  for (std::size_t c = 0; c < 4; ++c) {
+    const double factors[] = {1 / 1.5, 2 / 2.5, 3.0, 4 / 0.5}, biases[] = {0.5, -2 / 2.5, -1 - 6, 2 + 8};
+    CHECK(of("weight", 9 * c) == Approx(weights(network, "input_to_hidden1")[c] * factors[c]).epsilon(1e-6));
+    CHECK(of("bias", c) == Approx(biases[c]).epsilon(1e-6));
+  }
+  // What comes back does the same without a normalisation.
+  const TrainedNetwork imported = from_nir(graph, {}).network;
+  CHECK(imported.config.find("bn") == std::string::npos);
+  CHECK(weights(imported, "bias_to_hidden1")[3] == Approx(10));
+  CHECK(std::ranges::all_of(imported.populations, [](const TrainedNetwork::Neurons& neurons) {
+    return neurons.normalisation.empty();
+  }));
+}
+
 /// A map of 2 channels of 4 × 4 pixels and 3 logits, as another program would write it.
 NirGraph small_maps() {
   const auto sizes = [](const std::vector<float>& values) { return list(values); };

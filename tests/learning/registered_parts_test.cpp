@@ -124,6 +124,17 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
     std::vector<std::vector<float>> before;
     for (const Projection& projection : trainer.network().projections())
       before.push_back(downloaded(backend, projection.weights));
+    const auto normalisations = [&] {
+      std::vector<std::vector<float>> values;
+      for (const Population& population : trainer.network().populations()) {
+        if (population.normalisation == nullptr) continue;
+        Normalisation& its = *population.normalisation;
+        for (const View<float> of_channels : {its.mean(), its.variance(), its.gain(), its.offset()})
+          values.push_back(backend.download(View<const float>(of_channels)));
+      }
+      return values;
+    };
+    std::vector<std::vector<float>> normalised = normalisations();
     for (const std::size_t task : {0U, 1U}) {
       const auto pixels = uploaded(backend, order);
       trainer.begin_task(task, {.epochs = 1, .updates_per_epoch = 2});
@@ -132,6 +143,14 @@ std::string refusal(Backend& backend, const Pairing& pairing) {
                      correct.view());
       trainer.end_task();
       std::ranges::reverse(order);
+      // They learn in the first task; rules without errors have nothing to teach gains and offsets by.
+      const bool has_errors = pairing.rule != "stdp" && pairing.rule != "rstdp";
+      const std::vector<std::vector<float>> now = normalisations();
+      for (std::size_t i = 0; i < now.size(); ++i) {
+        INFO("normalisation, numbers " << i << ", task " << task);
+        CHECK((now[i] != normalised[i]) == (task == 0 && (i % 4 < 2 || has_errors)));
+      }
+      normalised = now;
     }
     CHECK(trainer.all_finite());
     for (std::size_t p = 0; p < before.size(); ++p) {
@@ -182,7 +201,7 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
 
 TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]") {
   const auto backend = make_backend("cpu", 1);
-  const std::vector<std::string> convolutions = {"4c3", "lif", "p2", "6c3s2", "lif", "p2"};
+  const std::vector<std::string> convolutions = {"4c3", "bn", "lif", "p2", "6c3s2", "lif", "p2"};
   std::set<std::string> trained;
   std::map<std::string, std::string> neuron_of;  ///< of each rule
   for (const std::string& rule : rules().names()) {

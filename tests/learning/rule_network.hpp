@@ -40,7 +40,9 @@ struct RuleNetwork {
   }
   /// Steps first … first + count - 1 and their gradients, for errors [batch or count·batch × classes].
   void learn(std::size_t first, std::size_t count, const std::vector<float>& errors) {
-    engine->run_steps(first, count, rule->recording());
+    Recording recording = rule->recording();
+    recording.trains_normalisation = trains_normalisation;
+    engine->run_steps(first, count, recording);
     stored = uploaded(backend, errors);
     rule->backward(*engine, stored.matrix(errors.size() / classes, classes), {});
   }
@@ -86,6 +88,7 @@ struct RuleNetwork {
   std::unique_ptr<ClockEngine> engine;
   std::unique_ptr<ErrorFeedback> feedback;
   std::unique_ptr<Rule> rule;
+  bool trains_normalisation = false;
   Array<float> stored;  ///< errors, which gradients may refer to
 };
 

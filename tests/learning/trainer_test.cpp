@@ -316,6 +316,15 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
   CHECK(refusal({lif, decolle, step, "--network.readout_tau=1"}).empty());
   CHECK(refusal({"--neuron.model=alif", decolle, step}) == needs_later_steps("decolle"));
   CHECK(refusal({"--rule.update=step"}) == needs_later_steps("dsr"));
+  const std::string bn = "--network.layers=9, bn, lif";
+  CHECK(refusal({bn, "--hlop.ranks=4"}).empty());
+  CHECK(
+      refusal({lif, bptt, bn, recurrent, ranks}) ==
+      "network.recurrent: populations whose currents are normalised have no projection onto themselves here");
+  CHECK(refusal({bn, "--federated.clients=3", "--hlop.ranks=4"}) ==
+        "normalisation.statistics: clients have statistics of their own, which no average joins; use frozen");
+  CHECK(
+      refusal({bn, "--federated.clients=3", "--hlop.ranks=4", "--normalisation.statistics=frozen"}).empty());
   CHECK(refusal({"--rule.update=x"}) == "command line: rule.update: 'x' is not one of sequence, step");
   CHECK(refusal({lif, bptt, "--rule.surrogate=x"}) ==
         "command line: rule.surrogate: 'x' is not one of sigmoid, arctan, fast_sigmoid, triangle");

@@ -110,11 +110,15 @@ TEST_CASE("a network of convolutions comes back from its weights file", "[weight
     config.network.build(network, {.height = 4, .width = 4, .channels = 3}, 3, config.neuron, config.clock,
                          seed);
   };
-  const std::vector<std::string> layers = {"5c3", "lif", "p2", "6", "lif"};
+  const std::vector<std::string> layers = {"5c3", "bn", "lif", "p2", "6", "lif"};
   const auto backend = make_backend("reference", 1);
   const TemporaryFolder folder;
   Network network(*backend), other(*backend), wider(*backend);
   built(network, 1, layers);
+  Normalisation& normalisation = *network.populations()[1].normalisation;
+  const std::vector<float> variances = {1, 2, 3, 4, 0}, offsets = {0, 1, -1, 2, -2};
+  backend->upload(std::span(variances), normalisation.variance());
+  backend->upload(std::span(offsets), normalisation.offset());
   TrainedNetwork written = stored(network, "lif_dsr");
   written.shape = {.height = 4, .width = 4, .channels = 3};
   CHECK(written.projections[0].presynaptic == 27);
@@ -126,12 +130,31 @@ TEST_CASE("a network of convolutions comes back from its weights file", "[weight
         std::vector<std::size_t>{2, 27});
   const TrainedNetwork read = read_weights(folder.path() / weights_name);
   CHECK(read.projections == written.projections);
+  CHECK(read.populations == written.populations);
+  CHECK(read.populations[1].normalisation ==
+        std::vector<float>{1, 1, 1, 1, 1, 0, 1, -1, 2, -2, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0});
+  CHECK(read.populations[2].normalisation.empty());
   built(other, 2, layers);
   CHECK(difference(read, other, "lif_dsr").empty());
   load(read, other);
   CHECK(stored(other, "lif_dsr").projections == read.projections);
+  CHECK(stored(other, "lif_dsr").populations == read.populations);
   built(wider, 1, {"5c5", "lif", "p2", "6", "lif"});
   CHECK(difference(read, wider, "lif_dsr").find("input_to_hidden1 (75 × 5)") != std::string::npos);
+  CHECK(difference(read, wider, "lif_dsr").find("trained threshold, normalised in 5 channels)") !=
+        std::string::npos);
+
+  const std::string object = "/normalisation/hidden1", file = folder.path() / weights_name;
+  const auto damaged = [&](const std::vector<hsize_t>& size, float value) {
+    write_weights(written, folder.path(), weights_name);
+    replace(file, object, size, std::vector<float>(size[0] * size[1], value));
+    return refusal(file);
+  };
+  CHECK(damaged({4, 5}, 1).empty());
+  CHECK(damaged({3, 5}, 1) == ": " + object + " is [3 × 5], expected [4 × channels of 80 neurons]");
+  CHECK(damaged({4, 3}, 1) == ": " + object + " is [4 × 3], expected [4 × channels of 80 neurons]");
+  CHECK(damaged({4, 5}, -1) == ": " + object + ", a variance is -1, expected a number ≥ 0");
+  CHECK(damaged({4, 5}, not_a_number) == ": " + object + ", element 0 is nan, expected a finite number");
 }
 
 TEST_CASE("a weights file is not taken for a network of other neurons", "[weights_file]") {

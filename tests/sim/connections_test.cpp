@@ -10,6 +10,7 @@
 #include "sim/connections/dense.hpp"
 #include "sim/connections/identity.hpp"
 #include "tests/conformance/backends.hpp"
+#include "tests/learning/summed_gradient.hpp"
 
 namespace orthospike::testing {
 namespace {
@@ -120,6 +121,56 @@ TEST_CASE("pairs sum to the gradient by the weights", "[connections]") {
       one[k] = 1;
       joint.backend.upload(std::span<const float>(one), joint.on_backend.view());
       CHECK(gradient[k] == Approx(dot(joint.delivered(x), e)).margin(1e-4));
+    }
+  });
+}
+
+TEST_CASE("gradients are sums of pairs, of values and of spikes of any height", "[connections]") {
+  on_each_connection([](Joint& joint) {
+    Backend& backend = joint.backend;
+    const Connection& connection = joint.connection;
+    if (joint.weights.empty()) return;
+    const std::size_t n = connection.sources(), size = joint.weights.size();
+    const EventLists events = random_events(rows, n, 0.4, 4);
+    SpikeArrays spikes = uploaded_spikes(backend, events, n);
+    const ConstSpikes lists = spikes.view();
+    const Array<float> height = uploaded(backend, std::vector<float>{0.3F});
+    const Array<float> post = uploaded(backend, random_values(rows * connection.targets(), 3));
+    std::vector<float> ones(rows * n, 0.0F), high(rows * n, 0.0F);
+    for (std::size_t row = 0; row < rows; ++row) {
+      for (const std::uint32_t i : events[row]) {
+        ones[row * n + i] = 1;
+        high[row * n + i] = 0.3F / 0.05F;
+      }
+    }
+    const Array<float> of_ones = uploaded(backend, ones), of_high = uploaded(backend, high);
+    const auto sum = [&](const Presynaptic& trace, float beta) {
+      Array<float> result =
+          uploaded(backend, beta == 0 ? std::vector<float>(size, not_a_number) : random_values(size, 8));
+      connection.add_gradient(backend, trace, post.matrix(rows, connection.targets()), beta,
+                              result.matrix(connection.presynaptic(), connection.outputs()));
+      return downloaded(backend, result);
+    };
+    struct Trace {
+      Presynaptic given;
+      const std::vector<float>& values;
+    };
+    const std::vector<float> before = random_values(size, 8);
+    for (const auto& [given, values] :
+         {Trace{of_high.matrix(rows, n), high}, Trace{{lists, height.view(), 0.05F}, high},
+          Trace{{lists, {}, 1}, ones}, Trace{{of_ones.matrix(rows, n), lists}, ones}}) {
+      const Array<float> plain = uploaded(backend, values);
+      const Pairs pairs =
+          connection.pairs(backend, plain.matrix(rows, n), post.matrix(rows, connection.targets()));
+      const Doubles expected = summed(backend, pairs);
+      const Doubles by_pairs =
+          summed(backend, connection.pairs(backend, given, post.matrix(rows, connection.targets())));
+      const std::vector<float> alone = sum(given, 0), added = sum(given, -0.5F);
+      for (std::size_t i = 0; i < size; ++i) {
+        CHECK(by_pairs[i] == Approx(expected[i]).margin(1e-4));
+        CHECK(alone[i] == Approx(expected[i]).margin(1e-4));
+        CHECK(added[i] == Approx(expected[i] - 0.5 * before[i]).margin(1e-4));
+      }
     }
   });
 }
@@ -259,6 +310,25 @@ TEST_CASE("more rows than are worked on at once are as the first of them again",
           currents.matrix(many, m));
       CHECK(is_repeated(currents));
       CHECK(std::ranges::any_of(downloaded(backend, currents), [](float value) { return value != 0; }));
+      if (connection->presynaptic() == 0) return;
+      // Gradients are sums over rows: of all so many times that of the first.
+      const auto gradient = [&](const Presynaptic& trace) {
+        const Array<float> post = repeated(m, 3);
+        Array<float> sum = backend.allocate<float>(weights.size());
+        connection->add_gradient(backend, trace, post.matrix(many, m).first_rows(trace.rows), 0,
+                                 sum.matrix(w.rows, w.cols));
+        return downloaded(backend, sum);
+      };
+      const Array<float> values = repeated(n, 2);
+      const ConstMatrix all = values.matrix(many, n);
+      const ConstSpikes lists = spikes.view();
+      const std::vector<float> whole = gradient(all), part = gradient(all.first_rows(period));
+      const std::vector<float> of_spikes = gradient({lists, height.view(), 1.0F}),
+                               of_some = gradient({lists.row_range(0, period), height.view(), 1.0F});
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        CHECK(whole[i] == Approx(part[i] * (many / period)).margin(1e-2));
+        CHECK(of_spikes[i] == Approx(of_some[i] * (many / period)).margin(1e-2));
+      }
     });
   }
 }

@@ -43,6 +43,11 @@ TEST_CASE("words say how populations follow each other", "[layers]") {
 
   CHECK(layers_of({"2c5", "lif"}, {8, 8, 1}).hidden[0].way.window->padding == 2);
 
+  const Layers normalised = layers_of({"2c3", "bn", "lif", "4c3", "lif", "5", "bn", "lif"}, {8, 8, 1});
+  CHECK(normalised.hidden[0].is_normalised);
+  CHECK_FALSE(normalised.hidden[1].is_normalised);
+  CHECK(normalised.hidden[2].is_normalised);
+
   // Pooling adds up, and may be of the input and before the read-out.
   const Layers pooled = layers_of({"p2", "4c3", "lif", "p2", "p2"}, {16, 16, 1});
   CHECK(pooled.hidden[0].way.pooling == 2);
@@ -61,9 +66,14 @@ TEST_CASE("words that are none, or have no place there, are refused by their num
   for (const std::string word : {"8d3", "c3", "8c", "8c3s", "8c3s0", "8c0", "8c3p", "8c3s1p2x", "p", "p0",
                                  "0", "-3", "70000", "3.5", "LIF", "p2p2"})
     CHECK(refusal({"4", "lif", word}) ==
-          start + "word 3, '" + word + "', is none of NcK, NcKsS, NcKsSpP, N, pK and lif");
+          start + "word 3, '" + word + "', is none of NcK, NcKsS, NcKsSpP, N, bn, pK and lif");
   CHECK(refusal({"lif"}) == start + "word 1, 'lif', follows neither NcK nor N, whose neurons it would be");
   CHECK(refusal({"5", "lif", "lif"}).starts_with(start + "word 3"));
+  CHECK(refusal({"5", "lif", "bn"}) ==
+        start + "word 3, 'bn', follows neither NcK nor N, whose currents it would normalise");
+  CHECK(refusal({"5", "bn", "bn", "lif"}) == start + "word 3, 'bn', follows another");
+  CHECK(refusal({"5", "bn"}) == start + "word 2, 'bn', needs lif after it");
+  CHECK(refusal({"5", "bn", "6"}) == start + "word 3, '6', needs lif before it");
   CHECK(refusal({"8c3", "p2"}) ==
         start + "word 2, 'p2', comes before the neurons whose spikes it would pool; put lif before it");
   CHECK(refusal({"8c3", "5"}) == start + "word 2, '5', needs lif before it");

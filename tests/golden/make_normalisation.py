@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Writes normalisation.txt: what small convolutional networks with batch normalisation do and their gradients, by torch's
+autograd, in double precision.
+
+Needs torch (Debian's python3-torch). Run again after changing a constant below:
+
+    python3 tests/golden/make_normalisation.py > tests/golden/normalisation.txt
+
+Network: image, convolution, batch normalisation, neurons, average pooling, convolution with a stride, batch normalisation,
+neurons, dense read-out. The static image comes in every step. Neurons are lif with surrogate derivatives (rule bptt) or lif_dsr
+with the backward pass of the published code (rule dsr: Meng et al., 2022; Xiao et al., 2024), written out here for each step.
+
+The format is that of make_dsr.py. Arrays of case k begin with "k."; "k.settings" are the rule (0 bptt, 1 dsr) and the
+statistics: 0 of the batch over all steps, 1 of the batch in each step, 2 given. Maps are channel last, weights [kernel row ·
+kernel column · channel × channels out], as the library has them. "k.errors" are the gradient by the logits.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+
+STEPS = 5
+BATCH = 3
+SEED = 2022
+SIDE, INPUTS, CHANNELS, CLASSES = 6, 2, [3, 4], 4
+# Time constants whose decays a float holds exactly, or that are as in the library.
+DT, TAU, THRESHOLD, FIRING_FRACTION, SLOPE = 0.25, 1.0, 0.5, 0.5, 2.0
+EPSILON, MOMENTUM = 1e-3, 0.25
+BPTT, DSR = range(2)
+ALL_STEPS, EACH_STEP, GIVEN = range(3)
+# Spikes and masks must come out the same in single precision.
+MARGIN = 1e-4
+
+DSR_DECAY = math.exp(-DT / TAU)
+AVERAGING = DSR_DECAY ** torch.arange(STEPS - 1, -1, -1, dtype=torch.float64)
+AVERAGING /= AVERAGING.sum()
+
+
+def average(values):
+    """Over the steps [T, …], weighted."""
+    return torch.tensordot(AVERAGING, values, dims=1)
+
+
+class Sigmoid(torch.autograd.Function):
+    """A spike for a margin of at least 0, with a surrogate derivative."""
+
+    @staticmethod
+    def forward(context, margin):
+        context.save_for_backward(margin)
+        return (margin >= 0).to(margin.dtype)
+
+    @staticmethod
+    def backward(context, error):
+        (margin,) = context.saved_tensors
+        rate = torch.sigmoid(SLOPE * margin)
+        return SLOPE * rate * (1 - rate) * error
+
+
+def lif(currents):
+    """Spikes for currents [T, …], with a soft reset without gradient, and the smallest margin."""
+    potential, spikes, smallest = torch.zeros_like(currents[0]), [], math.inf
+    for current in currents:
+        potential = (1 - DT / TAU) * potential + current
+        margin = potential - THRESHOLD
+        smallest = min(smallest, margin.detach().abs().min().item())
+        spikes.append(Sigmoid.apply(margin))
+        potential = potential - THRESHOLD * spikes[-1].detach()
+    return torch.stack(spikes), smallest
+
+
+class Dsr(torch.autograd.Function):
+    """Output for currents [T, …]; its gradient is the published one."""
+
+    @staticmethod
+    def forward(context, currents, threshold):
+        context.save_for_backward(currents, threshold)
+        potential, outputs = torch.zeros_like(currents[0]), []
+        for current in currents:
+            potential = DSR_DECAY * potential + (1 - DSR_DECAY) * current
+            fired = (potential >= FIRING_FRACTION * threshold).to(currents.dtype)
+            outputs.append(fired * threshold / DT)
+            potential = potential - threshold * fired
+        return torch.stack(outputs)
+
+    @staticmethod
+    def backward(context, error):
+        currents, threshold = context.saved_tensors
+        g = STEPS * average(error)
+        received, saturation = average(currents), threshold * TAU / DT
+        by_current = g / TAU / STEPS * ((received > 0) & (received < saturation))
+        by_threshold = DT * (g * (received > saturation)).sum()
+        return by_current.expand(STEPS, *by_current.shape), by_threshold
+
+
+def dsr(currents, threshold):
+    """Output, and how near potentials came to the firing level or averages to an edge of the mask."""
+    potential, smallest = torch.zeros_like(currents[0]), math.inf
+    for current in currents.detach():
+        potential = DSR_DECAY * potential + (1 - DSR_DECAY) * current
+        smallest = min(smallest, (potential - FIRING_FRACTION * threshold).abs().min().item())
+        potential = potential - threshold.detach() * (potential >= FIRING_FRACTION * threshold)
+    received = average(currents.detach())
+    for edge in (0, threshold.item() * TAU / DT):
+        smallest = min(smallest, (received - edge).abs().min().item())
+    return Dsr.apply(currents, threshold), smallest
+
+
+class Network:
+    """Parameters of one case, drawn again for another attempt."""
+
+    def __init__(self, rule, statistics, seed):
+        self.rule, self.statistics = rule, statistics
+        random = np.random.default_rng(seed)
+
+        def draw(shape, low, high):
+            values = random.uniform(low, high, shape).astype(np.float32).astype(np.float64)
+            return torch.tensor(values)
+
+        self.image = draw((BATCH, INPUTS, SIDE, SIDE), -1, 2)
+        self.errors = draw((BATCH, CLASSES), -1, 1)
+        self.kernels = [
+            draw((CHANNELS[0], INPUTS, 3, 3), -0.6, 0.7),
+            draw((CHANNELS[1], CHANNELS[0], 3, 3), -0.6, 0.7),
+        ]
+        self.head = draw((CLASSES, CHANNELS[1] * 4), -1, 1)
+        self.gains = [draw(c, 0.5, 1.5) for c in CHANNELS]
+        self.offsets = [draw(c, 0.2, 0.8) for c in CHANNELS]
+        self.means = [draw(c, -0.5, 0.5) for c in CHANNELS]
+        self.variances = [draw(c, 0.5, 2.0) for c in CHANNELS]
+        self.thresholds = [torch.tensor(0.5, dtype=torch.float64), torch.tensor(0.375, dtype=torch.float64)]
+        self.trained = [*self.kernels, self.head, *self.gains, *self.offsets, *self.thresholds]
+        for parameter in self.trained:
+            parameter.requires_grad_()
+
+    def normalise(self, k, currents):
+        """[T, B, C, y, x], with the averages of statistics afterwards."""
+        mean, variance = self.means[k].clone(), self.variances[k].clone()
+        groups = currents.split(1 if self.statistics == EACH_STEP else STEPS)
+        normalised = []
+        for group in groups:
+            normalised.append(
+                nnf.batch_norm(
+                    group.flatten(0, 1),
+                    mean,
+                    variance,
+                    self.gains[k],
+                    self.offsets[k],
+                    training=self.statistics != GIVEN,
+                    momentum=MOMENTUM,
+                    eps=EPSILON,
+                ).view_as(group)
+            )
+        return torch.cat(normalised), mean, variance
+
+    def run(self):
+        spikes = self.image.expand(STEPS, *self.image.shape)
+        self.counts, self.averages, smallest = [], [], math.inf
+        for k, (kernel, stride) in enumerate(zip(self.kernels, (1, 2))):
+            if k == 1:
+                spikes = nnf.avg_pool2d(spikes.flatten(0, 1), 2).unflatten(0, (STEPS, BATCH))
+            currents = nnf.conv2d(spikes.flatten(0, 1), kernel, padding=1, stride=stride)
+            currents, mean, variance = self.normalise(k, currents.unflatten(0, (STEPS, BATCH)))
+            self.averages += [mean, variance]
+            if self.rule == DSR:
+                spikes, margin = dsr(currents, self.thresholds[k])
+            else:
+                spikes, margin = lif(currents)
+            smallest = min(smallest, margin)
+            self.counts.append((spikes.detach() > 0).sum().item())
+        flat = spikes.permute(0, 1, 3, 4, 2).flatten(2)
+        currents = flat @ self.head.T
+        self.logits = average(currents) if self.rule == DSR else currents.mean(0)
+        (self.logits * self.errors).sum().backward()
+        return smallest
+
+    def shows_all(self):
+        """Whether populations spike, and all cases of the mask occur."""
+        return min(self.counts) > 30 and (
+            self.rule == BPTT or all(threshold.grad.abs() > 0 for threshold in self.thresholds)
+        )
+
+
+def show(name, values):
+    values = np.atleast_2d(values.detach().numpy() if torch.is_tensor(values) else values)
+    print(name, *values.shape)
+    for row in values:
+        print(" ".join(f"{value:.10g}" for value in row))
+
+
+def as_rows(kernel):
+    """[out, in, y, x] as [y · x · in × out]"""
+    return kernel.permute(2, 3, 1, 0).reshape(-1, kernel.shape[0])
+
+
+def main():
+    show(
+        "constants",
+        [STEPS, DT, TAU, THRESHOLD, FIRING_FRACTION, SLOPE, EPSILON, MOMENTUM],
+    )
+    for number, (rule, statistics) in enumerate(itertools.product((BPTT, DSR), (ALL_STEPS, EACH_STEP, GIVEN))):
+        for seed in itertools.count(SEED + 100 * number):
+            network = Network(rule, statistics, seed)
+            if network.run() > MARGIN and network.shows_all():
+                break
+
+        def put(name, values):
+            show(f"{number}.{name}", values)
+
+        put("settings", [rule, statistics])
+        put("image", network.image.permute(0, 2, 3, 1).flatten(1))
+        put("errors", network.errors)
+        put("logits", network.logits)
+        put("weights0", as_rows(network.kernels[0]))
+        put("weights1", as_rows(network.kernels[1]))
+        put("weights2", network.head.T)
+        put("gradient0", as_rows(network.kernels[0].grad))
+        put("gradient1", as_rows(network.kernels[1].grad))
+        put("gradient2", network.head.grad.T)
+        for k in range(2):
+            put(f"threshold{k}", [network.thresholds[k].item()])
+            put(f"normalisation{k}", torch.stack(
+                [network.gains[k], network.offsets[k], network.means[k], network.variances[k]]))
+            put(f"averages{k}", torch.stack(network.averages[2 * k : 2 * k + 2]))
+            put(f"by_gain{k}", network.gains[k].grad)
+            put(f"by_offset{k}", network.offsets[k].grad)
+            if rule == DSR:
+                put(f"by_threshold{k}", [network.thresholds[k].grad.item()])
+
+
+if __name__ == "__main__":
+    main()

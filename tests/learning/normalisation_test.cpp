@@ -1,0 +1,195 @@
+#include "sim/normalisation.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "learning/rules/bptt.hpp"
+#include "sim/connections/convolution.hpp"
+#include "tests/golden/golden.hpp"
+#include "tests/learning/rule_network.hpp"
+
+namespace orthospike::testing {
+namespace {
+
+/// The convolutional network of a case of tests/golden/normalisation.txt.
+struct Golden {
+  enum class Statistics { all_steps, each_step, given };
+
+  std::map<std::string, GoldenArray> arrays = read_golden("normalisation.txt");
+  std::string number;
+  PlainNeurons neuron{};
+  float slope = 0, epsilon = 0, momentum = 0;
+  std::vector<std::size_t> sizes = {72, 108, 16, 4};
+
+  explicit Golden(std::size_t k) : number(std::to_string(k) + ".") {
+    const std::vector<float> constants = arrays.at("constants").floats();
+    neuron = {.steps = static_cast<std::size_t>(constants[0]),
+              .dt = constants[1],
+              .tau = constants[2],
+              .threshold = constants[3],
+              .firing_fraction = constants[4]};
+    slope = constants[5];
+    epsilon = constants[6];
+    momentum = constants[7];
+  }
+
+  const GoldenArray& at(const std::string& name) const { return arrays.at(number + name); }
+  bool is_dsr() const { return at("settings").values[0] == 1; }
+  Statistics statistics() const { return static_cast<Statistics>(at("settings").values[1]); }
+
+  Choice<Rules> rule() const {
+    Choice<Rules> choice = RuleNetwork::rule_of(is_dsr() ? "dsr" : "bptt");
+    if (!is_dsr()) choice.settings<Bptt::Settings>().slope = slope;
+    return choice;
+  }
+
+  void build(Network& network) const {
+    network.add_population(
+        {.name = "input", .size = sizes[0], .kind = Population::Kind::input, .neuron = nullptr});
+    for (std::size_t k = 0; k < 2; ++k) add_normalised(network, k);
+    network.add_population(
+        {.name = "readout", .size = sizes[3], .kind = Population::Kind::readout, .neuron = nullptr});
+    network.add_projection("0", 0, 1, std::make_unique<Convolution>(Window{{6, 6, 2}, 3, 1, 1}, 3));
+    network.add_projection("1", 1, 2, std::make_unique<Convolution>(Window{{3, 3, 3}, 3, 2, 1}, 4, 2));
+    network.add_projection("2", 2, 3);
+    for (Projection& projection : network.projections()) {
+      const std::vector<float> weights = at("weights" + projection.name).floats();
+      network.backend().upload(std::span<const float>(weights), projection.weights.view());
+    }
+  }
+
+ private:
+  void add_normalised(Network& network, std::size_t k) const {
+    using Form = NormalisationSettings::Statistics;
+    static constexpr Form forms[] = {Form::first_task, Form::each_step, Form::frozen};
+    const GoldenArray& constants = at("normalisation" + std::to_string(k));
+    auto normalisation = std::make_unique<Normalisation>(
+        network.backend(), constants.cols,
+        NormalisationSettings{.statistics = forms[static_cast<std::size_t>(statistics())],
+                              .momentum = momentum,
+                              .epsilon = epsilon});
+    std::vector<float> values = constants.floats();
+    for (const View<float> row :
+         {normalisation->gain(), normalisation->offset(), normalisation->mean(), normalisation->variance()}) {
+      network.backend().upload(std::span<const float>(values).first(row.size()), row);
+      values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(row.size()));
+    }
+    PlainNeurons its = neuron;
+    its.threshold = at("threshold" + std::to_string(k)).floats()[0];
+    if (!is_dsr()) its.threshold = neuron.threshold;
+    network.add_population({.name = std::to_string(k + 1),
+                            .size = sizes[k + 1],
+                            .neuron = its.make(is_dsr() ? "lif_dsr" : "lif", network.backend()),
+                            .normalisation = std::move(normalisation)});
+  }
+};
+
+Doubles values_of(Backend& backend, View<const float> view) {
+  const std::vector<float> values = backend.download(view);
+  return {values.begin(), values.end()};
+}
+
+/// The gradient by a projection's weights as training sums it.
+Doubles summed_gradient(const RuleNetwork& learned, std::size_t p) {
+  const Projection& projection = learned.network.projections()[p];
+  Array<float> sum = uploaded(learned.backend, std::vector<float>(projection.weights.size(), not_a_number));
+  const WeightGradient gradient = learned.rule->weight_gradient(p);
+  projection.connection->add_gradient(learned.backend, gradient.trace, gradient.post, 0,
+                                      sum.matrix(projection.presynaptic(), projection.outputs()));
+  return values_of(learned.backend, std::as_const(sum).view());
+}
+
+}  // namespace
+
+TEST_CASE("normalised convolutional networks have the spikes and gradients of torch", "[normalisation]") {
+  for (std::size_t k = 0; k < 6; ++k) {
+    const Golden golden(k);
+    on_each_backend([&](Backend& backend) {
+      INFO("case " << k);
+      RuleNetwork learned(backend, golden, golden.rule());
+      learned.trains_normalisation = true;
+      learned.show(golden.at("image").floats());
+      learned.learn(golden.at("errors").floats());
+      check_near(learned.logits(), golden.at("logits").values);
+      for (std::size_t p = 0; p < 3; ++p) {
+        INFO("projection " << p);
+        const WeightGradient gradient = learned.rule->weight_gradient(p);
+        const Doubles& expected = golden.at("gradient" + std::to_string(p)).values;
+        check_near(summed_gradient(learned, p), expected);
+        check_near(summed(backend, learned.network.projections()[p].connection->pairs(backend, gradient.trace,
+                                                                                      gradient.post)),
+                   expected);
+      }
+      for (std::size_t i = 0; i < 2; ++i) {
+        INFO("population " << i);
+        const std::string which = std::to_string(i);
+        const Rule::PopulationGradient gradient = learned.rule->population_gradient(i + 1);
+        check_near(values_of(backend, gradient.gain), golden.at("by_gain" + which).values);
+        check_near(values_of(backend, gradient.offset), golden.at("by_offset" + which).values);
+        if (golden.is_dsr())
+          check_near(values_of(backend, gradient.threshold), golden.at("by_threshold" + which).values);
+        Normalisation& normalisation = *learned.network.populations()[i + 1].normalisation;
+        Doubles averages = values_of(backend, normalisation.mean());
+        const Doubles variances = values_of(backend, normalisation.variance());
+        averages.insert(averages.end(), variances.begin(), variances.end());
+        check_near(averages, golden.at("averages" + which).values);
+      }
+    });
+  }
+}
+
+TEST_CASE("outside training a normalisation goes by its averages, which stay", "[normalisation]") {
+  // Cases of given statistics are what all are once they are frozen.
+  for (const std::size_t k : {2U, 5U}) {
+    const Golden golden(k);
+    on_each_backend([&](Backend& backend) {
+      INFO("case " << k);
+      RuleNetwork learned(backend, golden, golden.rule());
+      learned.show(golden.at("image").floats());
+      learned.learn(golden.at("errors").floats());
+      check_near(learned.logits(), golden.at("logits").values);
+      for (std::size_t p = 0; p < 3; ++p)
+        check_near(summed_gradient(learned, p), golden.at("gradient" + std::to_string(p)).values);
+    });
+  }
+  for (const std::size_t k : {0U, 1U, 3U, 4U}) {
+    const Golden golden(k);
+    const auto backend = make_backend("cpu", 1);
+    RuleNetwork learned(*backend, golden, golden.rule());
+    learned.show(golden.at("image").floats());
+    learned.learn(golden.at("errors").floats());
+    Normalisation& normalisation = *learned.network.populations()[2].normalisation;
+    const std::vector<float> before = golden.at("normalisation1").floats();
+    const std::vector<float> means = backend->download(View<const float>(normalisation.mean()));
+    const std::vector<float> variances = backend->download(View<const float>(normalisation.variance()));
+    CHECK(means == std::vector<float>(before.begin() + 8, before.begin() + 12));
+    CHECK(variances == std::vector<float>(before.begin() + 12, before.end()));
+  }
+}
+
+TEST_CASE("currents are normalised where they arrive, by whole channels", "[normalisation]") {
+  const auto backend = make_backend("reference", 1);
+  const auto normalised = [&](std::size_t channels) {
+    return std::make_unique<Normalisation>(*backend, channels, NormalisationSettings());
+  };
+  const PlainNeurons neuron{.steps = 2, .dt = 1, .tau = 4, .threshold = 1};
+  Network network(*backend);
+  CHECK_THROWS_AS(network.add_population({.name = "input",
+                                          .size = 6,
+                                          .kind = Population::Kind::input,
+                                          .neuron = nullptr,
+                                          .normalisation = normalised(3)}),
+                  std::invalid_argument);
+  CHECK_THROWS_AS(
+      network.add_population(
+          {.name = "a", .size = 7, .neuron = neuron.make("lif", *backend), .normalisation = normalised(3)}),
+      std::invalid_argument);
+  network.add_population({.name = "input", .size = 6, .kind = Population::Kind::input, .neuron = nullptr});
+  network.add_population(
+      {.name = "a", .size = 6, .neuron = neuron.make("lif", *backend), .normalisation = normalised(3)});
+  network.add_projection("to a", 0, 1);
+  CHECK_THROWS_AS(network.add_projection("a to a", 1, 1), std::invalid_argument);
+}
+
+}  // namespace orthospike::testing
