@@ -18,7 +18,7 @@ struct Presynaptic : ConstMatrix {
         dt(dt) {}
 
   bool has_events() const { return spikes.neurons > 0; }
-  bool has_values() const { return !values.empty() || !has_events(); }
+  bool has_values() const { return !values.empty() || rows == 0; }
   /// Rows that all ranks of a run have of this batch.
   std::size_t all_rows() const { return rows_of_ranks == 0 ? rows : rows_of_ranks; }
 
