@@ -66,6 +66,8 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     storage.indices = backend.allocate<std::uint32_t>(most_at_once_ * size);
     storage.index = backend.make_spike_index();
     storage.mean_output = backend.allocate<float>(size);
+    if (!network.carriers(i).empty())
+      storage.carried_on = backend.allocate<float>(has_constant_currents(i) ? size : most_at_once_ * size);
     if (most_at_once_ < steps_) storage.mean_of_all = backend.allocate<float>(size);
     for (std::size_t k = 0; k < population.neuron->state_fields().size(); ++k)
       storage.state.push_back(backend.allocate<float>(size));
@@ -151,6 +153,7 @@ void ClockEngine::run_spiking(std::size_t population, const Recording& recording
   Storage& storage = *storage_[population];
   make_room(recording, population);
   const Matrix arriving = currents(population, currents_);
+  carry(population, arriving);
   normalise(population, arriving, recording);
   const Activity to = buffers(population, 0, count_, recording);
   if (const Projection* recurrent = network_.recurrent_projection(population)) {
@@ -181,6 +184,19 @@ void ClockEngine::make_room(const Recording& recording, std::size_t population) 
     storage.each_state.push_back(backend.allocate<float>(size));
 }
 
+void ClockEngine::carry(std::size_t population, Matrix currents) {
+  Backend& backend = network_.backend();
+  if (const auto& carried = network_.populations()[population].carried) {
+    const std::size_t rows = has_constant_currents(*carried) ? batch_ : count_ * batch_;
+    const ConstMatrix own = storage_[*carried]->carried_on.matrix(rows, currents.cols);
+    for (std::size_t row = 0; row < currents.rows; row += rows)
+      backend.elementwise().run(Add{.x = own.values, .y = currents.row_range(row, rows).values});
+  }
+  Array<float>& kept = storage_[population]->carried_on;
+  if (kept.size() > 0)
+    backend.copy(ConstMatrix(currents).values, kept.matrix(currents.rows, currents.cols).values);
+}
+
 void ClockEngine::normalise(std::size_t population, Matrix currents, const Recording& recording) {
   Normalisation* const normalisation = network_.populations()[population].normalisation.get();
   if (normalisation == nullptr) return;
@@ -192,7 +208,9 @@ void ClockEngine::normalise(std::size_t population, Matrix currents, const Recor
 }
 
 bool ClockEngine::has_constant_currents(std::size_t population) const {
-  return std::ranges::all_of(network_.projections_to(population),
+  const auto& carried = network_.populations()[population].carried;
+  return (!carried || has_constant_currents(*carried)) &&
+         std::ranges::all_of(network_.projections_to(population),
                              [&](std::size_t p) { return is_static(network_.projections()[p]); });
 }
 

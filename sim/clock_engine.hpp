@@ -82,6 +82,8 @@ class ClockEngine {
   /// [count·batch × classes] the read-out after each step of the last run, if it recorded them or leaks.
   ConstMatrix step_logits() const { return step_logits_.matrix(count_ * batch_, classes()); }
 
+  /// Whether a population's currents are the same in every step, but for those of a projection onto itself.
+  bool has_constant_currents(std::size_t population) const;
   const Network& network() const { return network_; }
   Network& network() { return network_; }
   std::size_t batch() const { return batch_; }
@@ -110,6 +112,8 @@ class ClockEngine {
   Activity buffers(std::size_t population) const { return buffers(population, 0, count_); }
   /// Currents that projections from other populations bring, [batch or count·batch × neurons], in `room`.
   Matrix currents(std::size_t population, Array<float>& room);
+  /// Adds to them what the population carries on, and keeps them for those that carry them on.
+  void carry(std::size_t population, Matrix currents);
   /// Normalises those of a population, where they are.
   void normalise(std::size_t population, Matrix currents, const Recording& recording);
   /// What one of them brings.
@@ -119,8 +123,6 @@ class ClockEngine {
   bool is_static(const Projection& projection) const {
     return network_.populations()[projection.source].is_static();
   }
-  /// Whether what projections from other populations bring is.
-  bool has_constant_currents(std::size_t population) const;
   /// Copies the first so many rows to the others.
   void repeat_first_rows(Matrix matrix, std::size_t rows);
   void run_populations(const Recording& recording);
@@ -137,6 +139,7 @@ class ClockEngine {
     std::vector<Array<float>> state;       ///< one a field that the neuron model declares
     std::vector<Array<float>> each_state;  ///< the same for all steps, when they were needed
     Array<float> mean_of_all;              ///< of the mean outputs, where not all steps are held
+    Array<float> carried_on;               ///< currents, where others carry them on
     Array<std::uint64_t> spike_total;
     SpikeIndex index;  ///< of the spikes of the last run
   };

@@ -14,13 +14,13 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
       "network.layers", layers, "none",
       "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with a "
       "kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; behind "
-      "each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised first; pK, average pooling of K × K pixels, before one of "
-      "them or the read-out. For example 32c3, bn, lif, p2, 64c3, bn, lif, p2, 100, lif.");
+      "each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised first; blockN or blockNsS behind a convolution, a pre-activation residual block of N channels and stride S; pK, average pooling of K × K pixels, before one of "
+      "them or the read-out. For example 32c3, bn, lif, p2, 64c3, bn, lif, p2, 100, lif. resnet18 N is that network from N channels on.");
   visit.only(layers.empty(), "network.layers none", [&] {
     visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
           "Sizes of the hidden populations from input to read-out, with dense projections.");
   });
-  visit.only(has_normalisation(), "network.layers with bn", [&] { normalisation.describe(visit); });
+  visit.only(has_normalisation(), "network.layers with bn or blocks", [&] { normalisation.describe(visit); });
   visit("network.recurrent", recurrent, "Give each hidden population a projection onto itself.");
   visit(
       "network.bias", biases,
@@ -39,7 +39,9 @@ void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
 }
 
 bool LayeredNetwork::has_normalisation() const {
-  return std::ranges::find(layers, "bn") != layers.end();
+  return std::ranges::any_of(layers, [](const std::string& word) {
+    return word == "bn" || word.starts_with("block") || word.starts_with("resnet");
+  });
 }
 
 std::vector<std::string> LayeredNetwork::words() const {
@@ -57,23 +59,31 @@ void LayeredNetwork::build(Network& network, const MapShape& input, std::size_t 
   std::size_t last = network.add_population(
       {.name = last_name, .size = input.size(), .kind = Population::Kind::input, .neuron = nullptr});
   std::size_t bias = 0;
+  std::vector<std::size_t> populations;  // hidden ones
   if (biases != Biases::none) {
     bias = network.add_population(
         {.name = "bias", .size = 1, .kind = Population::Kind::bias, .neuron = nullptr});
   }
   for (std::size_t i = 0; i < all.hidden.size(); ++i) {
-    const auto& [way, shape, is_normalised] = all.hidden[i];
+    const auto& [way, shape, is_normalised, carried, shortcut] = all.hidden[i];
     const std::string name = fmt::format("hidden{}", i + 1);
     std::unique_ptr<Normalisation> normalised;
     if (is_normalised)
       normalised = std::make_unique<Normalisation>(network.backend(), shape.channels, normalisation);
-    const std::size_t next = network.add_population({.name = name,
-                                                     .size = shape.size(),
-                                                     .kind = Population::Kind::spiking,
-                                                     .neuron = neuron.make(network.backend(), clock),
-                                                     .normalisation = std::move(normalised)});
+    const std::size_t next =
+        network.add_population({.name = name,
+                                .size = shape.size(),
+                                .kind = Population::Kind::spiking,
+                                .neuron = neuron.make(network.backend(), clock),
+                                .normalisation = std::move(normalised),
+                                .carried = carried ? std::optional(populations[*carried]) : std::nullopt});
+    populations.push_back(next);
     network.add_projection(fmt::format("{}_to_{}", last_name, name), last, next,
                            way.connection(last_shape, shape));
+    if (shortcut)
+      network.add_projection(fmt::format("hidden{}_to_{}", shortcut->source + 1, name),
+                             populations[shortcut->source], next,
+                             shortcut->way.connection(all.hidden[shortcut->source].shape, shape));
     const bool is_map = shape.height * shape.width > 1;
     if (biases == Biases::all && !is_normalised)  // else its mean would take the bias out again
       network.add_projection("bias_to_" + name, bias, next,
@@ -82,9 +92,10 @@ void LayeredNetwork::build(Network& network, const MapShape& input, std::size_t 
       if (is_map)
         throw ConfigError(
             "network.recurrent: populations that are maps have no projection onto themselves here");
-      if (is_normalised)
+      if (is_normalised || carried)
         throw ConfigError(
-            "network.recurrent: populations whose currents are normalised have no projection onto themselves here");
+            "network.recurrent: populations whose currents are normalised, or end a block, have no projection onto "
+            "themselves here");
       network.add_projection(fmt::format("{0}_to_{0}", name), next, next);
     }
     last = next;

@@ -50,6 +50,17 @@ std::optional<std::pair<Window, std::size_t>> convolution_of(const std::string& 
   return std::pair(Window{.map = {}, .kernel = *kernel, .stride = *stride, .padding = *padding}, *channels);
 }
 
+/// Channels and stride of blockN or blockNsS.
+std::optional<std::pair<std::size_t, std::size_t>> block_of(const std::string& word) {
+  constexpr std::string_view name = "block";
+  if (!word.starts_with(name)) return std::nullopt;
+  WordReader reader(std::string_view(word).substr(name.size()));
+  const auto channels = reader.number(1);
+  const auto stride = reader.take('s') ? reader.number(1) : std::optional<std::size_t>(1);
+  if (!channels || !stride || !reader.is_empty()) return std::nullopt;
+  return std::pair(*channels, *stride);
+}
+
 std::optional<std::size_t> number_after(const std::string& letter, const std::string& word) {
   if (!word.starts_with(letter)) return std::nullopt;
   WordReader reader(std::string_view(word).substr(letter.size()));
@@ -67,15 +78,19 @@ class LayerReader {
 
   void read(const std::string& word) {
     word_ = fmt::format("word {}, '{}',", ++number_, word);
-    if (word == "lif") {
+    if (const auto channels = number_after("resnet18 ", word)) {
+      add_resnet18(*channels);
+    } else if (word == "lif") {
       if (!pending_) refuse("follows neither NcK nor N, whose neurons it would be");
-      layers_.hidden.push_back({.way = *pending_, .shape = shape_, .is_normalised = is_normalised_});
-      pending_.reset();
-      is_normalised_ = false;
+      push(is_normalised_);
     } else if (word == "bn") {
       if (!pending_) refuse("follows neither NcK nor N, whose currents it would normalise");
       if (is_normalised_) refuse("follows another");
       is_normalised_ = true;
+    } else if (const auto block = block_of(word)) {
+      if (!pending_ || !pending_->window) refuse("follows neither NcK nor another block");
+      if (is_normalised_) refuse("begins with a bn of its own");
+      add_block(block->first, block->second);
     } else if (const auto pooling = number_after("p", word)) {
       if (pending_) refuse("comes before the neurons whose spikes it would pool; put lif before it");
       pool(*pooling);
@@ -86,7 +101,7 @@ class LayerReader {
       require_square();
       shape_ = {1, 1, *neurons};
     } else {
-      refuse("is none of NcK, NcKsS, NcKsSpP, N, bn, pK and lif");
+      refuse("is none of NcK, NcKsS, NcKsSpP, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
     }
   }
 
@@ -105,6 +120,46 @@ class LayerReader {
   }
 
   MapShape pooled() const { return shape_.pooled(pooling_); }
+
+  /// The neurons of what is pending.
+  void push(bool is_normalised) {
+    layers_.hidden.push_back({.way = *pending_,
+                              .shape = shape_,
+                              .is_normalised = is_normalised,
+                              .carried = carried_,
+                              .shortcut = shortcut_});
+    pending_.reset();
+    is_normalised_ = false;
+    carried_.reset();
+    shortcut_.reset();
+  }
+
+  void add_resnet18(std::size_t channels) {
+    convolve({.map = {}, .kernel = 3, .stride = 1, .padding = 1}, channels);
+    for (std::size_t stage = 0; stage < 4; ++stage) {
+      add_block(channels << stage, stage == 0 ? 1 : 2);
+      add_block(channels << stage, 1);
+    }
+    push(true);
+    pool(shape_.height);
+  }
+
+  void add_block(std::size_t channels, std::size_t stride) {
+    push(true);
+    const std::size_t first = layers_.hidden.size() - 1;
+    const MapShape before = shape_;
+    convolve({.map = {}, .kernel = 3, .stride = stride, .padding = 1}, channels);
+    push(true);
+    convolve({.map = {}, .kernel = 3, .stride = 1, .padding = 1}, channels);
+    if (shape_ == before) {
+      carried_ = first;
+    } else {
+      shortcut_ = Layer::Shortcut{
+          .source = first,
+          .way = {.pooling = 1,
+                  .window = Window{.map = before, .kernel = 1, .stride = stride, .padding = 0}}};
+    }
+  }
 
   void pool(std::size_t size) {
     const MapShape before = pooled();
@@ -139,7 +194,10 @@ class LayerReader {
   MapShape shape_;           ///< of the last population, or what is to be one
   std::size_t pooling_ = 1;  ///< of it
   std::optional<Way> pending_;
-  bool is_normalised_ = false;  ///< what is pending
+  // What is pending:
+  bool is_normalised_ = false;
+  std::optional<std::size_t> carried_;
+  std::optional<Layer::Shortcut> shortcut_;
   Layers layers_;
 };
 

@@ -25,6 +25,16 @@ struct Layer {
   Way way;
   MapShape shape;
   bool is_normalised = false;  ///< its currents are
+  /// Of a residual block's end, the hidden population, counted from 0, at its beginning: its currents are carried on, or
+  /// its spikes come by another way where the block changes their shape.
+  std::optional<std::size_t> carried = {};
+  struct Shortcut {
+    std::size_t source;
+    Way way;
+
+    bool operator==(const Shortcut&) const = default;
+  };
+  std::optional<Shortcut> shortcut = {};
 
   bool operator==(const Layer&) const = default;
 };
@@ -42,6 +52,11 @@ struct Layers {
 ///     N                     N neurons, each joined to all before
 ///     bn                    batch normalisation of their currents, behind one of these
 ///     lif                   neurons, behind each of these or its bn
+///     blockN, blockNsS      pre-activation residual block of N channels, behind a convolution or another block: bn, lif, Nc3sS,
+///                           bn, lif, Nc3, whose currents are added to those before it, or, where stride or channels
+///                           differ, to what a convolution Nc1sS makes of the first neurons' spikes (He et al., 2016)
+///     resnet18 N            Nc3, blockN, blockN, then the same with 2N, 4N and 8N channels, the first of them with stride 2,
+///                           bn, lif and average pooling of the whole map
 ///     pK                    average pooling of K × K pixels, before one of these or the read-out
 ///
 /// Throws ConfigError with the number of the word that is none or has no place there, and why.

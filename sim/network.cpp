@@ -30,6 +30,12 @@ std::size_t Network::add_population(Population population) {
     require(population.neuron != nullptr && population.size % population.normalisation->channels() == 0,
             fmt::format("population '{}' has no currents to normalise, or a part of a channel", name));
   }
+  if (population.carried) {
+    const std::size_t from = *population.carried;
+    require(population.neuron != nullptr && from < populations_.size() &&
+                populations_[from].neuron != nullptr && populations_[from].size == population.size,
+            fmt::format("population '{}' carries currents on that are none, or not of its size", name));
+  }
   populations_.push_back(std::move(population));
   return populations_.size() - 1;
 }
@@ -54,6 +60,13 @@ std::size_t Network::add_projection(std::string name, std::size_t source, std::s
   require(source != target || populations_[source].normalisation == nullptr,
           fmt::format("population '{}', whose currents are normalised, has a projection onto itself",
                       populations_[target].name));
+  require(source != target || (!populations_[source].carried && carriers(source).empty()),
+          fmt::format("population '{}', whose currents are carried, has a projection onto itself",
+                      populations_[target].name));
+  for (const std::size_t carrier : carriers(target))
+    require(projections_to(carrier).empty(),
+            fmt::format("projection '{}' reaches '{}', whose currents an earlier target carries on", name,
+                        populations_[target].name));
   // Engines and rules visit projections in this order, and a population when all that reach it have been.
   require(projections_from(target).empty(),
           fmt::format("projection '{}' reaches '{}', from which an earlier one starts", name,
@@ -88,6 +101,14 @@ void Network::check_complete() const {
     require(populations_[i].is_static() ||
                 std::ranges::any_of(projections_, [&](const Projection& p) { return p.target == i; }),
             fmt::format("no projection reaches population '{}'", populations_[i].name));
+    // Errors come back to a population after they came to what carries its currents on.
+    const std::vector<std::size_t> from = projections_from(i);
+    if (const auto& carried = populations_[i].carried) {
+      const std::vector<std::size_t> past = projections_from(*carried);
+      require(!past.empty() && (from.empty() || past.front() < from.front()),
+              fmt::format("no projection starts at '{}' before '{}', which carries its currents on",
+                          populations_[*carried].name, populations_[i].name));
+    }
   }
 }
 
@@ -103,6 +124,14 @@ std::vector<std::size_t> Network::feed_forward(std::size_t Projection::*end, std
   std::vector<std::size_t> found;
   for (std::size_t p = 0; p < projections_.size(); ++p) {
     if (projections_[p].*end == population && !projections_[p].is_recurrent()) found.push_back(p);
+  }
+  return found;
+}
+
+std::vector<std::size_t> Network::carriers(std::size_t population) const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < populations_.size(); ++i) {
+    if (populations_[i].carried == population) found.push_back(i);
   }
   return found;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct Population {
   std::unique_ptr<NeuronModel> neuron;                     ///< of spiking populations, else null
   float leak = 0;                                          ///< of a read-out, what is left of it after a step
   std::unique_ptr<Normalisation> normalisation = nullptr;  ///< of a spiking one's currents, or null
+  /// A spiking population whose currents, before they are normalised, are added to this one's: the stream past the layers
+  /// between them (He et al., 2016).
+  std::optional<std::size_t> carried = {};
 
   /// Whether its output is analog and the same in every step.
   bool is_static() const { return kind == Kind::input || kind == Kind::bias; }
@@ -55,19 +59,20 @@ class Network {
   explicit Network(Backend& backend) : backend_(backend) {}
 
   /// Index of the new population. Throws std::invalid_argument for a size of 0, of more than 1 for biases, a name in use,
-  /// a neuron model where there should be none (or none where there should be one), or currents normalised where none
-  /// arrive or by channels that the neurons are no multiple of.
+  /// a neuron model where there should be none (or none where there should be one), currents normalised where none
+  /// arrive or by channels that the neurons are no multiple of, or carried from what is no spiking population of its size.
   std::size_t add_population(Population population);
   /// Index of the new projection. Several may lead to a population, whose currents add up, and several from it. Throws
   /// std::invalid_argument when a population does not exist or is not of the connection's size, the source comes after
   /// the target, the target is static, or the source is a read-out; for one of a population whose currents are normalised onto itself, a second one onto the same population; and
-  /// unless all projections to a population come before those to others from it.
+  /// unless all projections to a population come before those to others from it and those to populations that carry its
+  /// currents on, which have none onto themselves.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target,
                              std::unique_ptr<Connection> connection);
   /// The same of a dense one.
   std::size_t add_projection(std::string name, std::size_t source, std::size_t target);
-  /// Throws std::invalid_argument unless there is one input, one read-out, and every population that is not static is
-  /// reached.
+  /// Throws std::invalid_argument unless there is one input, one read-out, every population that is not static is
+  /// reached, and currents are carried on past projections from their population.
   void check_complete() const;
 
   /// Weights as their connections want them, drawn from stream = index of the projection; biases 0.
@@ -79,6 +84,8 @@ class Network {
   /// Indices of those to a population from others, and from one to others.
   std::vector<std::size_t> projections_to(std::size_t population) const;
   std::vector<std::size_t> projections_from(std::size_t population) const;
+  /// Indices of populations that carry its currents on.
+  std::vector<std::size_t> carriers(std::size_t population) const;
   /// The recurrent projection of a population; null where it has none.
   const Projection* recurrent_projection(std::size_t population) const;
   std::vector<Population>& populations() { return populations_; }

@@ -77,7 +77,10 @@ class ExportedShapes {
     const Way& first = layers_.hidden.front().way;
     shapes_.push_back(network.shape);
     is_map_.push_back(first.window || first.pooling > 1);
-    for (const auto& [way, shape, is_normalised] : layers_.hidden) {
+    for (const auto& [way, shape, is_normalised, carried, shortcut] : layers_.hidden) {
+      if (carried || shortcut)
+        throw EnvironmentError(
+            fmt::format("{}: network.layers has residual blocks, which are not exported", place));
       if (way.window && !is_map_.back())
         throw EnvironmentError(fmt::format(
             "{}: network.layers has a convolution of dense neurons, for which NIR has no node", place));

@@ -232,7 +232,8 @@ class Importer {
     const auto add_pooling = [&](const Way& way) {
       if (way.pooling > 1) words.push_back(fmt::format("p{}", way.pooling));
     };
-    for (const auto& [way, shape, is_normalised] : found.hidden) {
+    for (const Layer& layer : found.hidden) {
+      const auto& [way, shape] = std::tie(layer.way, layer.shape);
       add_pooling(way);
       words.push_back(way.window ? fmt::format("{}c{}s{}p{}", shape.channels, way.window->kernel,
                                                way.window->stride, way.window->padding)

@@ -19,7 +19,8 @@ Decolle::Decolle(const Network& network, ErrorFeedback& feedback, const RuleCont
                      .step_losses = true,
                      .trace = Trace::filtered_spikes,
                      .input_trace = Trace::filtered_spikes,
-                     .readout_trace = Trace::leaky_spikes}),
+                     .readout_trace = Trace::leaky_spikes,
+                     .is_local = true}),
       network_(network) {
   Backend& backend = network.backend();
   const auto& populations = network.populations();

@@ -65,8 +65,7 @@ void Dsr::backward(const ClockEngine& engine, ConstMatrix readout_error, View<co
   for (std::size_t p = network_.projections().size(); p-- > 0;) {
     const std::size_t source = network_.projections()[p].source;
     const ConstActivity from = engine.activity(source);
-    const ConstMatrix normalised = engine.activity(network_.projections()[p].target).normalised;
-    if (normalised.rows > engine.batch()) {
+    if (errors_[network_.projections()[p].target].differs) {
       gradients_[p] = gradient_of_steps(engine, p);
     } else {
       gradients_[p] = {.post = error_of_target(p, readout_error),
@@ -95,7 +94,54 @@ void Dsr::through_neurons(const ClockEngine& engine, std::size_t population, Con
                                     .average_current = engine.activity(population).average_current,
                                     .gradient = error,
                                     .threshold_gradient = errors_[population].threshold.view()});
+  errors_[population].differs = false;
   through_normalisation(engine, population, error);
+  if (!feedback_.is_direct()) add_carried(engine, population, error);
+}
+
+void Dsr::add_carried(const ClockEngine& engine, std::size_t population, Matrix error) {
+  Backend& backend = network_.backend();
+  PopulationErrors& own = errors_[population];
+  const std::size_t steps = engine.steps();
+  const auto add_to_steps = [&](ConstMatrix x) {
+    const Matrix y = each_step(engine, population);
+    const float share = x.rows == y.rows ? 1.0F : 1.0F / static_cast<float>(steps);
+    for (std::size_t row = 0; row < y.rows; row += x.rows)
+      backend.elementwise().run(Add{.alpha = share, .x = x.values, .y = y.row_range(row, x.rows).values});
+  };
+  for (const std::size_t carrier : network_.carriers(population)) {
+    PopulationErrors& its = errors_[carrier];
+    ConstMatrix added = its.error.matrix(error.rows, error.cols);
+    if (engine.has_constant_currents(population)) {
+      // The gradient by what is the same in all steps is the sum of theirs.
+      if (its.differs) added = sum_of_steps(engine, carrier);
+    } else if (its.differs || own.differs) {
+      if (!own.differs) {
+        backend.clear(each_step(engine, population).values);
+        add_to_steps(error);
+        own.differs = true;
+      }
+      add_to_steps(its.differs ? ConstMatrix(each_step(engine, carrier)) : added);
+    }
+    backend.elementwise().run(Add{.x = added.values, .y = error.values});
+  }
+}
+
+Matrix Dsr::each_step(const ClockEngine& engine, std::size_t population) {
+  const std::size_t size = network_.populations()[population].size;
+  Array<float>& own = errors_[population].each_step;
+  if (own.size() == 0) own = network_.backend().allocate<float>(max_batch_ * engine.steps() * size);
+  return own.matrix(engine.steps() * engine.batch(), size);
+}
+
+Matrix Dsr::sum_of_steps(const ClockEngine& engine, std::size_t population) {
+  const std::size_t size = network_.populations()[population].size;
+  Array<float>& own = errors_[population].sum;
+  if (own.size() == 0) own = network_.backend().allocate<float>(max_batch_ * size);
+  const Matrix sum = own.matrix(engine.batch(), size);
+  network_.backend().traces().run(
+      SumSteps{.steps = engine.steps(), .x = each_step(engine, population), .sum = sum});
+  return sum;
 }
 
 void Dsr::through_normalisation(const ClockEngine& engine, std::size_t population, Matrix error) {
@@ -111,12 +157,8 @@ void Dsr::through_normalisation(const ClockEngine& engine, std::size_t populatio
   const auto share = static_cast<float>(1.0 / static_cast<double>(steps));
   PopulationErrors& own = errors_[population];
   Matrix by_currents = error;
-  if (steps > 1) {
-    Backend& backend = network_.backend();
-    const std::size_t size = max_batch_ * engine.steps() * normalised.cols;
-    if (own.each_step.size() == 0) own.each_step = backend.allocate<float>(size);
-    by_currents = own.each_step.matrix(normalised.rows, normalised.cols);
-  }
+  own.differs = steps > 1;
+  if (own.differs) by_currents = each_step(engine, population);
   normalisation->backward({.scale = share,
                            .batch = error.rows,
                            .errors = error,
@@ -124,7 +166,7 @@ void Dsr::through_normalisation(const ClockEngine& engine, std::size_t populatio
                            .by_gain = own.gain.view(),
                            .by_offset = own.offset.view(),
                            .by_currents = by_currents});
-  if (steps == 1) return;
+  if (!own.differs) return;
   // T · avg, as of the neurons below, which are of the same model.
   const std::vector<double> weights =
       averaging_weights(*network_.populations()[population].neuron->averaging_decay(), steps);
@@ -139,21 +181,17 @@ void Dsr::through_normalisation(const ClockEngine& engine, std::size_t populatio
 }
 
 WeightGradient Dsr::gradient_of_steps(const ClockEngine& engine, std::size_t p) {
-  Backend& backend = network_.backend();
   const Projection& projection = network_.projections()[p];
   const ConstActivity from = engine.activity(projection.source);
-  PopulationErrors& errors = errors_[projection.target];
-  const std::size_t rows = engine.steps() * engine.batch();
-  const Matrix post = errors.each_step.matrix(rows, projection.targets());
   const Population& source = network_.populations()[projection.source];
-  if (!source.is_static()) {
-    const auto [height, dt] = source.neuron->spike_height();
-    return {.post = post, .trace = {from.spikes, height, dt}, .activity = from.average_output};
-  }
-  if (errors.sum.size() == 0) errors.sum = backend.allocate<float>(max_batch_ * projection.targets());
-  const Matrix sum = errors.sum.matrix(engine.batch(), projection.targets());
-  backend.traces().run(SumSteps{.steps = engine.steps(), .x = post, .sum = sum});
-  return {.post = sum, .trace = from.mean_output, .activity = from.average_output};
+  if (source.is_static())
+    return {.post = sum_of_steps(engine, projection.target),
+            .trace = from.mean_output,
+            .activity = from.average_output};
+  const auto [height, dt] = source.neuron->spike_height();
+  return {.post = each_step(engine, projection.target),
+          .trace = {from.spikes, height, dt},
+          .activity = from.average_output};
 }
 
 bool Dsr::leads_to_readout(std::size_t projection) const {

@@ -14,7 +14,8 @@ namespace orthospike {
 ///   g of the population below is the feedback of (g/tau, masked).
 /// Where currents are normalised, what the gradient by them is before the neurons is that by the normalised ones. In the
 /// training of the normalisation the one by the currents differs from step to step, so that incoming weights take the
-/// spikes of all steps; and g of the population below is the feedback of T · avg of it.
+/// spikes of all steps; and g of the population below is the feedback of T · avg of it. Errors by currents that are carried
+/// on to another population are added to its own.
 /// The read-out is the weighted average of its current, so its traces are avg(x), and the population below
 /// has g = T · Σ_t (w_t/Σw)² · feedback of ∂L/∂logits. The subspace learns from avg(x). Works with
 /// neurons whose averages are weighted, lif_dsr, only; throws ConfigError for others, and for recurrent projections.
@@ -38,8 +39,9 @@ class Dsr final : public Rule {
  private:
   struct PopulationErrors {
     Array<float> error;  ///< [batch × neurons] by the outputs, then by the currents
-    Array<float>
-        each_step;  ///< [T·batch × neurons] gradients by the currents, where they differ, when they were needed
+    bool differs =
+        false;  ///< whether gradients by the currents differ from step to step; else they are error / T
+    Array<float> each_step;     ///< [T·batch × neurons] they themselves, where they do
     Array<float> sum;           ///< [batch × neurons] over the steps
     Array<float> threshold;     ///< [1] gradient
     Array<float> gain, offset;  ///< [channels] gradients
@@ -48,6 +50,10 @@ class Dsr final : public Rule {
   void through_neurons(const ClockEngine& engine, std::size_t population, ConstMatrix readout_error);
   /// From those by normalised currents, in place.
   void through_normalisation(const ClockEngine& engine, std::size_t population, Matrix error);
+  /// Adds errors by the currents of those populations that carry its own on.
+  void add_carried(const ClockEngine& engine, std::size_t population, Matrix error);
+  Matrix each_step(const ClockEngine& engine, std::size_t population);
+  Matrix sum_of_steps(const ClockEngine& engine, std::size_t population);
   /// What the gradient is made of where the errors of its target differ from step to step.
   WeightGradient gradient_of_steps(const ClockEngine& engine, std::size_t projection);
   bool leads_to_readout(std::size_t projection) const;

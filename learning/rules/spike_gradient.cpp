@@ -174,6 +174,10 @@ void SpikeGradient::through_neurons(const ClockEngine& engine, std::size_t popul
                                                    .output_error = by_spike,
                                                    .current_error = by_current});
     through_normalisation(engine, population, by_current);
+    if (form_.is_local || feedback_.is_direct()) return;
+    for (const std::size_t carrier : network_.carriers(population))
+      backend.elementwise().run(
+          Add{.x = error_by_current(engine, carrier, {}).values, .y = by_current.values});
     return;
   }
   const auto recurrent =

@@ -60,6 +60,7 @@ class SpikeGradient : public Rule {
     /// travel back through the leak where they are the spikes themselves.
     Trace readout_trace;
     bool detached_reset = true;  ///< no error through the spike that resets
+    bool is_local = false;       ///< errors of a population are its own
   };
 
   /// Errors by the spikes of a population, [batch or steps·batch × neurons], in `room`: what the error feedback brings

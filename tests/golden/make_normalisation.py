@@ -6,15 +6,17 @@ Needs torch (Debian's python3-torch). Run again after changing a constant below:
 
     python3 tests/golden/make_normalisation.py > tests/golden/normalisation.txt
 
-Network: image, convolution, batch normalisation, neurons, average pooling, convolution with a stride, batch normalisation,
-neurons, dense read-out. The static image comes in every step. Neurons are lif with surrogate derivatives (rule bptt) or lif_dsr
+Networks: image, convolution, batch normalisation, neurons, average pooling, convolution with a stride, batch normalisation,
+neurons, dense read-out; and image, convolution, two pre-activation residual blocks, the second with a stride, batch
+normalisation, neurons, dense read-out. The static image comes in every step. Neurons are lif with surrogate derivatives (rule bptt) or lif_dsr
 with the backward pass of the published code (rule dsr: Meng et al., 2022; Xiao et al., 2024), written out here for each step.
 
-The format is that of make_dsr.py. Arrays of case k begin with "k."; "k.settings" are the rule (0 bptt, 1 dsr) and the
-statistics: 0 of the batch over all steps, 1 of the batch in each step, 2 given. Maps are channel last, weights [kernel row ·
+The format is that of make_dsr.py. Arrays of case k begin with "k."; "k.settings" are the rule (0 bptt, 1 dsr), the
+statistics (0 of the batch over all steps, 1 of the batch in each step, 2 given) and whether there are blocks. Maps are channel last, weights [kernel row ·
 kernel column · channel × channels out], as the library has them. "k.errors" are the gradient by the logits.
 """
 
+import dataclasses
 import itertools
 import math
 
@@ -25,7 +27,7 @@ import torch.nn.functional as nnf
 STEPS = 5
 BATCH = 3
 SEED = 2022
-SIDE, INPUTS, CHANNELS, CLASSES = 6, 2, [3, 4], 4
+SIDE, INPUTS, CLASSES = 6, 2, 4
 # Time constants whose decays a float holds exactly, or that are as in the library.
 DT, TAU, THRESHOLD, FIRING_FRACTION, SLOPE = 0.25, 1.0, 0.5, 0.5, 2.0
 EPSILON, MOMENTUM = 1e-3, 0.25
@@ -108,11 +110,42 @@ def dsr(currents, threshold):
     return Dsr.apply(currents, threshold), smallest
 
 
+@dataclasses.dataclass
+class Way:
+    """A convolution from a population, or the image (-1), after average pooling; padding is half of the kernel."""
+
+    source: int
+    kernel: int = 3
+    stride: int = 1
+    pooling: int = 1
+
+
+@dataclasses.dataclass
+class Population:
+    channels: int
+    ways: list
+    carried: int = None  # population whose currents, before they are normalised, are added
+
+
+PLAIN = [Population(3, [Way(-1)]), Population(4, [Way(0, stride=2, pooling=2)])]
+RESIDUAL = [
+    Population(2, [Way(-1)]),
+    Population(2, [Way(0)]),
+    Population(2, [Way(1)], carried=0),
+    Population(3, [Way(2, stride=2)]),
+    Population(3, [Way(3), Way(2, kernel=1, stride=2)]),
+]
+CASES = [
+    *((PLAIN, rule, statistics) for rule in (BPTT, DSR) for statistics in (ALL_STEPS, EACH_STEP, GIVEN)),
+    *((RESIDUAL, rule, statistics) for rule in (BPTT, DSR) for statistics in (ALL_STEPS, GIVEN)),
+]
+
+
 class Network:
     """Parameters of one case, drawn again for another attempt."""
 
-    def __init__(self, rule, statistics, seed):
-        self.rule, self.statistics = rule, statistics
+    def __init__(self, populations, rule, statistics, seed):
+        self.populations, self.rule, self.statistics = populations, rule, statistics
         random = np.random.default_rng(seed)
 
         def draw(shape, low, high):
@@ -121,16 +154,19 @@ class Network:
 
         self.image = draw((BATCH, INPUTS, SIDE, SIDE), -1, 2)
         self.errors = draw((BATCH, CLASSES), -1, 1)
-        self.kernels = [
-            draw((CHANNELS[0], INPUTS, 3, 3), -0.6, 0.7),
-            draw((CHANNELS[1], CHANNELS[0], 3, 3), -0.6, 0.7),
-        ]
-        self.head = draw((CLASSES, CHANNELS[1] * 4), -1, 1)
-        self.gains = [draw(c, 0.5, 1.5) for c in CHANNELS]
-        self.offsets = [draw(c, 0.2, 0.8) for c in CHANNELS]
-        self.means = [draw(c, -0.5, 0.5) for c in CHANNELS]
-        self.variances = [draw(c, 0.5, 2.0) for c in CHANNELS]
-        self.thresholds = [torch.tensor(0.5, dtype=torch.float64), torch.tensor(0.375, dtype=torch.float64)]
+        self.kernels = []
+        for its in populations:
+            for way in its.ways:
+                before = INPUTS if way.source < 0 else populations[way.source].channels
+                self.kernels.append(draw((its.channels, before, way.kernel, way.kernel), -0.6, 0.7))
+        channels = [its.channels for its in populations]
+        self.gains = [draw(c, 0.5, 1.5) for c in channels]
+        self.offsets = [draw(c, 0.2, 0.8) for c in channels]
+        self.means = [draw(c, -0.5, 0.5) for c in channels]
+        self.variances = [draw(c, 0.5, 2.0) for c in channels]
+        self.thresholds = [torch.tensor(0.5 - 0.0625 * k, dtype=torch.float64) for k in range(len(channels))]
+        last = SIDE // 3 if populations is PLAIN else SIDE // 2  # pixels on a side
+        self.head = draw((CLASSES, channels[-1] * last * last), -1, 1)
         self.trained = [*self.kernels, self.head, *self.gains, *self.offsets, *self.thresholds]
         for parameter in self.trained:
             parameter.requires_grad_()
@@ -138,9 +174,8 @@ class Network:
     def normalise(self, k, currents):
         """[T, B, C, y, x], with the averages of statistics afterwards."""
         mean, variance = self.means[k].clone(), self.variances[k].clone()
-        groups = currents.split(1 if self.statistics == EACH_STEP else STEPS)
         normalised = []
-        for group in groups:
+        for group in currents.split(1 if self.statistics == EACH_STEP else STEPS):
             normalised.append(
                 nnf.batch_norm(
                     group.flatten(0, 1),
@@ -156,21 +191,27 @@ class Network:
         return torch.cat(normalised), mean, variance
 
     def run(self):
-        spikes = self.image.expand(STEPS, *self.image.shape)
+        image = self.image.expand(STEPS, *self.image.shape)
         self.counts, self.averages, smallest = [], [], math.inf
-        for k, (kernel, stride) in enumerate(zip(self.kernels, (1, 2))):
-            if k == 1:
-                spikes = nnf.avg_pool2d(spikes.flatten(0, 1), 2).unflatten(0, (STEPS, BATCH))
-            currents = nnf.conv2d(spikes.flatten(0, 1), kernel, padding=1, stride=stride)
-            currents, mean, variance = self.normalise(k, currents.unflatten(0, (STEPS, BATCH)))
+        outputs, raw, kernels = [], [], iter(self.kernels)
+        for k, its in enumerate(self.populations):
+            currents = 0 if its.carried is None else raw[its.carried]
+            for way in its.ways:
+                maps = image if way.source < 0 else outputs[way.source]
+                maps = nnf.avg_pool2d(maps.flatten(0, 1), way.pooling)
+                maps = nnf.conv2d(maps, next(kernels), padding=way.kernel // 2, stride=way.stride)
+                currents = currents + maps.unflatten(0, (STEPS, BATCH))
+            raw.append(currents)
+            currents, mean, variance = self.normalise(k, currents)
             self.averages += [mean, variance]
             if self.rule == DSR:
                 spikes, margin = dsr(currents, self.thresholds[k])
             else:
                 spikes, margin = lif(currents)
+            outputs.append(spikes)
             smallest = min(smallest, margin)
             self.counts.append((spikes.detach() > 0).sum().item())
-        flat = spikes.permute(0, 1, 3, 4, 2).flatten(2)
+        flat = outputs[-1].permute(0, 1, 3, 4, 2).flatten(2)
         currents = flat @ self.head.T
         self.logits = average(currents) if self.rule == DSR else currents.mean(0)
         (self.logits * self.errors).sum().backward()
@@ -200,29 +241,30 @@ def main():
         "constants",
         [STEPS, DT, TAU, THRESHOLD, FIRING_FRACTION, SLOPE, EPSILON, MOMENTUM],
     )
-    for number, (rule, statistics) in enumerate(itertools.product((BPTT, DSR), (ALL_STEPS, EACH_STEP, GIVEN))):
+    for number, (populations, rule, statistics) in enumerate(CASES):
         for seed in itertools.count(SEED + 100 * number):
-            network = Network(rule, statistics, seed)
+            network = Network(populations, rule, statistics, seed)
             if network.run() > MARGIN and network.shows_all():
                 break
 
         def put(name, values):
             show(f"{number}.{name}", values)
 
-        put("settings", [rule, statistics])
+        put("settings", [rule, statistics, populations is RESIDUAL])
         put("image", network.image.permute(0, 2, 3, 1).flatten(1))
         put("errors", network.errors)
         put("logits", network.logits)
-        put("weights0", as_rows(network.kernels[0]))
-        put("weights1", as_rows(network.kernels[1]))
-        put("weights2", network.head.T)
-        put("gradient0", as_rows(network.kernels[0].grad))
-        put("gradient1", as_rows(network.kernels[1].grad))
-        put("gradient2", network.head.grad.T)
-        for k in range(2):
+        for p, kernel in enumerate(network.kernels):
+            put(f"weights{p}", as_rows(kernel))
+            put(f"gradient{p}", as_rows(kernel.grad))
+        put(f"weights{len(network.kernels)}", network.head.T)
+        put(f"gradient{len(network.kernels)}", network.head.grad.T)
+        for k in range(len(populations)):
             put(f"threshold{k}", [network.thresholds[k].item()])
-            put(f"normalisation{k}", torch.stack(
-                [network.gains[k], network.offsets[k], network.means[k], network.variances[k]]))
+            put(
+                f"normalisation{k}",
+                torch.stack([network.gains[k], network.offsets[k], network.means[k], network.variances[k]]),
+            )
             put(f"averages{k}", torch.stack(network.averages[2 * k : 2 * k + 2]))
             put(f"by_gain{k}", network.gains[k].grad)
             put(f"by_offset{k}", network.offsets[k].grad)

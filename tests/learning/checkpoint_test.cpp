@@ -150,6 +150,7 @@ TEST_CASE("forms that parts have go on from a checkpoint, too", "[checkpoint]") 
            {{"protection.name", "joint"}},
            {{"network.bias", "all"}, {"hlop.ranks", "3"}},
            {{"network.layers", "4c3, bn, lif, p2, 9, lif"}, {"protection.name", "leaky_lowrank"}},
+           {{"network.layers", "8c3, block8, block9s2, bn, lif, p4"}, {"protection.name", "gpm"}},
            {{"network.layers", "9, bn, lif"},
             {"neuron.model", "lif"},
             {"rule.name", "bptt"},

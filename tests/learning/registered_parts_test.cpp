@@ -202,6 +202,7 @@ TEST_CASE("every part that is chosen reads back from a config's text", "[parts]"
 TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]") {
   const auto backend = make_backend("cpu", 1);
   const std::vector<std::string> convolutions = {"4c3", "bn", "lif", "p2", "6c3s2", "lif", "p2"};
+  const std::vector<std::string> blocks = {"8c3", "block8", "block8s2", "bn", "lif", "p2"};
   std::set<std::string> trained;
   std::map<std::string, std::string> neuron_of;  ///< of each rule
   for (const std::string& rule : rules().names()) {
@@ -211,6 +212,8 @@ TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]"
         if (!refusal(*backend, pairing).empty()) continue;
         const std::string of_maps = refusal(*backend, {rule, neuron, feedback, "none", "sgd", convolutions});
         CHECK((feedback == "adaptive_broadcast" ? of_maps.starts_with("feedback.name: ") : of_maps.empty()));
+        if (feedback != "adaptive_broadcast")
+          CHECK(refusal(*backend, {rule, neuron, feedback, "none", "sgd", blocks}) == "");
         trained.insert({rule, neuron, feedback});
         neuron_of[rule] = neuron;
       }
@@ -218,7 +221,8 @@ TEST_CASE("every pairing of parts trains or is refused in a sentence", "[parts]"
   }
   for (const auto& [rule, neuron] : neuron_of) {
     for (const std::string& protection : protections().names()) {
-      CHECK(refusal(*backend, {rule, neuron, "backprop", protection, "sgd", convolutions}) == "");
+      for (const std::vector<std::string>& layers : {convolutions, blocks})
+        CHECK(refusal(*backend, {rule, neuron, "backprop", protection, "sgd", layers}) == "");
       for (const std::string& plan : {protection, protection == "none" ? "replay" : protection + "+replay"}) {
         for (const std::string& optimiser : optimisers().names()) {
           const Pairing pairing{rule, neuron, "backprop", plan, optimiser};

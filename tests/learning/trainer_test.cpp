@@ -320,7 +320,8 @@ TEST_CASE("rules, neurons and networks that do not fit are refused in one senten
   CHECK(refusal({bn, "--hlop.ranks=4"}).empty());
   CHECK(
       refusal({lif, bptt, bn, recurrent, ranks}) ==
-      "network.recurrent: populations whose currents are normalised have no projection onto themselves here");
+      "network.recurrent: populations whose currents are normalised, or end a block, have no projection onto "
+      "themselves here");
   CHECK(refusal({bn, "--federated.clients=3", "--hlop.ranks=4"}) ==
         "normalisation.statistics: clients have statistics of their own, which no average joins; use frozen");
   CHECK(

@@ -66,7 +66,8 @@ TEST_CASE("words that are none, or have no place there, are refused by their num
   for (const std::string word : {"8d3", "c3", "8c", "8c3s", "8c3s0", "8c0", "8c3p", "8c3s1p2x", "p", "p0",
                                  "0", "-3", "70000", "3.5", "LIF", "p2p2"})
     CHECK(refusal({"4", "lif", word}) ==
-          start + "word 3, '" + word + "', is none of NcK, NcKsS, NcKsSpP, N, bn, pK and lif");
+          start + "word 3, '" + word +
+              "', is none of NcK, NcKsS, NcKsSpP, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
   CHECK(refusal({"lif"}) == start + "word 1, 'lif', follows neither NcK nor N, whose neurons it would be");
   CHECK(refusal({"5", "lif", "lif"}).starts_with(start + "word 3"));
   CHECK(refusal({"5", "lif", "bn"}) ==
@@ -88,6 +89,71 @@ TEST_CASE("words that are none, or have no place there, are refused by their num
         start + "word 4, '9', joins all of a pooled map of 4 × 3 pixels, expected a square");
   CHECK(refusal({"8c3", "lif", "p2"}) ==
         start + "word 3, 'p2', joins all of a pooled map of 4 × 3 pixels, expected a square");
+}
+
+TEST_CASE("residual blocks carry currents on, or have a shortcut where shapes change", "[layers]") {
+  const Layers layers = layers_of({"4c3", "block4", "block6s2", "bn", "lif", "p2"}, {7, 8, 1});
+  REQUIRE(layers.hidden.size() == 5);
+  for (const Layer& layer : layers.hidden) CHECK(layer.is_normalised);
+  CHECK(layers.hidden[0].shape == MapShape{7, 8, 4});
+  CHECK_FALSE(layers.hidden[0].carried);
+  CHECK_FALSE(layers.hidden[1].carried);
+  CHECK(layers.hidden[2].carried == 0U);
+  CHECK_FALSE(layers.hidden[2].shortcut);
+  CHECK(layers.hidden[3].way.window == Window{{7, 8, 4}, 3, 2, 1});
+  CHECK(layers.hidden[3].shape == MapShape{4, 4, 6});
+  CHECK_FALSE(layers.hidden[4].carried);
+  REQUIRE(layers.hidden[4].shortcut);
+  CHECK(layers.hidden[4].shortcut->source == 2);
+  CHECK(layers.hidden[4].shortcut->way.window == Window{{7, 8, 4}, 1, 2, 0});
+  CHECK(layers.hidden[4].way.window == Window{{4, 4, 6}, 3, 1, 1});
+  CHECK(layers.to_readout.pooling == 2);
+
+  // As the published network for 32 × 32 pixels.
+  const Layers all = layers_of({"resnet18 20"}, {32, 32, 3});
+  REQUIRE(all.hidden.size() == 17);
+  CHECK(all == layers_of({"20c3", "block20", "block20", "block40s2", "block40", "block80s2", "block80",
+                          "block160s2", "block160", "bn", "lif", "p4"},
+                         {32, 32, 3}));
+  CHECK(all.hidden[16].shape == MapShape{4, 4, 160});
+  CHECK(all.hidden[16].carried == 14U);
+  CHECK(all.hidden[4].carried == 2U);
+  CHECK(all.hidden[6].shortcut);
+
+  const std::string start = "network.layers: ";
+  CHECK(refusal({"block4", "bn", "lif"}) ==
+        start + "word 1, 'block4', follows neither NcK nor another block");
+  CHECK(refusal({"5", "block4", "bn", "lif"}) ==
+        start + "word 2, 'block4', follows neither NcK nor another block");
+  CHECK(refusal({"4c3", "bn", "block4", "bn", "lif"}) ==
+        start + "word 3, 'block4', begins with a bn of its own");
+  CHECK(refusal({"4c3", "lif", "block4", "bn", "lif"}) ==
+        start + "word 3, 'block4', follows neither NcK nor another block");
+  CHECK(refusal({"4c3", "block4"}) == start + "word 2, 'block4', needs lif after it");
+  CHECK(refusal({"4c3", "block4", "5"}) == start + "word 3, '5', needs lif before it");
+  for (const std::string word :
+       {"block", "block0", "block4s", "block4s0", "block4p1", "resnet18", "resnet18 0"})
+    CHECK(refusal({"4c3", word}).find("is none of NcK") != std::string::npos);
+}
+
+TEST_CASE("currents that are carried on join populations that the block's projections do not", "[layers]") {
+  const auto backend = make_backend("reference", 1);
+  Network network(*backend);
+  LayeredNetwork layered;
+  layered.layers = {"4c3", "block4", "block6s2", "bn", "lif", "p2"};
+  layered.biases = LayeredNetwork::Biases::all;
+  layered.build(network, {7, 8, 1}, 3, Choice<NeuronModels>(neuron_models()), Clock(), 7);
+  network.check_complete();
+  std::vector<std::string> names;
+  for (const Projection& projection : network.projections()) names.push_back(projection.name);
+  CHECK(names == std::vector<std::string>{"input_to_hidden1", "hidden1_to_hidden2", "hidden2_to_hidden3",
+                                          "hidden3_to_hidden4", "hidden4_to_hidden5", "hidden3_to_hidden5",
+                                          "hidden5_to_readout", "bias_to_readout"});
+  const auto& populations = network.populations();
+  CHECK(populations[4].name == "hidden3");
+  CHECK(populations[4].carried == 2U);
+  CHECK(network.carriers(2) == std::vector<std::size_t>{4});
+  CHECK(network.carriers(4).empty());
 }
 
 TEST_CASE("a network of layers starts from weights as wide as their kernels want", "[layers]") {

@@ -50,6 +50,55 @@ TEST_CASE_METHOD(Fixture, "populations and projections are numbered in order", "
   CHECK(downloaded(*backend, first.weights) == std::vector<float>(12, 0.0F));
 }
 
+TEST_CASE_METHOD(Fixture, "currents are carried on between spiking populations, past projections",
+                 "[network]") {
+  const auto carrier = [&](const std::string& name, std::size_t size, std::size_t from) {
+    return network.add_population(
+        {.name = name, .size = size, .neuron = settings.make("lif_dsr", *backend), .carried = from});
+  };
+  add("in", 3, Kind::input);
+  add("a", 4, Kind::spiking);
+  CHECK_THROWS_WITH(carrier("b", 5, 1),
+                    "population 'b' carries currents on that are none, or not of its size");
+  CHECK_THROWS_AS(carrier("b", 3, 0), std::invalid_argument);
+  CHECK_THROWS_AS(carrier("b", 4, 2), std::invalid_argument);
+  add("between", 2, Kind::spiking);
+  carrier("b", 4, 1);
+  add("out", 2, Kind::readout);
+  network.add_projection("in a", 0, 1);
+  network.add_projection("a between", 1, 2);
+  network.add_projection("between b", 2, 3);
+  CHECK_THROWS_WITH(network.add_projection("b b", 3, 3),
+                    "population 'b', whose currents are carried, has a projection onto itself");
+  CHECK_THROWS_AS(network.add_projection("a a", 1, 1), std::invalid_argument);
+  network.add_projection("b out", 3, 4);
+  CHECK_NOTHROW(network.check_complete());
+}
+
+TEST_CASE_METHOD(Fixture, "currents are not carried on before they are complete", "[network]") {
+  add("in", 3, Kind::input);
+  add("a", 4, Kind::spiking);
+  network.add_population(
+      {.name = "b", .size = 4, .neuron = settings.make("lif_dsr", *backend), .carried = 1});
+  add("out", 2, Kind::readout);
+  network.add_projection("in b", 0, 2);
+  CHECK_THROWS_WITH(network.add_projection("in a", 0, 1),
+                    "projection 'in a' reaches 'a', whose currents an earlier target carries on");
+}
+
+TEST_CASE_METHOD(Fixture, "currents are carried on past a projection from where they were", "[network]") {
+  add("in", 3, Kind::input);
+  add("a", 4, Kind::spiking);
+  network.add_population(
+      {.name = "b", .size = 4, .neuron = settings.make("lif_dsr", *backend), .carried = 1});
+  add("out", 2, Kind::readout);
+  network.add_projection("in a", 0, 1);
+  network.add_projection("in b", 0, 2);
+  network.add_projection("b out", 2, 3);
+  CHECK_THROWS_WITH(network.check_complete(),
+                    "no projection starts at 'a' before 'b', which carries its currents on");
+}
+
 TEST_CASE_METHOD(Fixture, "a population must have neurons", "[network]") {
   CHECK_THROWS_AS(add("in", 0, Kind::input), std::invalid_argument);
   CHECK_THROWS_WITH(add("in", 0, Kind::input), "population 'in' has no neurons");
