@@ -285,6 +285,41 @@ TEST_CASE("weights and thresholds that are not finite are found, the largest wei
   });
 }
 
+TEST_CASE("thresholds, gains and offsets follow the gradient of each batch alone", "[trainer]") {
+  on_each_backend([](Backend& backend) {
+    Config config;
+    config.network.layers = {"20", "bn", "lif"};
+    config.training.batch_size = batch;
+    config.set("protection.name", "none");
+    config.schedule.learning_rate = 1e-4F;  // so that the gradient stays what it was
+    Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
+    const ShownSet images(backend, digit_images().train, batch);
+    const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
+    Array<double> loss = backend.allocate<double>(1);
+    Array<std::uint32_t> correct = backend.allocate<std::uint32_t>(1);
+    Population& hidden = trainer.network().populations()[1];
+    trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 3});
+    std::vector<std::vector<float>> states;
+    for (std::size_t updates = 0; updates < 4; ++updates) {
+      std::vector<float>& state = states.emplace_back();
+      for (const View<float> values :
+           {hidden.neuron->threshold(), hidden.normalisation->gain(), hidden.normalisation->offset()}) {
+        const std::vector<float> now = backend.download(View<const float>(values));
+        state.insert(state.end(), now.begin(), now.end());
+      }
+      images.train(trainer, samples.view(), pixel_order.view(), loss.view(), correct.view());
+    }
+    double largest = 0, apart = 0;
+    for (std::size_t i = 0; i < states[0].size(); ++i) {
+      const double first = states[1][i] - states[0][i], third = states[3][i] - states[2][i];
+      largest = std::max(largest, std::abs(first));
+      apart = std::max(apart, std::abs(third - first));
+    }
+    CHECK(largest > 1e-6);
+    CHECK(apart < 0.2 * largest);
+  });
+}
+
 TEST_CASE("rules, neurons and networks that do not fit are refused in one sentence", "[trainer]") {
   const std::string lif = "--neuron.model=lif", bptt = "--rule.name=bptt", ottt = "--rule.name=ottt",
                     eprop = "--rule.name=eprop", recurrent = "--network.recurrent=true",

@@ -1,8 +1,11 @@
 #include "sim/clock_engine.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -224,6 +227,43 @@ TEST_CASE("an incomplete network is refused", "[clock_engine]") {
   const auto backend = make_backend("reference", 1);
   Network network(*backend);
   CHECK_THROWS_AS(ClockEngine(network, settings.steps, most, {}), std::invalid_argument);
+}
+
+TEST_CASE("currents that are carried on are as those of the same projections", "[clock_engine]") {
+  // Population 3 receives the image, and what population 1 sends to population 2 as well.
+  const auto spikes = [](Backend& backend, bool carried) {
+    Network network(backend);
+    network.add_population({.name = "0", .size = 13, .kind = Population::Kind::input, .neuron = nullptr});
+    for (const std::size_t k : {1U, 2U, 3U})
+      network.add_population({.name = std::to_string(k),
+                              .size = 20,
+                              .neuron = settings.make("lif_dsr", backend),
+                              .carried = carried && k == 3 ? std::optional<std::size_t>(2) : std::nullopt});
+    network.add_population({.name = "4", .size = 5, .kind = Population::Kind::readout, .neuron = nullptr});
+    const auto join = [&](std::size_t source, std::size_t target, std::uint32_t seed) {
+      const std::size_t p = network.add_projection(fmt::format("{} {}", source, target), source, target);
+      const std::vector<float> values =
+          random_values(network.projections()[p].weights.size(), seed, -0.3F, 0.5F);
+      backend.upload(std::span<const float>(values), network.projections()[p].weights.view());
+    };
+    join(0, 1, 1);
+    join(1, 2, 2);
+    join(2, 4, 3);
+    join(0, 3, 4);
+    if (!carried) join(1, 3, 2);
+    join(3, 4, 5);
+    ClockEngine engine(network, settings.steps, most, DeliverySettings());
+    backend.upload(std::span<const float>(inputs(4, 3)), engine.input(4).values);
+    engine.run();
+    CHECK(engine.has_constant_currents(1));
+    CHECK_FALSE(engine.has_constant_currents(3));
+    return backend.download(engine.activity(3).mean_output.values);
+  };
+  on_each_backend([&](Backend& backend) {
+    const std::vector<float> found = spikes(backend, true);
+    CHECK(std::ranges::count_if(found, [](float value) { return value > 0; }) > 20);
+    CHECK(found == spikes(backend, false));
+  });
 }
 
 TEST_CASE("work counts spikes, synaptic operations and samples of all batches", "[clock_engine]") {
