@@ -50,7 +50,7 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
       order_.push_back(projection.target);
   }
   Backend& backend = network.backend();
-  std::size_t widest = 0;
+  std::size_t most_currents = 0;
   std::size_t widest_recurrent = 0;
   std::size_t widest_sum = 0;  // of the populations that several projections reach
   for (std::size_t i = 0; i < network.populations().size(); ++i) {
@@ -76,11 +76,12 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
       storage.average_current = backend.allocate<float>(size);
       storage.average_output = backend.allocate<float>(size);
     }
-    widest = std::max(widest, population.size);
-    if (network.recurrent_projection(i) != nullptr)
-      widest_recurrent = std::max(widest_recurrent, population.size);
+    const bool is_recurrent = network.recurrent_projection(i) != nullptr;
+    most_currents =
+        std::max(most_currents, has_constant_currents(i) && !is_recurrent ? size : most_at_once_ * size);
+    if (is_recurrent) widest_recurrent = std::max(widest_recurrent, population.size);
   }
-  currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest);
+  currents_ = backend.allocate<float>(most_currents);
   further_currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest_sum);
   recurrent_currents_ = backend.allocate<float>(max_batch * widest_recurrent);
   logits_ = backend.allocate<float>(max_batch * classes());

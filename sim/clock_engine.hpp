@@ -159,9 +159,9 @@ class ClockEngine {
   std::size_t count_before_ = 0;  ///< steps of the run before, 0 for the first of a batch
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
-  Array<float> currents_;                          ///< [most_at_once·max_batch × widest target of spikes]
-  Array<float> further_currents_;                  ///< the same, of a population's second projection and more
-  Array<float> recurrent_currents_;                ///< [max_batch × widest recurrent population]
+  Array<float> currents_;  ///< of the spiking population that has most, in all steps where they differ
+  Array<float> further_currents_;  ///< [most_at_once·max_batch × widest], of its second projection and more
+  Array<float> recurrent_currents_;  ///< [max_batch × widest recurrent population]
   Array<float> logits_;
   Array<float> step_logits_;  ///< [most_at_once·max_batch × classes], when it was needed
   /// One a batch size, numbers of steps of the run before and of this one, and recording.

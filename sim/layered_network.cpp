@@ -12,10 +12,12 @@ namespace orthospike {
 void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   visit(
       "network.layers", layers, "none",
-      "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with a "
-      "kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; behind "
-      "each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised first; blockN or blockNsS behind a convolution, a pre-activation residual block of N channels and stride S; pK, average pooling of K × K pixels, before one of "
-      "them or the read-out. For example 32c3, bn, lif, p2, 64c3, bn, lif, p2, 100, lif. resnet18 N is that network from N channels on.");
+      "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with "
+      "a kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; "
+      "behind each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised "
+      "first; pK, average pooling of K × K pixels, before one of them or the read-out; blockN or blockNsS behind a "
+      "convolution, a pre-activation residual block of N channels and stride S; resnet18 N, a whole network of "
+      "these, from N channels on. For example 32c3, bn, lif, p2, 64c3, bn, lif, p2, 100, lif.");
   visit.only(layers.empty(), "network.layers none", [&] {
     visit("network.hidden", hidden, {.lowest = 1, .highest = 65536}, "neurons",
           "Sizes of the hidden populations from input to read-out, with dense projections.");
