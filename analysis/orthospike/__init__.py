@@ -33,7 +33,7 @@ from orthospike.spike_plots import (
     silent_share,
 )
 from orthospike.sweep import Sweep, open_sweep
-from orthospike.weights import load_lateral_weights, load_weights
+from orthospike.weights import load_lateral_weights, load_normalisation, load_weights
 
 __all__ = [
     "Recording",
@@ -54,6 +54,7 @@ __all__ = [
     "interval_histogram",
     "learning_curves",
     "load_lateral_weights",
+    "load_normalisation",
     "load_weights",
     "open_recording",
     "open_run",

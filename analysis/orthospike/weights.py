@@ -5,18 +5,20 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from orthospike.run_file import FINISHED_NAME, PARTIAL_NAME, Run, plain, read_file
 
 FORMAT = "orthospike weights"
 FORMAT_VERSION = 1
 NAME = "weights.h5"
+NORMALISATION = ["gain", "offset", "mean", "variance"]
 
 
 def load_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The weights that a run ended with, or had after its last finished task, by the name of their projection:
-    [source neurons × target neurons], of a convolution [values of a patch × channels]. `run` is one that was opened, its folder or its file, or a weights file. Raises
-    ValueError when it is not a weights file, or a damaged one."""
+    [source neurons × target neurons], of a convolution [values of a patch × channels]. `run` is one that was opened, its
+    folder or its file, or a weights file. Raises ValueError when it is not a weights file, or a damaged one."""
     path = _weights_file(run.path if isinstance(run, Run) else Path(run))
     return read_file(path, FORMAT, FORMAT_VERSION, "orthospike weights file", _read)
 
@@ -26,6 +28,14 @@ def load_lateral_weights(run: Run | str | os.PathLike[str]) -> dict[str, np.ndar
     [lateral neurons × source neurons], or values of a patch. Empty where it keeps none. Raises ValueError as load_weights does."""
     path = _weights_file(run.path if isinstance(run, Run) else Path(run))
     return read_file(path, FORMAT, FORMAT_VERSION, "orthospike weights file", _read_lateral)
+
+
+def load_normalisation(run: Run | str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
+    """Gain, offset, mean and variance (columns) of each channel (rows), by the name of the population whose currents are
+    normalised so: gain * (current - mean) / sqrt(variance + normalisation.epsilon) + offset. Empty where none are. Raises
+    ValueError as load_weights does."""
+    path = _weights_file(run.path if isinstance(run, Run) else Path(run))
+    return read_file(path, FORMAT, FORMAT_VERSION, "orthospike weights file", _read_normalisation)
 
 
 def _weights_file(path: Path) -> Path:
@@ -60,6 +70,18 @@ def _read_lateral(file: h5py.File, _path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"{data.name} is {list(data.shape)}, expected {columns} columns")
             lateral[name] = _finite(data)
     return lateral
+
+
+def _read_normalisation(file: h5py.File, _path: Path) -> dict[str, pd.DataFrame]:
+    normalisation = {}
+    sizes = file["populations/size"]
+    for name, size in zip(map(plain, sizes.attrs["names"]), sizes[()], strict=True):
+        if f"normalisation/{name}" in file:
+            data = file[f"normalisation/{name}"]
+            if data.ndim != 2 or len(data) != len(NORMALISATION) or not data.shape[1] or size % data.shape[1]:
+                raise ValueError(f"{data.name} is {list(data.shape)}, expected {len(NORMALISATION)} rows for channels of {size}")
+            normalisation[name] = pd.DataFrame(_finite(data).T, columns=NORMALISATION)
+    return normalisation
 
 
 def _names(file: h5py.File) -> list[str]:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from synthetic_run import write as write_run
 
-from orthospike import load_lateral_weights, load_weights, open_run
+from orthospike import load_lateral_weights, load_normalisation, load_weights, open_run
 
 SIZES = {"input": 3, "hidden1": 2, "readout": 4}
 # By name hidden1_to_readout comes first.
@@ -61,6 +61,23 @@ def test_damaged_lateral_weights_are_refused(weights_file, data):
         file["lateral/hidden1_to_readout"] = data
     with pytest.raises(ValueError, match="weights.h5: a damaged or incomplete orthospike weights file$"):
         load_lateral_weights(weights_file)
+
+
+def test_normalisations_are_those_of_populations_that_have_one(weights_file):
+    assert load_normalisation(weights_file) == {}
+    numbers = np.arange(8, dtype=np.float32).reshape(4, 2)
+    with h5py.File(weights_file, "r+") as file:
+        file["normalisation/hidden1"] = numbers
+    found = load_normalisation(weights_file)
+    assert list(found) == ["hidden1"]
+    assert list(found["hidden1"].columns) == ["gain", "offset", "mean", "variance"]
+    assert np.array_equal(found["hidden1"].to_numpy(), numbers.T)
+    for damaged in (numbers.T, numbers[:3], numbers[:, :0], np.tile(numbers, 2), np.full((4, 2), np.nan)):
+        with h5py.File(weights_file, "r+") as file:
+            del file["normalisation/hidden1"]
+            file["normalisation/hidden1"] = damaged
+        with pytest.raises(ValueError, match="weights.h5: a damaged or incomplete orthospike weights file$"):
+            load_normalisation(weights_file)
 
 
 def test_a_run_stands_for_its_weights(weights_file, tmp_path):

@@ -157,7 +157,10 @@ NirGraph to_nir(const TrainedNetwork& network) {
   for (const TrainedNetwork::Weights& projection : network.projections) {
     const auto& [name, source, target, presynaptic, values] = projection;
     if (network.populations[source].model == bias_model) continue;
+    const bool is_recurrent = source == target;
     std::vector<float> weights = values;
+    std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
+    fold(network.populations[target].normalisation, config.network.normalisation.epsilon, weights, bias);
     if (heights[source] != 1) {
       for (float& weight : weights) weight *= heights[source];
     }
@@ -168,9 +171,6 @@ NirGraph to_nir(const TrainedNetwork& network) {
       before = added;
     };
     const std::size_t k = place_in_chain[source], outputs = projection.outputs();
-    const bool is_recurrent = source == target;
-    std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
-    fold(network.populations[target].normalisation, config.network.normalisation.epsilon, weights, bias);
     const Way way = is_recurrent ? Way() : shapes.way(k);
     if (way.pooling > 1) add_node(name + "_pool", pool_node(way.pooling));
     if (way.window) {
