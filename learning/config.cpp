@@ -235,6 +235,12 @@ void RunSettings::describe(SettingsVisitor& visit) {
 void TrainingSettings::describe(SettingsVisitor& visit) {
   visit("training.batch_size", batch_size, {.lowest = 1, .highest = 65536}, "samples",
         "Samples of one weight update.");
+  visit(
+      "training.trained", trained,
+      {{"all", Trained::all, ""},
+       {"readout", Trained::readout,
+        "of projections to the read-out; others stay random, which is the floor that a network that learns is measured by"}},
+      "Weights that learn");
   visit("rule.update", update,
         {{"sequence", Update::sequence, "after the whole sequence of steps"},
          {"step", Update::step, "after every step, with rules whose gradients need nothing of later steps"}},

@@ -41,8 +41,10 @@ struct RunSettings {
 
 struct TrainingSettings {
   enum class Update { sequence, step };
+  enum class Trained { all, readout };
 
   std::size_t batch_size = 64;
+  Trained trained = Trained::all;
   Update update = Update::sequence;
 
   void describe(SettingsVisitor& visit);

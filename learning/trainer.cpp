@@ -116,12 +116,16 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
   protection_ = plan.protection().make(
       network_,
       ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows(), .ranks = ranks});
+  const bool trains_all = config.training.trained == TrainingSettings::Trained::all;
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
+    const bool to_readout =
+        network_.populations()[network_.projections()[p].target].kind == Population::Kind::readout;
+    if (!trains_all && !to_readout) continue;
     const Matrix feedback = feedback_->learned_weights(p);
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
     learned_.push_back({.projection = p, .feedback = false, .weights = network_.projections()[p].matrix()});
   }
-  for (std::size_t i = 0; i < network_.populations().size(); ++i) {
+  for (std::size_t i = 0; trains_all && i < network_.populations().size(); ++i) {
     const auto& [neuron, normalisation] =
         std::tie(network_.populations()[i].neuron, network_.populations()[i].normalisation);
     using Gradient = Rule::PopulationGradient;

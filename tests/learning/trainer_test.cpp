@@ -1,6 +1,7 @@
 #include "learning/trainer.hpp"
 
 #include <limits>
+#include <map>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -318,6 +319,44 @@ TEST_CASE("thresholds, gains and offsets follow the gradient of each batch alone
     CHECK(largest > 1e-6);
     CHECK(apart < 0.2 * largest);
   });
+}
+
+TEST_CASE("where only the read-out is trained all else stays, but for averages of normalisations",
+          "[trainer]") {
+  const auto backend = make_backend("cpu", 1);
+  Config config;
+  config.network.layers = {"4c3", "bn", "lif", "p2", "20", "lif"};
+  config.network.biases = LayeredNetwork::Biases::readout;
+  config.training.batch_size = batch;
+  config.set("training.trained", "readout");
+  config.set("protection.name", "none");
+  Trainer trainer(*backend, config, {.height = 8, .width = 8}, 10);
+  Network& network = trainer.network();
+  const ShownSet images(*backend, digit_images().train, batch);
+  const auto samples = uploaded(*backend, numbers(batch)), pixel_order = uploaded(*backend, numbers(64));
+  Array<double> loss = backend->allocate<double>(1);
+  Array<std::uint32_t> correct = backend->allocate<std::uint32_t>(1);
+  const auto state = [&] {
+    std::map<std::string, std::vector<float>> values;
+    for (const Projection& projection : network.projections())
+      values[projection.name] = downloaded(*backend, projection.weights);
+    for (const Population& population : network.populations()) {
+      if (population.neuron == nullptr) continue;
+      values[population.name] = backend->download(View<const float>(population.neuron->threshold()));
+    }
+    Normalisation& normalisation = *network.populations()[2].normalisation;
+    values["gain"] = backend->download(View<const float>(normalisation.gain()));
+    values["mean"] = backend->download(View<const float>(normalisation.mean()));
+    return values;
+  };
+  const auto before = state();
+  trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 1});
+  images.train(trainer, samples.view(), pixel_order.view(), loss.view(), correct.view());
+  for (const auto& [name, values] : state()) {
+    INFO(name);
+    const bool learns = name == "hidden2_to_readout" || name == "bias_to_readout" || name == "mean";
+    CHECK((values != before.at(name)) == learns);
+  }
 }
 
 TEST_CASE("rules, neurons and networks that do not fit are refused in one sentence", "[trainer]") {
