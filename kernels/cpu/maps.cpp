@@ -46,6 +46,19 @@ void unfold_place(const Window& window, std::span<const float> map, std::size_t 
   }
 }
 
+/// Makes room for so many elements, which need not hold numbers.
+void grow(std::vector<std::uint32_t>& elements, std::size_t size) {
+  if (elements.size() < size) elements.resize(size);
+}
+
+/// What `from` has where `to` begins with it; where the next ones go.
+std::uint32_t* moved(std::span<const std::uint32_t> elements, std::size_t from, std::size_t to,
+                     std::uint32_t* next) {
+  const auto shift = static_cast<std::uint32_t>(to - from);  // wraps where it is negative
+  for (std::size_t i = 0; i < elements.size(); ++i) next[i] = elements[i] + shift;
+  return next + elements.size();
+}
+
 /// The spikes of one row as events of the elements of a window's map, in the order of its pixels.
 class MapEvents {
  public:
@@ -54,15 +67,16 @@ class MapEvents {
 
   void list(std::span<const std::uint32_t> spikes) {
     find_pixels(spikes);
-    elements_.clear();
+    grow(elements_, spikes.size());
     starts_.clear();
+    std::uint32_t* next = elements_.data();
     for (std::size_t y = 0; y < map_.height; ++y) {
       for (std::size_t x = 0; x < map_.width; ++x) {
-        starts_.push_back(elements_.size());
-        add_square(spikes, y, x);
+        starts_.push_back(static_cast<std::size_t>(next - elements_.data()));
+        next = add_square(spikes, y, x, next);
       }
     }
-    starts_.push_back(elements_.size());
+    starts_.push_back(static_cast<std::size_t>(next - elements_.data()));
   }
   /// Of `count` pixels from that one on.
   std::span<const std::uint32_t> of_pixels(std::size_t first, std::size_t count) const {
@@ -79,15 +93,18 @@ class MapEvents {
       spiking_starts_.push_back(spike);
     }
   }
-  void add_square(std::span<const std::uint32_t> spikes, std::size_t y, std::size_t x) {
+  /// From `next` on; where the next ones go.
+  std::uint32_t* add_square(std::span<const std::uint32_t> spikes, std::size_t y, std::size_t x,
+                            std::uint32_t* next) const {
     for (std::size_t dy = 0; dy < pooled_; ++dy) {
       for (std::size_t dx = 0; dx < pooled_; ++dx) {
         const std::size_t pixel = (y * pooled_ + dy) * spiking_.width + x * pooled_ + dx;
-        const std::size_t first_neuron = pixel * spiking_.channels;
-        for (std::size_t spike = spiking_starts_[pixel]; spike < spiking_starts_[pixel + 1]; ++spike)
-          elements_.push_back(static_cast<std::uint32_t>(spikes[spike] - first_neuron + map_.pixel(y, x)));
+        next =
+            moved(spikes.subspan(spiking_starts_[pixel], spiking_starts_[pixel + 1] - spiking_starts_[pixel]),
+                  pixel * spiking_.channels, map_.pixel(y, x), next);
       }
     }
+    return next;
   }
 
   MapShape map_;
@@ -103,33 +120,41 @@ class PatchEvents {
   explicit PatchEvents(std::size_t places) : counts_(places), starts_(places) {}
 
   void list(const Window& window, const MapEvents& events, std::size_t oy) {
-    elements_.clear();
+    const Stretch rows = window.rows_seen(oy);
+    const std::size_t seen =
+        events.of_pixels(rows.first * window.map.width, rows.size() * window.map.width).size();
+    grow(elements_, seen * window.kernel);  // each from at most so many places
+    std::uint32_t* next = elements_.data();
     for (std::size_t ox = 0; ox < counts_.size(); ++ox) {
-      starts_[ox] = elements_.size();
-      add_place(window, events, oy, ox);
-      counts_[ox] = static_cast<std::uint32_t>(elements_.size() - starts_[ox]);
+      std::uint32_t* const first = next;
+      next = add_place(window, events, oy, ox, next);
+      starts_[ox] = static_cast<std::size_t>(first - elements_.data());
+      counts_[ox] = static_cast<std::uint32_t>(next - first);
     }
+    size_ = static_cast<std::size_t>(next - elements_.data());
   }
   EventRows view() const {
-    return {elements_.data(), counts_.data(), starts_.data(), 0, counts_.size(), elements_.size()};
+    return {elements_.data(), counts_.data(), starts_.data(), 0, counts_.size(), size_};
   }
 
  private:
   /// A row of the kernel sees a run of the map's elements, in the order that they have in the patch.
-  void add_place(const Window& window, const MapEvents& events, std::size_t oy, std::size_t ox) {
+  std::uint32_t* add_place(const Window& window, const MapEvents& events, std::size_t oy, std::size_t ox,
+                           std::uint32_t* next) const {
     const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
     for (std::size_t y = rows.first; y < rows.last; ++y) {
       const std::size_t in_map = window.map.pixel(y, columns.first);
       const std::size_t in_patch =
           window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
-      for (const std::uint32_t element :
-           events.of_pixels(y * window.map.width + columns.first, columns.size()))
-        elements_.push_back(static_cast<std::uint32_t>(element - in_map + in_patch));
+      next = moved(events.of_pixels(y * window.map.width + columns.first, columns.size()), in_map, in_patch,
+                   next);
     }
+    return next;
   }
 
   std::vector<std::uint32_t> elements_, counts_;
   std::vector<std::size_t> starts_;
+  std::size_t size_ = 0;  ///< of elements
 };
 
 }  // namespace
