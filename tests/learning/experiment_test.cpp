@@ -182,20 +182,21 @@ TEST_CASE("with convolutions digits are forgotten, and kept by protections", "[l
 }
 
 TEST_CASE("with a residual block and normalised currents digits are forgotten, and kept", "[long]") {
-  const auto with_block = [](const std::string& protection, const std::string& key,
-                             const std::string& value) {
-    return learned(protection, {{"network.layers", "8c3, block8, bn, lif, p2, 100, bn, lif"},
-                                {"optimiser.learning_rate", "0.03"},
-                                {"optimiser.momentum", "0.9"},
-                                {key, value}});
+  const auto with_block = [](const std::string& protection) {
+    std::vector<std::pair<std::string, std::string>> keys = {
+        {"network.layers", "8c3, block8, bn, lif, p2, 100, bn, lif"},
+        {"optimiser.learning_rate", "0.03"},
+        {"optimiser.momentum", "0.9"},
+        {"tasks.count", "2"}};
+    if (protection == "leaky") keys.emplace_back("leaky.lambda", "0.1");
+    return learned(protection, keys);
   };
-  const RunRecord none = with_block("none", "tasks.count", "4"),
-                  leaky = with_block("leaky", "leaky.lambda", "0.1");
-  // Measured: ACC 43.0 and 84.6, BWT -64 and -7.6, of tasks learned to 91 and 90 %.
-  for (const RunRecord* record : {&none, &leaky}) CHECK(record->accuracy.learning_accuracy(4) > 0.85);
-  CHECK(none.accuracy.backward_transfer(4) < -0.5);
-  CHECK(leaky.accuracy.backward_transfer(4) > -0.14);
-  CHECK(leaky.accuracy.average_accuracy(4) > 0.78);
+  const RunRecord none = with_block("none"), leaky = with_block("leaky");
+  // Measured: ACC 54.9 and 89.8, BWT -75 and -4.4, of tasks learned to 92 %.
+  for (const RunRecord* record : {&none, &leaky}) CHECK(record->accuracy.learning_accuracy(2) > 0.87);
+  CHECK(none.accuracy.backward_transfer(2) < -0.5);
+  CHECK(leaky.accuracy.backward_transfer(2) > -0.1);
+  CHECK(leaky.accuracy.average_accuracy(2) > 0.84);
 }
 
 TEST_CASE("damped on both sides digits are kept and later ones learned better than on one", "[long]") {
