@@ -63,7 +63,7 @@ int benchmark(int argc, char** argv) {
     fmt::print(stderr, "usage: batch_benchmark CONFIG [--section.key=value ...]\n");
     return 2;
   }
-  const Config config = read_config(argv[1], {argv + 2, argv + argc});
+  Config config = read_config(argv[1], {argv + 2, argv + argc});
   const std::vector<ImageData> data = read_data_sets(config.data);
   const std::size_t batch_size = config.training.batch_size;
   const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
@@ -72,6 +72,9 @@ int benchmark(int argc, char** argv) {
   settings.test_samples = {20 * batch_size};
   const std::unique_ptr<TaskSequence> sequence =
       config.sequence.make(TaskContext{.data = data, .settings = settings, .seed = config.experiment.seed});
+  const PixelMoments moments = sequence->training_moments();
+  config.data.mean = config.data.mean.value_or(moments.mean);
+  config.data.deviation = config.data.deviation.value_or(moments.deviation);
   StoredTasks tasks(*backend, *sequence);
   Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   Array<double> loss = backend->allocate<double>(1);
