@@ -131,7 +131,6 @@ void ClockEngine::run_steps(std::size_t first, std::size_t count, const Recordin
     kept.step_logits |= wanted.step_logits;
     kept.states |= wanted.states;
     kept.currents |= wanted.currents;
-    kept.trains_normalisation |= wanted.trains_normalisation;
   }
   auto& run = runs_[{batch_, count_before_, count, kept}];
   if (run == nullptr) run = network_.backend().make_repeated_work();

@@ -27,7 +27,7 @@ struct Recording {
   bool step_logits = false;  ///< the read-out after each step
   bool states = false;       ///< Activity::each_state
   bool currents = false;     ///< Activity::current
-  /// Normalisations are in training; Activity::normalised
+  /// Normalisations are in training, which no observer may ask for; Activity::normalised
   bool trains_normalisation = false;
 
   auto operator<=>(const Recording&) const = default;

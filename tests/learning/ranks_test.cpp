@@ -141,6 +141,12 @@ class Learner {
       if (population.neuron == nullptr) continue;
       const auto threshold = backend_->download(View<const float>(population.neuron->threshold()));
       all.thresholds.insert(all.thresholds.end(), threshold.begin(), threshold.end());
+      if (population.normalisation == nullptr) continue;
+      for (const View<float> values :
+           {population.normalisation->gain(), population.normalisation->offset()}) {
+        const auto constants = backend_->download(View<const float>(values));
+        all.thresholds.insert(all.thresholds.end(), constants.begin(), constants.end());
+      }
     }
     for (std::size_t p = 0; p < trainer_.network().projections().size(); ++p)
       all.effective_ranks.push_back(trainer_.protection().effective_rank(p));
@@ -345,8 +351,22 @@ TEST_CASE("ranks learn what one does under the forms that protections have", "[r
            {{"hlop.ranks", "3"}, {"network.bias", "all"}},
            {{"hlop.ranks", "3"}, {"network.layers", "4c3, lif, p2"}},
            {{"protection.name", "kfac"}, {"network.layers", "4c3, lif, p2, 9, lif"}},
+           {{"protection.name", "leaky"},
+            {"network.layers", "4c3, bn, lif, p2, 9, bn, lif"},
+            {"normalisation.statistics", "frozen"}},
            {{"tasks.boundaries", "hidden"}, {"boundaries.distance", "4"}, {"protection.name", "leaky"}}}) {
     check_ranks(settings);
+  }
+}
+
+TEST_CASE("statistics of a batch are refused where each rank has a part of it", "[ranks]") {
+  for (const std::string statistics : {"first_task", "each_step"}) {
+    const Config config =
+        config_of({{"network.layers", "9, bn, lif"}, {"normalisation.statistics", statistics}});
+    CHECK_THROWS_WITH(
+        ThreadRanks(2).run([&](Communicator& ranks) { Learner(config, ranks); }),
+        "normalisation.statistics: those of a batch are of all its samples, of which each rank has a part; run one "
+        "rank, or use frozen");
   }
 }
 
