@@ -125,25 +125,8 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
     if (!feedback.empty()) learned_.push_back({.projection = p, .feedback = true, .weights = feedback});
     learned_.push_back({.projection = p, .feedback = false, .weights = network_.projections()[p].matrix()});
   }
-  for (std::size_t i = 0; trains_all && i < network_.populations().size(); ++i) {
-    const auto& [neuron, normalisation] =
-        std::tie(network_.populations()[i].neuron, network_.populations()[i].normalisation);
-    using Gradient = Rule::PopulationGradient;
-    const auto add = [&](View<const float> Gradient::*gradient, View<float> values,
-                         std::optional<float> lowest) {
-      constants_.push_back({.population = i,
-                            .gradient = gradient,
-                            .values = values,
-                            .lowest = lowest,
-                            .summed = backend.allocate<float>(values.size())});
-    };
-    if (neuron != nullptr && !neuron->threshold().empty())
-      add(&Gradient::threshold, neuron->threshold(), neuron->lowest_threshold());
-    if (normalisation == nullptr) continue;
-    add(&Gradient::gain, normalisation->gain(), {});
-    add(&Gradient::offset, normalisation->offset(), {});
-  }
-  const std::size_t parameters = learned_.size() + constants_.size();
+  constants_ = std::make_unique<PopulationConstants>(network_, trains_all);
+  const std::size_t parameters = learned_.size() + constants_->values().size();
   optimiser_ = config.optimiser.make(backend, parameters);
   if (optimiser_->linear_steps() == nullptr && !protects_linearly_) {
     throw ConfigError(fmt::format(
@@ -164,7 +147,7 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
   if (config.federated.is_on()) {
     std::vector<View<float>> shared;
     for (const Learned& learned : learned_) shared.push_back(learned.weights.values);
-    for (const Constant& constant : constants_) shared.push_back(constant.values);
+    shared.insert(shared.end(), constants_->values().begin(), constants_->values().end());
     federated_ = std::make_unique<FederatedAverage>(backend, std::move(shared));
   }
   logit_gradient_ = backend.allocate<float>(engine_->most_at_once() * max_batch * logits);
@@ -245,7 +228,10 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
   const bool is_whole = steps_per_run_ == steps_per_update_;
   for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
     compute_gradients(part, first, std::min(steps_per_run_, engine_->steps() - first), loss, correct);
-    if (trains_constants_) sum_constants(part, first > 0);
+    if (trains_constants_) {
+      const PhaseTimer timer(seconds_, Phase::update);
+      constants_->sum_gradients(part.samples.empty() ? nullptr : rule_.get(), first > 0);
+    }
     for (std::size_t parameter = 0; parameter < learned_.size(); ++parameter) {
       const std::size_t p = learned_[parameter].projection;
       if (is_whole) {
@@ -264,7 +250,10 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
     sum_over_ranks(summed_gradient(parameter));
     update_by_gradient(parameter, summed_gradient(parameter), false);
   }
-  if (trains_constants_) update_constants();
+  if (trains_constants_) {
+    const PhaseTimer timer(seconds_, Phase::update);
+    constants_->step(*optimiser_, learned_.size(), rate_, ranks_);
+  }
 }
 
 void Trainer::observe(const Part& part, std::size_t projection) {
@@ -549,28 +538,6 @@ void Trainer::update_by_pairs(LinearSteps& steps, std::size_t parameter) {
   steps.step(parameter, rate_, pairs.trace, pairs.post, learned_[parameter].weights);
 }
 
-void Trainer::sum_constants(const Part& part, bool to_others) {
-  const PhaseTimer timer(seconds_, Phase::update);
-  for (Constant& constant : constants_) {
-    const View<const float> gradient =
-        part.samples.empty() ? View<const float>()
-                             : rule_->population_gradient(constant.population).*constant.gradient;
-    if (!to_others) backend_.clear(constant.summed.view());
-    if (!gradient.empty()) backend_.elementwise().run(Add{.x = gradient, .y = constant.summed.view()});
-  }
-}
-
-void Trainer::update_constants() {
-  const PhaseTimer timer(seconds_, Phase::update);
-  for (std::size_t i = 0; i < constants_.size(); ++i) {
-    auto& [population, gradient, values, lowest, summed] = constants_[i];
-    ranks_.sum(backend_, summed.view());
-    optimiser_->find_direction(learned_.size() + i, {}, summed.view());
-    backend_.elementwise().run(Add{.alpha = -rate_, .x = std::as_const(summed).view(), .y = values});
-    if (lowest) backend_.elementwise().run(RaiseTo{.bound = *lowest, .values = values});
-  }
-}
-
 bool Trainer::is_finite(View<const float> values) {
   return std::ranges::all_of(backend_.download(values), [](float value) { return std::isfinite(value); });
 }
@@ -587,8 +554,7 @@ bool Trainer::is_finite(ConstMatrix matrix) {
 
 bool Trainer::all_finite() {
   return std::ranges::all_of(learned_, [&](const Learned& learned) { return is_finite(learned.weights); }) &&
-         std::ranges::all_of(constants_,
-                             [&](const Constant& constant) { return is_finite(constant.values); }) &&
+         std::ranges::all_of(constants_->values(), [&](View<float> values) { return is_finite(values); }) &&
          std::ranges::all_of(network_.populations(), [&](const Population& population) {
            const auto& normalisation = population.normalisation;
            return normalisation == nullptr ||
@@ -613,7 +579,7 @@ bool Trainer::ranks_agree() {
       mark = (mark ^ std::bit_cast<std::uint32_t>(value)) * 16777619U;
   };
   for (const Learned& learned : learned_) add(learned.weights.values);
-  for (const Constant& constant : constants_) add(constant.values);
+  for (const View<float> values : constants_->values()) add(values);
   double sum = mark;  // exact for more than a million ranks
   ranks_.sum(std::span(&sum, 1));
   return !ranks_.any(sum != static_cast<double>(ranks_.size()) * mark);

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "learning/federated_average.hpp"
 #include "learning/optimisers/optimiser.hpp"
 #include "learning/optimisers/schedule.hpp"
+#include "learning/population_constants.hpp"
 #include "learning/protections/protection.hpp"
 #include "learning/rules/rule.hpp"
 #include "learning/stored_tasks.hpp"
@@ -181,18 +181,7 @@ class Trainer {
   /// Overwrites the gradient, of all ranks. is_projected: its pairs were; else they can be projected as their sum.
   void update_by_gradient(std::size_t parameter, Matrix gradient, bool is_projected);
   void update_by_pairs(LinearSteps& steps, std::size_t parameter);
-  /// Gradients of what populations train beside weights, of the last run, added to those of runs before or not.
-  void sum_constants(const Part& part, bool to_others);
-  void update_constants();
 
-  /// Numbers of a population that learn in the first task.
-  struct Constant {
-    std::size_t population;
-    View<const float> Rule::PopulationGradient::*gradient;
-    View<float> values;
-    std::optional<float> lowest;  ///< what they stay above
-    Array<float> summed;          ///< gradient of an update's runs
-  };
   /// Weights that learn: those of a projection, or those that the feedback has to its source.
   struct Learned {
     std::size_t projection;
@@ -209,8 +198,8 @@ class Trainer {
   Network network_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;
-  std::vector<Learned> learned_;     ///< by the optimiser's number of them
-  std::vector<Constant> constants_;  ///< the same, after these
+  std::vector<Learned> learned_;                    ///< by the optimiser's number of them
+  std::unique_ptr<PopulationConstants> constants_;  ///< which come after these, and learn in the first task
   std::unique_ptr<Rule> rule_;
   std::unique_ptr<Protection> protection_;
   std::unique_ptr<Optimiser> optimiser_;
