@@ -5,9 +5,14 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <numeric>
+#include <span>
 
 #include "kernels/cpu/cpu_backend.hpp"
+#include "kernels/cpu/packed_lanes.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/host_view.hpp"
 #include "kernels/neurons.hpp"
@@ -64,64 +69,130 @@ struct Shared {
   float current_scale = 0, output_scale = 0;  ///< of weighted sums of currents and of spikes
 };
 
-/// All steps of one vector of neurons, from neuron i of sample b on, whose state stays in registers; the event lists of
-/// all steps grow side by side.
-template <class Tag, class Model, std::size_t... field, class... V>
-HWY_INLINE void run_vector(Tag tag, const RunNeurons<Model>& run, const Shared<Model>& shared, std::size_t b,
-                           std::size_t i, std::index_sequence<field...>, V... state) {
-  const Model& neuron = shared.neuron;
-  const hn::RebindToUnsigned<Tag> index_tag;
-  const VectorOps<Tag> ops;
-  const std::size_t batch = run.batch(), neurons = run.neurons(), step_stride = run.step_stride();
-  const std::size_t at = b * neurons + i;
-  std::uint32_t* const counts = run.outputs.spikes.counts.address();
-  std::uint32_t* const indices = run.outputs.spikes.indices.address();
-  float* const margins = run.outputs.margin.empty() ? nullptr : run.outputs.margin.address();
-  const bool keeps_states = run.keeps_states();
-  const auto zero = hn::Zero(tag), one = hn::Set(tag, 1.0F);
-  const auto index = hn::Add(hn::Iota(index_tag, 0), hn::Set(index_tag, static_cast<std::uint32_t>(i)));
-
-  auto spike_count = zero, current_sum = zero, spike_sum = zero;
-  const float* current_at = run.currents.address() + at;
-  for (std::size_t t = 0; t < run.steps; ++t, current_at += step_stride) {
-    const std::size_t row = t * batch + b;
-    const auto current = hn::LoadU(tag, current_at);
-    auto margin = zero;
-    const auto fired = neuron.step(ops, current, margin, state...);
-    const auto spike = hn::IfThenElseZero(fired, one);
-    spike_count = hn::Add(spike_count, spike);
-    if constexpr (HasAverages<Model>) {
-      const auto decay = hn::Set(tag, neuron.averaging_decay());
-      current_sum = hn::MulAdd(decay, current_sum, current);
-      spike_sum = hn::MulAdd(decay, spike_sum, spike);
-    }
-    if (margins != nullptr) hn::StoreU(margin, tag, margins + row * neurons + i);
-    if (keeps_states) (hn::StoreU(state, tag, run.each_state[field].address() + row * neurons + i), ...);
-    if (!hn::AllFalse(tag, fired)) {
-      // Compressing in a register and storing the whole vector stays inside the row: at most i events precede.
-      const auto packed = hn::Compress(index, hn::RebindMask(index_tag, fired));
-      hn::StoreU(packed, index_tag, indices + row * neurons + counts[row]);
-      counts[row] += static_cast<std::uint32_t>(hn::CountTrue(tag, fired));
-    }
-  }
-
-  (hn::StoreU(state, tag, run.state[field].address() + at), ...);
-  const auto store_scaled = [&](hn::Vec<Tag> values, float scale, const Matrix& to) {
-    hn::StoreU(hn::Mul(values, hn::Set(tag, scale)), tag, to.address() + at);
-  };
-  store_scaled(spike_count, shared.mean_scale, run.outputs.mean_output);
-  if constexpr (HasAverages<Model>) {
-    store_scaled(current_sum, shared.current_scale, run.outputs.average_current);
-    store_scaled(spike_sum, shared.output_scale, run.outputs.average_output);
+/// events ← first + lane for the lanes that are set, and perhaps some that mean nothing, as many as there are lanes in all;
+/// the number of those set.
+template <class Tag>
+HWY_INLINE std::uint32_t list_lanes(Tag tag, hn::Mask<Tag> lanes, std::uint32_t first,
+                                    std::uint32_t* events) {
+  const hn::RebindToUnsigned<Tag> event_tag;
+  const auto from = hn::Set(event_tag, first);
+  if constexpr (hn::MaxLanes(tag) <= packed_lanes[0].size()) {
+    std::uint8_t bits[8];  // StoreMaskBits may write as many
+    hn::StoreMaskBits(tag, lanes, bits);
+    const hn::Rebind<std::uint8_t, Tag> lane_tag;
+    const auto packed = hn::PromoteTo(event_tag, hn::LoadU(lane_tag, packed_lanes[bits[0]].data()));
+    hn::StoreU(hn::Add(from, packed), event_tag, events);
+    return static_cast<std::uint32_t>(std::popcount(bits[0]));
+  } else {
+    if (hn::AllFalse(tag, lanes)) return 0;
+    const auto all = hn::Add(hn::Iota(event_tag, 0), from);
+    hn::StoreU(hn::Compress(all, hn::RebindMask(event_tag, lanes)), event_tag, events);
+    return static_cast<std::uint32_t>(hn::CountTrue(tag, lanes));
   }
 }
 
+/// Neurons that run all their steps before the next ones do: few enough for what they carry from step to step to stay in
+/// the first-level cache, and enough for what differs from step to step to be read and written in long runs. Steps lie a
+/// multiple of a page apart, so that short ones would drive each other out of all caches.
+constexpr std::size_t block_size = 512;
+
+/// What a block carries from step to step. Rows are not a multiple of a page apart, either.
+template <class Model>
+struct Carried {
+  using Row = float[block_size + 32];
+
+  alignas(64) Row state[state_size<Model>];
+  alignas(64) Row spike_count, current_sum, spike_sum;  ///< the latter two with the weights of averages
+};
+
+/// Where one step of a block reads and writes.
+struct StepAt {
+  const float* current;
+  float* margin;                       ///< or null
+  std::span<float* const> each_state;  ///< or empty
+  std::uint32_t* events;               ///< of the whole sample
+  std::uint32_t first;                 ///< neuron
+};
+
+/// One step of one vector of neurons, from neuron i of the block on; `count` events precede it.
+template <class Tag, class Model, std::size_t... field, class... V>
+HWY_INLINE void step_vector(Tag tag, const Model& neuron, const StepAt& step, std::size_t i,
+                            Carried<Model>& carried, std::uint32_t& count, std::index_sequence<field...>,
+                            V... state) {
+  const auto current = hn::LoadU(tag, step.current + i);
+  auto margin = hn::Zero(tag);
+  const auto fired = neuron.step(VectorOps<Tag>(), current, margin, state...);
+  const auto spike = hn::IfThenElseZero(fired, hn::Set(tag, 1.0F));
+  const auto sum = [&](float* to, float decay, hn::Vec<Tag> value) {
+    hn::StoreU(hn::MulAdd(hn::Set(tag, decay), hn::LoadU(tag, to), value), tag, to);
+  };
+  sum(carried.spike_count + i, 1.0F, spike);
+  if constexpr (HasAverages<Model>) {
+    sum(carried.current_sum + i, neuron.averaging_decay(), current);
+    sum(carried.spike_sum + i, neuron.averaging_decay(), spike);
+  }
+  (hn::StoreU(state, tag, carried.state[field] + i), ...);
+  if (step.margin != nullptr) hn::StoreU(margin, tag, step.margin + i);
+  if (!step.each_state.empty()) (hn::StoreU(state, tag, step.each_state[field] + i), ...);
+  // Whole vectors stay inside the sample's events: at most as many precede as neurons do.
+  count += list_lanes(tag, fired, step.first + static_cast<std::uint32_t>(i), step.events + count);
+}
+
 template <class Tag, class Model, std::size_t... field>
-HWY_INLINE void run_from_state(Tag tag, const RunNeurons<Model>& run, const Shared<Model>& shared,
-                               std::size_t b, std::size_t i, std::index_sequence<field...> fields) {
-  const std::size_t at = b * run.neurons() + i;
-  run_vector(tag, run, shared, b, i, fields,
-             (run.from_rest ? hn::Zero(tag) : hn::LoadU(tag, run.state[field].address() + at))...);
+HWY_INLINE void step_from_state(Tag tag, const Model& neuron, const StepAt& step, std::size_t i,
+                                Carried<Model>& carried, std::uint32_t& count,
+                                std::index_sequence<field...> fields) {
+  step_vector(tag, neuron, step, i, carried, count, fields, hn::LoadU(tag, carried.state[field] + i)...);
+}
+
+/// All steps of neurons [first, last) of sample b.
+template <class Model>
+HWY_INLINE void run_block(const RunNeurons<Model>& run, const Shared<Model>& shared, std::size_t b,
+                          std::size_t first, std::size_t last) {
+  const hn::ScalableTag<float> tag;
+  const hn::CappedTag<float, 1> one;
+  const std::size_t lanes = hn::Lanes(tag), size = last - first, at = b * run.neurons() + first;
+  const auto fields = std::make_index_sequence<state_size<Model>>();
+  const Model neuron = shared.neuron;
+  Carried<Model> carried;
+  for (std::size_t field = 0; field < state_size<Model>; ++field) {
+    if (run.from_rest) {
+      std::fill_n(carried.state[field], size, 0.0F);
+    } else {
+      std::copy_n(run.state[field].address() + at, size, carried.state[field]);
+    }
+  }
+  for (float* const sums : {carried.spike_count, carried.current_sum, carried.spike_sum})
+    std::fill_n(sums, size, 0.0F);
+
+  for (std::size_t t = 0; t < run.steps; ++t) {
+    const std::size_t row = t * run.batch() + b, in_row = row * run.neurons();
+    std::array<float*, state_size<Model>> each_state{};
+    for (std::size_t field = 0; run.keeps_states() && field < each_state.size(); ++field)
+      each_state[field] = run.each_state[field].address() + in_row + first;
+    const StepAt step{
+        .current = run.currents.address() + t * run.step_stride() + at,
+        .margin = run.outputs.margin.empty() ? nullptr : run.outputs.margin.address() + in_row + first,
+        .each_state = run.keeps_states() ? each_state : std::span<float* const>(),
+        .events = run.outputs.spikes.indices.address() + in_row,
+        .first = static_cast<std::uint32_t>(first)};
+    std::uint32_t count = run.outputs.spikes.counts.address()[row];
+    std::size_t i = 0;
+    for (; i + lanes <= size; i += lanes) step_from_state(tag, neuron, step, i, carried, count, fields);
+    for (; i < size; ++i) step_from_state(one, neuron, step, i, carried, count, fields);
+    run.outputs.spikes.counts.address()[row] = count;
+  }
+
+  for (std::size_t field = 0; field < state_size<Model>; ++field)
+    std::copy_n(carried.state[field], size, run.state[field].address() + at);
+  const auto store = [&](const float* sums, float scale, const Matrix& outputs) {
+    for (std::size_t i = 0; i < size; ++i) outputs.address()[at + i] = scale * sums[i];
+  };
+  store(carried.spike_count, shared.mean_scale, run.outputs.mean_output);
+  if constexpr (HasAverages<Model>) {
+    store(carried.current_sum, shared.current_scale, run.outputs.average_current);
+    store(carried.spike_sum, shared.output_scale, run.outputs.average_output);
+  }
 }
 
 // One function an operation, of a range of its work. Each returns what it adds to a sum.
@@ -129,16 +200,11 @@ HWY_INLINE void run_from_state(Tag tag, const RunNeurons<Model>& run, const Shar
 /// All steps of samples [first, last).
 template <class Model>
 float range(const RunNeurons<Model>& run, std::size_t first, std::size_t last) {
-  const hn::ScalableTag<float> tag;
-  const std::size_t lanes = hn::Lanes(tag);
-  const auto fields = std::make_index_sequence<state_size<Model>>();
   const Shared<Model> shared(run);
-  std::uint32_t* const counts = run.outputs.spikes.counts.address();
   for (std::size_t b = first; b < last; ++b) {
-    for (std::size_t t = 0; t < run.steps; ++t) counts[t * run.batch() + b] = 0;
-    std::size_t i = 0;
-    for (; i + lanes <= run.neurons(); i += lanes) run_from_state(tag, run, shared, b, i, fields);
-    for (; i < run.neurons(); ++i) run_from_state(hn::CappedTag<float, 1>(), run, shared, b, i, fields);
+    for (std::size_t t = 0; t < run.steps; ++t) run.outputs.spikes.counts.address()[t * run.batch() + b] = 0;
+    for (std::size_t i = 0; i < run.neurons(); i += block_size)
+      run_block(run, shared, b, i, std::min(run.neurons(), i + block_size));
   }
   return 0;
 }
