@@ -105,7 +105,34 @@ struct DeliverConvolved {
   bool empty() const { return currents.empty(); }
 };
 
-struct Maps : Family<Unfold, Fold, Pool, Unpool, DeliverConvolved> {
+/// The gradient of DeliverConvolved by its weights, of errors b by its currents:
+///   sum[(ky, kx, c), m] ← height / (dt · pooled²) · Σ over rows r, over spikes of row r and over places from which
+///   (ky, kx) sees the spike's element of channel c of b[r, (place, m)] + beta · sum[(ky, kx, c), m].
+/// With beta 0 sum need not hold numbers.
+struct CorrelateConvolved {
+  ConstSpikes spikes;
+  View<const float> height = {};  ///< [1], or empty: 1
+  float dt = 1;
+  std::size_t pooled = 1;  ///< as in DeliverConvolved
+  Window window;
+  ConstMatrix b;  ///< [rows × places · output channels]
+  float beta = 0;
+  Matrix sum;  ///< [patch × output channels]
+
+  void check() const {
+    require(window.fits(), "correlate_convolved", "the kernel has no place in the map");
+    require(pooled > 0 && spikes.neurons == window.map.size() * pooled * pooled, "correlate_convolved",
+            "the spiking population has not one neuron for each element of the squares");
+    require(sum.rows == window.patch(), "correlate_convolved",
+            "the sum does not have one row for each element of a patch");
+    require(spikes.rows == b.rows && b.rows > 0 && b.cols == window.places() * sum.cols,
+            "correlate_convolved", "errors are not [rows × places · output channels]");
+    require(height.size() <= 1, "correlate_convolved", "height is not one number");
+  }
+  bool empty() const { return sum.empty(); }
+};
+
+struct Maps : Family<Unfold, Fold, Pool, Unpool, DeliverConvolved, CorrelateConvolved> {
   using Family::Family;
 };
 

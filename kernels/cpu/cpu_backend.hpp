@@ -39,7 +39,9 @@ class CpuBackend final : public HostBackend {
 };
 
 // What operations of other families use.
+struct ExpandSpikes;
 struct Multiply;
+void execute(CpuBackend& cpu, const ExpandSpikes& op);
 void execute(CpuBackend& cpu, const Multiply& op);
 
 }  // namespace orthospike

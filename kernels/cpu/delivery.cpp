@@ -122,10 +122,6 @@ namespace {
 HWY_EXPORT(pass_targets);
 HWY_EXPORT(sum_pass);
 
-/// Share of active neurons above which a dense product is faster than correlating along events: 0.4 on a core
-/// that multiplies at 96 GFLOP/s, less on one that multiplies faster.
-constexpr double correlation_crossover = 0.3;
-
 /// Rows of one piece of work: enough of them to pay for starting a thread.
 std::size_t rows_per_piece(const EventRows& events) {
   constexpr std::size_t events_per_piece = 12288;

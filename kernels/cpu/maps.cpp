@@ -1,9 +1,11 @@
 #include "kernels/maps.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <vector>
 
+#include "kernels/correlate_densely.hpp"
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/sum_events.hpp"
@@ -157,6 +159,118 @@ class PatchEvents {
   std::size_t size_ = 0;  ///< of elements
 };
 
+/// The events of some rows by the channel of their elements, and from which places one pixel of the kernel sees them.
+class PlacesOfChannels {
+ public:
+  PlacesOfChannels(const Window& window, std::size_t pooled, std::size_t most_rows)
+      : window_(window),
+        pixels_of_row_(window.map.height * window.map.width),
+        most_(most_rows * pixels_of_row_ * pooled * pooled),
+        pixels_(window.map.channels * most_),
+        events_(window.map.channels),
+        places_(pixels_.size()),
+        counts_(window.map.channels) {
+    for (std::size_t y = 0; y < window.map.height * pooled; ++y) {
+      for (std::size_t x = 0; x < window.map.width * pooled; ++x)
+        squares_.push_back(y / pooled * window.map.width + x / pooled);
+    }
+    for (std::size_t ky = 0; ky < window.kernel; ++ky) {
+      for (std::size_t kx = 0; kx < window.kernel; ++kx)
+        place_of_pixel_.push_back(find_places(ky, kx, most_rows));
+    }
+  }
+
+  void list(const ConstSpikes& spikes) {
+    std::ranges::fill(events_, 0U);
+    for (std::size_t row = 0; row < spikes.rows; ++row) {
+      const auto of_row = spikes_of_row(spikes, row);
+      auto spike = of_row.begin();
+      std::size_t first = 0;  // neuron of a pixel of the spiking map
+      for (const std::size_t square : squares_) {
+        for (; spike != of_row.end() && *spike < first + events_.size(); ++spike) {
+          const std::size_t channel = *spike - first;
+          pixels_[channel * most_ + events_[channel]++] =
+              static_cast<std::uint32_t>(row * pixels_of_row_ + square);
+        }
+        first += events_.size();
+      }
+    }
+  }
+  /// A row for each channel, of places of all rows; valid until the next call.
+  EventRows seen_by(std::size_t ky, std::size_t kx) {
+    const std::vector<std::uint32_t>& place_of_pixel = place_of_pixel_[ky * window_.kernel + kx];
+    std::size_t all = 0;
+    for (std::size_t c = 0; c < events_.size(); ++c) {
+      std::uint32_t count = 0;
+      for (std::uint32_t event = 0; event < events_[c]; ++event) {
+        const std::uint32_t place = place_of_pixel[pixels_[c * most_ + event]];
+        places_[c * most_ + count] = place;
+        count += place == nowhere ? 0U : 1U;
+      }
+      counts_[c] = count;
+      all += count;
+    }
+    return {places_.data(), counts_.data(), nullptr, most_, counts_.size(), all};
+  }
+
+ private:
+  static constexpr std::uint32_t nowhere = ~0U;
+
+  std::vector<std::uint32_t> find_places(std::size_t ky, std::size_t kx, std::size_t rows) const {
+    std::vector<std::uint32_t> places(rows * pixels_of_row_, nowhere);
+    const MapShape& map = window_.map;
+    for (std::size_t place = 0; place < rows * window_.places(); ++place) {
+      const std::size_t row = place / window_.places(), in_row = place % window_.places();
+      // What lies before the map wraps to numbers that lie behind it.
+      const std::size_t y = in_row / window_.out_width() * window_.stride + ky - window_.padding;
+      const std::size_t x = in_row % window_.out_width() * window_.stride + kx - window_.padding;
+      if (y < map.height && x < map.width)
+        places[row * pixels_of_row_ + y * map.width + x] = static_cast<std::uint32_t>(place);
+    }
+    return places;
+  }
+
+  Window window_;
+  std::size_t pixels_of_row_;
+  std::vector<std::size_t> squares_;   ///< the pixel of the map that one of the spiking map is of
+  std::size_t most_;                   ///< events of a channel
+  std::vector<std::uint32_t> pixels_;  ///< [channels × most_] of events, counted over all rows
+  std::vector<std::uint32_t> events_;  ///< of each channel
+  std::vector<std::uint32_t> places_, counts_;
+  std::vector<std::vector<std::uint32_t>> place_of_pixel_;  ///< one a pixel of the kernel
+};
+
+/// Rows cut into parts, whose sums are added in the end, and these into chunks whose errors and events stay in the cache.
+struct CorrelatedRows {
+  explicit CorrelatedRows(const CorrelateConvolved& op) {
+    constexpr std::size_t cached_values = 1U << 16U, most_parts = 16;
+    chunk = std::clamp<std::size_t>(cached_values / std::max(op.b.cols, op.spikes.neurons / 2), 1, op.b.rows);
+    const std::size_t chunks = (op.b.rows + chunk - 1) / chunk;
+    part = (chunks + most_parts - 1) / most_parts * chunk;
+    parts = (op.b.rows + part - 1) / part;
+  }
+
+  std::size_t chunk, part;  ///< rows of one
+  std::size_t parts;
+};
+
+/// sum ← that of rows [first, last).
+void correlate(const CorrelateConvolved& op, float value, std::size_t chunk, std::size_t first,
+               std::size_t last, const Matrix& sum) {
+  const Window& window = op.window;
+  PlacesOfChannels events(window, op.pooled, chunk);
+  for (std::size_t row = first; row < last; row += chunk) {
+    const std::size_t rows = std::min(chunk, last - row);
+    const ConstMatrix b = {op.b.row_range(row, rows).values, rows * window.places(), sum.cols};
+    events.list(op.spikes.row_range(row, rows));
+    for (std::size_t ky = 0; ky < window.kernel; ++ky) {
+      for (std::size_t kx = 0; kx < window.kernel; ++kx)
+        sum_events(events.seen_by(ky, kx), b, value, row == first ? 0.0F : 1.0F,
+                   sum.row_range(window.patch_pixel(ky, kx), window.map.channels));
+    }
+  }
+}
+
 }  // namespace
 
 void execute(CpuBackend& cpu, const Unfold& op) {
@@ -247,6 +361,33 @@ void execute(CpuBackend& cpu, const DeliverConvolved& op) {
                      }
                    }
                  });
+}
+
+/// Each element of a patch adds the errors of the places that see it spike.
+void execute(CpuBackend& cpu, const CorrelateConvolved& op) {
+  const auto counts = host(op.spikes.counts);
+  const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
+  if (op.b.rows == 0 ||
+      spikes > correlation_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
+    correlate_densely(cpu, op);
+    return;
+  }
+  const float height = op.height.empty() ? 1.0F : host(op.height)[0];
+  const float value = height / (op.dt * static_cast<float>(op.pooled * op.pooled));
+  const CorrelatedRows rows(op);
+  const std::size_t size = op.sum.values.size();
+  const View<float> sums = cpu.scratch(rows.parts, size).values;
+  for_each_range(cpu.pool(), op.b.rows, rows.part,
+                 [&](std::size_t part, std::size_t first, std::size_t last) {
+                   correlate(op, value, rows.chunk, first, last,
+                             {sums.subview(part * size, size), op.sum.rows, op.sum.cols});
+                 });
+  const auto sum = host(op.sum.values);
+  for_each_range(cpu.pool(), size, elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
+    scale(op.beta, sum.subspan(first, last - first));
+    for (std::size_t part = 0; part < rows.parts; ++part)
+      add(host(sums).subspan(part * size + first, last - first), &sum[first]);
+  });
 }
 
 template std::shared_ptr<Maps> make_family(CpuBackend&, double&);

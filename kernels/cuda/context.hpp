@@ -46,7 +46,9 @@ class CudaContext {
 };
 
 // What operations of other families use.
+struct ExpandSpikes;
 struct Multiply;
+void execute(CudaContext& cuda, const ExpandSpikes& op);
 void execute(CudaContext& cuda, const Multiply& op);
 
 }  // namespace orthospike

@@ -1,3 +1,4 @@
+#include "kernels/correlate_densely.hpp"
 #include "kernels/cuda/context.hpp"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/maps.hpp"
@@ -176,6 +177,11 @@ void execute(CudaContext& cuda, const DeliverConvolved& op) {
   launch(deliver_convolved, blocks_for(size, map_threads), map_threads, 0, cuda.stream, op.spikes.counts,
          op.spikes.indices, op.height, op.dt, op.pooled, op.window, op.weights, op.weights.cols, op.beta,
          size, op.currents);
+}
+
+/// As in Correlate: on a device dense products are faster than adding to rows in a fixed order.
+void execute(CudaContext& cuda, const CorrelateConvolved& op) {
+  correlate_densely(cuda, op);
 }
 
 template std::shared_ptr<Maps> make_family(CudaContext&, double&);

@@ -28,11 +28,16 @@ void for_each_seen(const Window& window, const See& see) {
   }
 }
 
-/// That element of the window's map of which the neuron's spikes are events.
-std::size_t pooled_element(const DeliverConvolved& op, std::size_t neuron) {
+/// How many of a row's spikes are events of each element of the window's map.
+template <class Operation>
+std::vector<unsigned> events_of_elements(const Operation& op, std::size_t row) {
   const MapShape map = op.window.map;
-  const std::size_t pixel = neuron / map.channels, width = map.width * op.pooled;
-  return map.pixel(pixel / width / op.pooled, pixel % width / op.pooled) + neuron % map.channels;
+  std::vector<unsigned> events(map.size());
+  for (const std::uint32_t neuron : spikes_of_row(op.spikes, row)) {
+    const std::size_t pixel = neuron / map.channels, width = map.width * op.pooled;
+    ++events[map.pixel(pixel / width / op.pooled, pixel % width / op.pooled) + neuron % map.channels];
+  }
+  return events;
 }
 
 double kept(float beta, float value) {
@@ -106,11 +111,9 @@ void execute(ReferenceBackend&, const DeliverConvolved& op) {
   const auto currents = host(op.currents);
   const double scale =
       host(op.height)[0] / (static_cast<double>(op.dt) * static_cast<double>(op.pooled * op.pooled));
-  std::vector<unsigned> events(op.window.map.size());
   std::vector<double> sums(currents.cols);
   for (std::size_t row = 0; row < currents.rows; ++row) {
-    std::ranges::fill(events, 0U);
-    for (const std::uint32_t neuron : spikes_of_row(op.spikes, row)) ++events[pooled_element(op, neuron)];
+    const std::vector<unsigned> events = events_of_elements(op, row);
     std::ranges::fill(sums, 0.0);
     for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
       for (std::size_t c = 0; c < op.window.map.channels; ++c) {
@@ -123,6 +126,27 @@ void execute(ReferenceBackend&, const DeliverConvolved& op) {
     for (std::size_t j = 0; j < currents.cols; ++j)
       currents(row, j) = static_cast<float>(scale * sums[j] + kept(op.beta, currents(row, j)));
   }
+}
+
+void execute(ReferenceBackend&, const CorrelateConvolved& op) {
+  const auto b = host(op.b);
+  const auto sum = host(op.sum);
+  const double height = op.height.empty() ? 1.0 : host(op.height)[0];
+  const double scale = height / (static_cast<double>(op.dt) * static_cast<double>(op.pooled * op.pooled));
+  std::vector<double> sums(sum.values.size());
+  for (std::size_t row = 0; row < b.rows; ++row) {
+    const std::vector<unsigned> events = events_of_elements(op, row);
+    for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
+      for (std::size_t c = 0; c < op.window.map.channels; ++c) {
+        if (events[in_map + c] == 0) continue;
+        for (std::size_t m = 0; m < sum.cols; ++m)
+          sums[(in_patch + c) * sum.cols + m] +=
+              static_cast<double>(events[in_map + c]) * b(row, place * sum.cols + m);
+      }
+    });
+  }
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    sum.values[i] = static_cast<float>(scale * sums[i] + kept(op.beta, sum.values[i]));
 }
 
 template std::shared_ptr<Maps> make_family(ReferenceBackend&, double&);

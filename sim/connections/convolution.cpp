@@ -111,6 +111,18 @@ void Convolution::add_gradient_of_values(Backend& backend, ConstMatrix values, C
   });
 }
 
+void Convolution::add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                                         float beta, Matrix sum) const {
+  backend.maps().run(CorrelateConvolved{.spikes = trace.spikes,
+                                        .height = trace.height,
+                                        .dt = trace.dt,
+                                        .pooled = pooled_,
+                                        .window = window_,
+                                        .b = post,
+                                        .beta = beta,
+                                        .sum = sum});
+}
+
 void Convolution::return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors,
                               Matrix sources) const {
   const std::size_t most = std::min(patches_.most_rows(), pooled_maps_.most_rows());

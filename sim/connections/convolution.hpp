@@ -29,6 +29,8 @@ class Convolution final : public Connection {
                       Matrix currents) const override;
   void add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
                               Matrix sum) const override;
+  void add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
+                              Matrix sum) const override;
   void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;
   Presynaptic find_rows(Backend& backend, const Presynaptic& trace) const override;
 

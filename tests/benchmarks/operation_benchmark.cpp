@@ -228,18 +228,22 @@ void benchmark(Backend& backend) {
   run.time("adam_step, 800x800", 6 * weights, 0, [&] { backend.optimisers().run(adam); });
 }
 
-/// A convolution of spikes after pooling, that of the second layer of the published network for CIFAR-100, along events and
-/// as a dense product, at several numbers of spikes for each element of its maps.
-void benchmark_convolution(Backend& backend) {
-  const Window window{{16, 16, 64}, 3, 1, 1};
-  constexpr std::size_t channels = 128, pooled = 2, samples = batch;
+/// A convolution of spikes after pooling, and its gradient, along events and as dense products, at several numbers of
+/// spikes for each element of its maps.
+void benchmark_convolution(Backend& backend, const Window& window, std::size_t channels) {
+  constexpr std::size_t pooled = 2, samples = batch;
   const Convolution convolution(window, channels, pooled);
   const std::size_t neurons = convolution.sources();
   Array<float> weights = uniform(backend, window.patch() * channels, -0.05F, 0.05F);
   Array<float> height = uniform(backend, 1, 0.3F, 0.3F);
   Array<float> currents = backend.allocate<float>(samples * convolution.targets());
-  fmt::print("\n{:<44} {:>10} {:>10} {:>8}\n", "convolution, spikes an element of the maps", "events us",
-             "dense us", "ratio");
+  Array<float> errors = uniform(backend, samples * convolution.targets(), -0.05F, 0.05F);
+  Array<float> expanded = backend.allocate<float>(samples * neurons);
+  const Matrix sum = weights.matrix(window.patch(), channels);
+  fmt::print("\n{:<34} {:>10} {:>10} {:>8} {:>12} {:>10} {:>8}\n",
+             fmt::format("{}x{}x{} to {}, spikes an element", window.map.height, window.map.width,
+                         window.map.channels, channels),
+             "events us", "dense us", "ratio", "gradient us", "dense us", "ratio");
   for (const std::size_t every : {200, 80, 40, 20, 13, 10, 8}) {
     const auto count = static_cast<std::uint32_t>(neurons / every);
     std::vector<std::uint32_t> indices(samples * neurons, 0);
@@ -252,19 +256,27 @@ void benchmark_convolution(Backend& backend) {
     backend.upload(std::span<const std::uint32_t>(std::vector<std::uint32_t>(samples, count)),
                    of_rows.view());
     backend.upload(std::span<const std::uint32_t>(indices), of_spikes.view());
-    const auto seconds = [&](DeliveryForm form) {
-      const SentSpikes sent{.spikes = Spikes{of_rows.view(), of_spikes.view(), samples, neurons},
-                            .height = height.view(),
-                            .form = form};
+    const Spikes spikes = {of_rows.view(), of_spikes.view(), samples, neurons};
+    const auto delivery = [&](DeliveryForm form) {
       return seconds_of(backend, [&] {
-        convolution.deliver(backend, std::as_const(weights).matrix(window.patch(), channels), sent,
+        convolution.deliver(backend, std::as_const(weights).matrix(window.patch(), channels),
+                            {.spikes = spikes, .height = height.view(), .form = form},
                             currents.matrix(samples, convolution.targets()));
       });
     };
-    const double events = seconds(DeliveryForm::events), dense = seconds(DeliveryForm::dense);
-    fmt::print("{:<44.3f} {:>10.0f} {:>10.0f} {:>8.2f}\n",
+    const auto gradient = [&](const Presynaptic& trace) {
+      return seconds_of(backend, [&] {
+        convolution.add_gradient(backend, trace, std::as_const(errors).matrix(samples, convolution.targets()),
+                                 0.0F, sum);
+      });
+    };
+    const Matrix values = expanded.matrix(samples, neurons);
+    backend.delivery().run(ExpandSpikes{.spikes = spikes, .height = height.view(), .x = values});
+    const double events = delivery(DeliveryForm::events), dense = delivery(DeliveryForm::dense);
+    const double of_events = gradient({spikes, height.view(), 1.0F}), of_values = gradient(values);
+    fmt::print("{:<34.3f} {:>10.0f} {:>10.0f} {:>8.2f} {:>12.0f} {:>10.0f} {:>8.2f}\n",
                static_cast<double>(count) / static_cast<double>(window.map.size()), 1e6 * events, 1e6 * dense,
-               events / dense);
+               events / dense, 1e6 * of_events, 1e6 * of_values, of_events / of_values);
     std::fflush(stdout);
   }
 }
@@ -277,7 +289,9 @@ int main(int argc, char** argv) {
         make_backend(argc > 1 ? argv[1] : "auto", argc > 2 ? std::stoi(argv[2]) : 0,
                      [](const std::string& warning) { fmt::print(stderr, "{}\n", warning); });
     benchmark(*backend);
-    benchmark_convolution(*backend);
+    // The second and third layer of the network published for CIFAR-100.
+    benchmark_convolution(*backend, {{16, 16, 64}, 3, 1, 1}, 128);
+    benchmark_convolution(*backend, {{8, 8, 128}, 3, 1, 1}, 256);
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "operation_benchmark: {}\n", error.what());

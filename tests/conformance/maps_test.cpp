@@ -169,16 +169,22 @@ std::vector<float> delivered(Backend& backend, const SpikingConvolution& s, cons
   return downloaded(backend, currents);
 }
 
-/// The same through dense maps.
-std::vector<float> delivered_densely(Backend& backend, const SpikingConvolution& s, const EventLists& events,
-                                     const std::vector<float>& weights, float beta) {
-  const std::size_t size = s.spiking().size(), patch_rows = s.rows * s.window.places();
+/// The pooled spikes, each 1, as patches [rows · places × patch].
+std::vector<float> patches_of(Backend& backend, const SpikingConvolution& s, const EventLists& events) {
+  const std::size_t size = s.spiking().size();
   SpikeArrays spikes = uploaded_spikes(backend, events, size);
   auto active = backend.allocate<float>(s.rows * size);
   backend.delivery().run(ExpandSpikes{.spikes = spikes.view(), .x = active.matrix(s.rows, size)});
-  const std::vector<float> maps =
-      pooled(backend, {.map = s.spiking(), .size = s.pooled}, s.rows, downloaded(backend, active));
-  const auto patches = uploaded(backend, unfolded(backend, s.window, s.rows, maps));
+  return unfolded(
+      backend, s.window, s.rows,
+      pooled(backend, {.map = s.spiking(), .size = s.pooled}, s.rows, downloaded(backend, active)));
+}
+
+/// The same through dense maps.
+std::vector<float> delivered_densely(Backend& backend, const SpikingConvolution& s, const EventLists& events,
+                                     const std::vector<float>& weights, float beta) {
+  const std::size_t patch_rows = s.rows * s.window.places();
+  const auto patches = uploaded(backend, patches_of(backend, s, events));
   const auto outgoing = uploaded(backend, weights);
   auto currents = uploaded(backend, before(s.rows * s.cols(), beta));
   backend.dense().run(Multiply{.alpha = height / dt,
@@ -187,6 +193,61 @@ std::vector<float> delivered_densely(Backend& backend, const SpikingConvolution&
                                .beta = beta,
                                .c = currents.matrix(patch_rows, s.outputs)});
   return downloaded(backend, currents);
+}
+
+std::vector<float> correlated(Backend& backend, const SpikingConvolution& s, const EventLists& events,
+                              const std::vector<float>& errors, float beta, bool has_height) {
+  SpikeArrays spikes = uploaded_spikes(backend, events, s.spiking().size());
+  const auto threshold = uploaded(backend, std::vector<float>{height});
+  const auto b = uploaded(backend, errors);
+  auto sum = uploaded(backend, before(s.window.patch() * s.outputs, beta));
+  CorrelateConvolved operation{.spikes = spikes.view(),
+                               .pooled = s.pooled,
+                               .window = s.window,
+                               .b = b.matrix(s.rows, s.cols()),
+                               .beta = beta,
+                               .sum = sum.matrix(s.window.patch(), s.outputs)};
+  if (has_height) {
+    operation.height = threshold.view();
+    operation.dt = dt;
+  }
+  backend.maps().run(operation);
+  return downloaded(backend, sum);
+}
+
+/// The same through dense maps.
+std::vector<float> correlated_densely(Backend& backend, const SpikingConvolution& s, const EventLists& events,
+                                      const std::vector<float>& errors, float beta, bool has_height) {
+  const std::size_t patch_rows = s.rows * s.window.places();
+  const auto patches = uploaded(backend, patches_of(backend, s, events));
+  const auto b = uploaded(backend, errors);
+  auto sum = uploaded(backend, before(s.window.patch() * s.outputs, beta));
+  backend.dense().run(Multiply{.alpha = has_height ? height / dt : 1.0F,
+                               .a = patches.matrix(patch_rows, s.window.patch()),
+                               .transpose_a = true,
+                               .b = b.matrix(patch_rows, s.outputs),
+                               .beta = beta,
+                               .c = sum.matrix(s.window.patch(), s.outputs)});
+  return downloaded(backend, sum);
+}
+
+void check_correlation(const SpikingConvolution& s, double density) {
+  EventLists events = random_events(s.rows, s.spiking().size(), density, 1);
+  if (s.rows > 2) events[1].clear();
+  // More positive than negative: sums that cancel would have no digits to compare.
+  const auto errors = random_values(s.rows * s.cols(), 2, -0.5F, 1.0F);
+  for (const float beta : {0.0F, 0.5F, 1.0F}) {
+    for (const bool has_height : {true, false}) {
+      INFO(words(s.window) << ", pooled " << s.pooled << ", " << s.outputs << " output channels, " << s.rows
+                           << " rows, density " << density << ", beta " << beta);
+      check_conformance([&](Backend& backend) {
+        const auto sum = correlated(backend, s, events, errors, beta, has_height);
+        const auto dense = correlated_densely(backend, s, events, errors, beta, has_height);
+        CHECK(difference(about(dense, 0).values, about(sum, 0).values) <= 4e-6);
+        return Outcome{{"sum", about(sum, 4e-6)}};
+      });
+    }
+  }
 }
 
 void check_delivery(const SpikingConvolution& s, double density) {
@@ -347,6 +408,27 @@ TEST_CASE("deliver_convolved agrees with the reference for one row, many and non
     check_delivery({.window = window, .pooled = 2, .outputs = 16, .rows = rows}, 0.1);
 }
 
+TEST_CASE("correlate_convolved is the product of the unfolded pooled spikes with errors",
+          "[conformance][maps]") {
+  for (const Window& window : windows) {
+    for (const std::size_t squares : {1U, 2U}) {
+      for (const double density : {0.0, 0.05, 0.5})
+        check_correlation({.window = window, .pooled = squares, .outputs = 7, .rows = 4}, density);
+    }
+  }
+}
+
+TEST_CASE("correlate_convolved agrees with the reference for all numbers of channels and rows",
+          "[conformance][maps]") {
+  const Window window = {.map = {5, 4, 19}, .kernel = 3, .stride = 1, .padding = 1};
+  for (const std::size_t outputs : {1U, 64U, 131U})
+    check_correlation({.window = window, .pooled = 2, .outputs = outputs, .rows = 3}, 0.05);
+  // One row, and so many that they are cut into parts, and these into more, of no equal length.
+  for (const std::size_t rows : {1U, 67U, 1431U})
+    check_correlation({.window = window, .pooled = 2, .outputs = 40, .rows = rows}, 0.05);
+  check_correlation({.window = window, .pooled = 2, .outputs = 7, .rows = 431}, 0.5);
+}
+
 TEST_CASE("deliver_convolved reads no weights of silent neurons", "[conformance][maps]") {
   // Neuron 1 is silent, and what would reach its channel infinite.
   const SpikingConvolution s = {.window = {.map = {1, 2, 2}}, .pooled = 1, .outputs = 1, .rows = 1};
@@ -448,6 +530,34 @@ TEST_CASE("spikes and weights that do not fit a window are refused", "[conforman
   refused(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 7));
   refused(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 14), 2);
   refused(Window{.map = {3, 4, 2}, .stride = 0}, 1, s.spikes(0, 24), s.matrix(2, 7), s.matrix(0, 0));
+}
+
+TEST_CASE("spikes and errors that do not fit a window are refused", "[conformance][maps]") {
+  Shapes s;
+  const Window window = {.map = {3, 4, 2}, .kernel = 3};  // two places, patches of 18 elements
+  const auto correlate = [&](const Window& w, std::size_t pooled, Spikes spikes, Matrix b, Matrix sum,
+                             std::size_t heights = 1) {
+    s.backend->maps().run(CorrelateConvolved{.spikes = spikes,
+                                             .height = s.memory.view().subview(0, heights),
+                                             .pooled = pooled,
+                                             .window = w,
+                                             .b = b,
+                                             .sum = sum});
+  };
+  CHECK_NOTHROW(correlate(window, 1, s.spikes(5, 24), s.matrix(5, 14), s.matrix(18, 7)));
+  CHECK_NOTHROW(correlate(window, 2, s.spikes(5, 96), s.matrix(5, 14), s.matrix(18, 7), 0));
+  const auto refused = [&](const auto&... arguments) {
+    CHECK_THROWS_AS(correlate(arguments...), std::invalid_argument);
+  };
+  refused(window, 1, s.spikes(5, 23), s.matrix(5, 14), s.matrix(18, 7));
+  refused(window, 2, s.spikes(5, 24), s.matrix(5, 14), s.matrix(18, 7));
+  refused(window, 0, s.spikes(5, 0), s.matrix(5, 14), s.matrix(18, 7));
+  refused(window, 1, s.spikes(5, 24), s.matrix(5, 14), s.matrix(17, 7));
+  refused(window, 1, s.spikes(4, 24), s.matrix(5, 14), s.matrix(18, 7));
+  refused(window, 1, s.spikes(5, 24), s.matrix(5, 7), s.matrix(18, 7));
+  refused(window, 1, s.spikes(0, 24), s.matrix(0, 14), s.matrix(18, 7));
+  refused(window, 1, s.spikes(5, 24), s.matrix(5, 14), s.matrix(18, 7), 2);
+  refused(Window{.map = {3, 4, 2}, .stride = 0}, 1, s.spikes(5, 24), s.matrix(5, 0), s.matrix(2, 7));
 }
 
 }  // namespace orthospike::testing
