@@ -43,6 +43,14 @@ struct AddMoment {
   bool empty() const { return sum.empty(); }
 };
 
+/// matrix[i, j] ← matrix[j, i] for j > i: of what AddMoment leaves, all.
+struct MirrorLower {
+  Matrix matrix;  ///< [n × n]
+
+  void check() const { require(matrix.rows == matrix.cols, "mirror_lower", "the matrix is not square"); }
+  bool empty() const { return matrix.empty(); }
+};
+
 /// b ← aᵀ
 struct Transpose {
   ConstMatrix a;
@@ -54,7 +62,7 @@ struct Transpose {
   bool empty() const { return a.empty(); }
 };
 
-struct DenseProducts : Family<Multiply, AddMoment, Transpose> {
+struct DenseProducts : Family<Multiply, AddMoment, MirrorLower, Transpose> {
   using Family::Family;
 };
 

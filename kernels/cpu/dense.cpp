@@ -65,6 +65,24 @@ void execute(CpuBackend& cpu, const AddMoment& op) {
                  });
 }
 
+/// In squares that the cache holds both ways.
+void execute(CpuBackend& cpu, const MirrorLower& op) {
+  constexpr std::size_t side = 64;
+  const auto matrix = host(op.matrix);
+  const std::size_t n = matrix.rows, strips = (n + side - 1) / side;
+  const std::size_t strips_per_piece = std::max<std::size_t>(1, elementwise_piece / (side * n));
+  for_each_range(cpu.pool(), strips, strips_per_piece, [&](std::size_t, std::size_t first, std::size_t last) {
+    for (std::size_t row = first * side; row < std::min(n, last * side); row += side) {
+      for (std::size_t col = row; col < n; col += side) {
+        for (std::size_t i = row; i < std::min(n, row + side); ++i) {
+          for (std::size_t j = std::max(i + 1, col); j < std::min(n, col + side); ++j)
+            matrix(i, j) = matrix(j, i);
+        }
+      }
+    }
+  });
+}
+
 void execute(CpuBackend& cpu, const Transpose& op) {
   const auto a = host(op.a);
   const auto b = host(op.b);

@@ -1,4 +1,5 @@
 #include "kernels/cuda/context.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/dense.hpp"
 
 namespace orthospike {
@@ -7,6 +8,14 @@ namespace {
 
 cublasOperation_t blas(bool transpose) {
   return transpose ? CUBLAS_OP_T : CUBLAS_OP_N;
+}
+
+constexpr unsigned mirror_threads = 256;
+
+__global__ void __launch_bounds__(mirror_threads) mirror_lower(float* matrix, std::size_t n) {
+  const std::size_t at = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const std::size_t row = at / n, col = at % n;
+  if (row < col && row < n) matrix[at] = matrix[col * n + row];
 }
 
 }  // namespace
@@ -35,6 +44,11 @@ void execute(CudaContext& cuda, const AddMoment& op) {
   execute(
       cuda,
       Multiply{.alpha = op.alpha, .a = op.x, .transpose_a = true, .b = op.x, .beta = op.beta, .c = op.sum});
+}
+
+void execute(CudaContext& cuda, const MirrorLower& op) {
+  launch(mirror_lower, blocks_for(op.matrix.values.size(), mirror_threads), mirror_threads, 0, cuda.stream,
+         op.matrix, op.matrix.rows);
 }
 
 void execute(CudaContext& cuda, const Transpose& op) {

@@ -34,6 +34,13 @@ void execute(ReferenceBackend&, const AddMoment& op) {
   }
 }
 
+void execute(ReferenceBackend&, const MirrorLower& op) {
+  const auto matrix = host(op.matrix);
+  for (std::size_t i = 0; i < matrix.rows; ++i) {
+    for (std::size_t j = i + 1; j < matrix.cols; ++j) matrix(i, j) = matrix(j, i);
+  }
+}
+
 void execute(ReferenceBackend&, const Transpose& op) {
   const auto a = host(op.a);
   const auto b = host(op.b);

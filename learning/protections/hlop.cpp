@@ -83,7 +83,7 @@ PresynapticOperator* Hlop::presynaptic_operator(std::size_t projection) {
 void Hlop::observe(std::size_t projection, const Presynaptic& activity, ConstMatrix /*post*/) {
   Part& part = *parts_[projection];
   if (part.subspace.new_rank() > 0)
-    part.extractor->learn(activity, part.remove.residual_of(activity), part.subspace);
+    part.extractor->learn(activity, part.remove.lazy_residual_of(activity), part.subspace);
   part.remove.forget();
 }
 

@@ -96,7 +96,7 @@ void LeakyLowrank::observe(std::size_t projection, const Presynaptic& activity, 
   Part& part = *parts_[projection];
   measure(part, activity);  // first, for learning fits rows to this batch
   if (part.subspace.new_rank() > 0)
-    part.extractor->learn(activity, part.explain.residual_of(activity), part.subspace);
+    part.extractor->learn(activity, part.explain.lazy_residual_of(activity), part.subspace);
   part.explain.forget();
   const bool grows = batches_ % settings_.growth_batches == 0;
   if (grows) part.unexplained = unexplained(part, activity);

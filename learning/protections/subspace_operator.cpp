@@ -12,19 +12,29 @@ SubspaceOperator::SubspaceOperator(Backend& backend, LateralNeurons& neurons, co
     : backend_(backend),
       neurons_(neurons),
       subspace_(subspace),
-      residual_(backend.allocate<float>(max_rows * subspace.presynaptic_size())),
+      max_rows_(max_rows),
       one_(backend.allocate<float>(1)) {
   backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
 }
 
 ConstMatrix SubspaceOperator::residual_of(const Presynaptic& x) {
   if (subspace_.old_rank() == 0) return x;
+  if (residual_.size() == 0) residual_ = backend_.allocate<float>(max_rows_ * subspace_.presynaptic_size());
   const Matrix result = residual_.matrix(x.rows, x.cols);
-  if (x.address() != residual_source_.address() || x.rows != residual_source_.rows) {
+  if (!holds_residual_of(x)) {
     remove_responses(x, result);
     residual_source_ = x;
   }
   return result;
+}
+
+OldResidual SubspaceOperator::lazy_residual_of(const Presynaptic& x) {
+  return {.is_held = subspace_.old_rank() == 0 || holds_residual_of(x),
+          .get = [this, &x] { return residual_of(x); }};
+}
+
+bool SubspaceOperator::holds_residual_of(const Presynaptic& x) const {
+  return x.address() == residual_source_.address() && x.rows == residual_source_.rows;
 }
 
 void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {

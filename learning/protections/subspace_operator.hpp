@@ -19,10 +19,13 @@ class SubspaceOperator final : public PresynapticOperator, public LinearOperator
   /// x without its part in the old rows, scaled. The same x in a row is computed once, until the next `forget`:
   /// often traces are the activity.
   ConstMatrix residual_of(const Presynaptic& x);
+  /// The same when it is asked for. x outlives that.
+  OldResidual lazy_residual_of(const Presynaptic& x);
   /// What was computed last is of an earlier batch.
   void forget() { residual_source_ = {}; }
 
  private:
+  bool holds_residual_of(const Presynaptic& x) const;
   void remove_responses(const Presynaptic& x, Matrix result);
   /// A matrix in `response_`, which grows as needed.
   Matrix responses(std::size_t rows, std::size_t cols);
@@ -30,8 +33,9 @@ class SubspaceOperator final : public PresynapticOperator, public LinearOperator
   Backend& backend_;
   LateralNeurons& neurons_;
   const Subspace& subspace_;
+  std::size_t max_rows_;
   float scale_ = 1;
-  Array<float> residual_;
+  Array<float> residual_;        ///< [max_rows × n], when it was needed
   ConstMatrix residual_source_;  ///< whose residual is held; empty between batches
   Array<float> one_;             ///< [1] height of a spike
   Array<float> response_;        ///< [old rank × targets] of gradients, [N × old rank] of traces

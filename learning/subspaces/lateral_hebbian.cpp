@@ -91,12 +91,16 @@ void LateralHebbian::state(Archive& archive) {
   archive("batches", batches_);
 }
 
-bool LateralHebbian::shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
-                                         std::size_t iterations, bool has_old_rows) {
-  const auto N = static_cast<double>(rows), n = static_cast<double>(inputs), m = static_cast<double>(neurons);
-  const auto K = static_cast<double>(iterations);
-  const double moments = has_old_rows ? 2 : 1;
-  return moments * N * n * n + K * (moments * m * n * n + 2 * m * m * n) < 3 * K * N * m * n;
+double LateralHebbian::Work::direct() const {
+  const double residual = residual_is_held ? 0 : 2 * product(rows, old_neurons, inputs);
+  return residual + static_cast<double>(iterations) * 3 * product(rows, new_neurons, inputs);
+}
+
+double LateralHebbian::Work::shortcut() const {
+  const std::size_t all_neurons = old_neurons + new_neurons;
+  return product(rows, inputs, inputs + 1) / 2 +
+         static_cast<double>(iterations) *
+             (product(new_neurons, inputs, inputs) + 2 * product(new_neurons, all_neurons, inputs));
 }
 
 Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t cols) {
@@ -104,17 +108,20 @@ Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t
   return array.matrix(rows, cols);
 }
 
-void LateralHebbian::learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) {
-  const Matrix h = subspace.new_rows();
+void LateralHebbian::learn(const Presynaptic& x, const OldResidual& old_residual, Subspace& subspace) {
   ++batches_;
-  const bool has_old_rows = subspace.old_rank() > 0;
+  const Work work{.rows = x.rows,
+                  .inputs = x.cols,
+                  .new_neurons = subspace.new_rank(),
+                  .old_neurons = subspace.old_rank(),
+                  .iterations = settings_.iterations,
+                  .residual_is_held = old_residual.is_held};
   if (neurons_.linear() && x.has_events()) {
-    learn_by_events(x, old_residual, has_old_rows, h);
-  } else if (neurons_.linear() &&
-             shortcut_is_cheaper(x.rows, x.cols, h.rows, settings_.iterations, has_old_rows)) {
-    learn_by_shortcut(x, old_residual, has_old_rows, h);
+    learn_by_events(x, old_residual, subspace);
+  } else if (neurons_.linear() && work.shortcut() < work.direct()) {
+    learn_by_shortcut(x, subspace);
   } else {
-    learn_direct(x, old_residual, h);
+    learn_direct(x, old_residual.get(), subspace.new_rows());
   }
 }
 
@@ -143,8 +150,9 @@ void LateralHebbian::learn_direct(const Presynaptic& x, ConstMatrix old_residual
   }
 }
 
-void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows,
-                                     Matrix h) {
+void LateralHebbian::learn_by_events(const Presynaptic& x, const OldResidual& old_residual,
+                                     Subspace& subspace) {
+  const Matrix h = subspace.new_rows();
   if (one_.size() == 0) {
     one_ = backend_.allocate<float>(1);
     backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
@@ -161,8 +169,8 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
                                     .height = one_.view(),
                                     .crossover = subspace_crossover,
                                     .currents = y});
-    if (has_old_rows) {
-      backend_.dense().run(Multiply{.a = old_residual, .transpose_a = true, .b = y, .c = d});
+    if (subspace.old_rank() > 0) {
+      backend_.dense().run(Multiply{.a = old_residual.get(), .transpose_a = true, .b = y, .c = d});
     } else {
       add_outer_products(backend_, 1.0F, x, y, 0.0F, d);
     }
@@ -176,29 +184,26 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, ConstMatrix old_resid
   backend_.dense().run(Transpose{.a = transposed, .b = h});
 }
 
-void LateralHebbian::learn_by_shortcut(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows,
-                                       Matrix h) {
+void LateralHebbian::learn_by_shortcut(const Presynaptic& x, Subspace& subspace) {
+  const Matrix h = subspace.new_rows();
+  const ConstMatrix old = subspace.old_rows();
   const std::size_t n = x.cols;
   const Matrix c = buffer(second_moment_, n, n);
-  backend_.dense().run(Multiply{.a = x, .transpose_a = true, .b = x, .c = c});
-  Matrix a = c;
-  if (has_old_rows) {
-    a = buffer(residual_moment_, n, n);
-    backend_.dense().run(Multiply{.a = x, .transpose_a = true, .b = old_residual, .c = a});
-  }
+  backend_.dense().run(AddMoment{.x = x, .sum = c});
+  backend_.dense().run(MirrorLower{.matrix = c});
   const Matrix hc = buffer(mapped_, h.rows, n);
   const Matrix overlap = buffer(overlap_, h.rows, h.rows);
+  const Matrix old_overlap = buffer(old_overlap_, h.rows, old.rows);
   const Matrix d = buffer(correlation_, h.rows, n);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.dense().run(Multiply{.a = h, .b = c, .c = hc});
     backend_.dense().run(Multiply{.a = hc, .b = h, .transpose_b = true, .c = overlap});
     if (k == 0 && finds_unlearned_) backend_.elementwise().run(Add{.x = overlap.values, .y = moment_.view()});
-    if (has_old_rows) {
-      backend_.dense().run(Multiply{.a = h, .b = a, .c = d});
-    } else {
-      backend_.copy(View<const float>(hc.values), d.values);
+    backend_.dense().run(Multiply{.alpha = -1.0F, .a = overlap, .b = h, .beta = 1.0F, .addend = hc, .c = d});
+    if (old.rows > 0) {
+      backend_.dense().run(Multiply{.a = hc, .b = old, .transpose_b = true, .c = old_overlap});
+      backend_.dense().run(Multiply{.alpha = -1.0F, .a = old_overlap, .b = old, .beta = 1.0F, .c = d});
     }
-    backend_.dense().run(Multiply{.alpha = -1.0F, .a = overlap, .b = h, .beta = 1.0F, .c = d});
     ranks_.sum(backend_, d.values);
     backend_.subspaces().run(FollowCorrelation{
         .rates = rates(x), .correlation = d, .velocity = velocity_.matrix(h.rows, n), .h = h});

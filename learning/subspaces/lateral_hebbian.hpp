@@ -13,7 +13,7 @@ struct HebbianRates;
 ///   d = clamp(y_newᵀ (x - y h) / N, ±clamp)
 ///   v ← momentum · v + (1 - momentum) · d
 ///   h_new ← h_new + learning_rate · v
-/// where y h covers old and new rows. Its old part is the same in all iterations: it comes in as old_residual.
+/// where y h covers old and new rows. Its old part is the same in all iterations: old_residual has it taken off x.
 ///
 /// Of more new rows than the activity has directions, some combinations cᵀ h_new have no response, cᵀ y = 0, in the
 /// whole task, and so cᵀ d = 0: they stay what they were when the rows were added. Those are removed, by turning the
@@ -28,9 +28,9 @@ struct HebbianRates;
 ///
 /// Three forms give the same d with linear responses, q(z) = z; `learn` takes the one for events where x is
 /// spikes, else the one with fewer multiply-adds; with other responses always the direct one:
-///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, once N·m² to find unlearned ones
-///   shortcut  d = h a - (h c hᵀ) h with a = xᵀ old_residual, c = xᵀ x, N·n² each once; then 2·m·n² + 2·m²·n
-///             an iteration (m·n² less, and one product less, while there are no old rows and so a = c)
+///   direct    d = yᵀ (old_residual - y h_new),       3·N·m·n an iteration, once N·m² to find unlearned ones, and what
+///             old_residual costs
+///   shortcut  d = h_new c (I - hᵀ h) with c = xᵀ x, N·n²/2 once; then m·n² + 2·m·M·n an iteration, M being all rows
 ///   events    dᵀ = old_residualᵀ y - hᵀ (yᵀ y), with hᵀ in memory: y is a delivery of spikes, and without old
 ///             rows so is the first product; then N·m² + m²·n an iteration
 class LateralHebbian final : public Extractor {
@@ -49,18 +49,27 @@ class LateralHebbian final : public Extractor {
                  const Settings& settings);
 
   void begin_task(const Subspace& subspace) override;
-  void learn(const Presynaptic& x, ConstMatrix old_residual, Subspace& subspace) override;
+  void learn(const Presynaptic& x, const OldResidual& old_residual, Subspace& subspace) override;
   void remove_unlearned(Subspace& subspace) override;
   void state(Archive& archive) override;
 
-  /// Whether the shortcut costs less for N = rows, n = inputs, m = neurons.
-  static bool shortcut_is_cheaper(std::size_t rows, std::size_t inputs, std::size_t neurons,
-                                  std::size_t iterations, bool has_old_rows);
+  /// What a batch with linear responses takes, by which a form is chosen.
+  struct Work {
+    std::size_t rows;         ///< N
+    std::size_t inputs;       ///< n
+    std::size_t new_neurons;  ///< m
+    std::size_t old_neurons;
+    std::size_t iterations;
+    bool residual_is_held;
+
+    double direct() const;  ///< multiply-adds
+    double shortcut() const;
+  };
 
  private:
   void learn_direct(const Presynaptic& x, ConstMatrix old_residual, Matrix h);
-  void learn_by_events(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
-  void learn_by_shortcut(const Presynaptic& x, ConstMatrix old_residual, bool has_old_rows, Matrix h);
+  void learn_by_events(const Presynaptic& x, const OldResidual& old_residual, Subspace& subspace);
+  void learn_by_shortcut(const Presynaptic& x, Subspace& subspace);
   HebbianRates rates(const Presynaptic& x) const;
   /// A matrix in `array`, which grows as needed.
   Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
@@ -76,9 +85,9 @@ class LateralHebbian final : public Extractor {
   std::size_t batches_ = 0;           // since then
   Array<float> velocity_;             // [m × n], transposed while x is spikes
   Array<float> response_, residual_;  // direct form: [N × m], [N × n]
-  Array<float> second_moment_, residual_moment_;  // shortcut: [n × n]
-  Array<float> transposed_, one_;                 // events: [n × m], [1]
-  Array<float> mapped_, correlation_, overlap_;   // shortcut, events: [m × n] twice, [m × m]
+  Array<float> second_moment_, old_overlap_;     // shortcut: [n × n], [m × old rows]
+  Array<float> transposed_, one_;                // events: [n × m], [1]
+  Array<float> mapped_, correlation_, overlap_;  // shortcut, events: [m × n] twice, [m × m]
 };
 
 }  // namespace orthospike

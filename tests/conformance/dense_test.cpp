@@ -154,6 +154,24 @@ TEST_CASE("add moment agrees with the reference in the lower triangle", "[confor
   }
 }
 
+TEST_CASE("mirror_lower makes a matrix symmetric by its lower triangle", "[conformance][dense]") {
+  for (const std::size_t n : {1U, 2U, 63U, 64U, 131U, 300U}) {
+    INFO("n " << n);
+    std::vector<float> before = random_values(n * n, 1), expected = before;
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = i + 1; j < n; ++j) {
+        before[i * n + j] = not_a_number;
+        expected[i * n + j] = expected[j * n + i];
+      }
+    }
+    on_each_backend([&](Backend& backend) {
+      auto matrix = uploaded(backend, before);
+      backend.dense().run(MirrorLower{.matrix = matrix.matrix(n, n)});
+      CHECK(downloaded(backend, matrix) == expected);
+    });
+  }
+}
+
 TEST_CASE("transpose agrees with the reference", "[conformance][dense]") {
   for (const auto& [rows, cols] :
        {std::pair<std::size_t, std::size_t>{1, 1}, {3, 131}, {131, 3}, {301, 67}}) {

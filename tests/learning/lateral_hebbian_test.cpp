@@ -183,7 +183,11 @@ struct Learner {
                                  .addend = x.matrix(rows, n),
                                  .c = residual.matrix(rows, n)});
     multiply_adds_before = backend.multiply_adds();
-    extractor.learn({x.matrix(rows, n), events}, residual.matrix(rows, n), subspace);
+    const auto get = [&]() -> ConstMatrix {
+      asked_for_residual = true;
+      return residual.matrix(rows, n);
+    };
+    extractor.learn({x.matrix(rows, n), events}, {.get = get}, subspace);
     multiply_adds = backend.multiply_adds() - multiply_adds_before;
   }
 
@@ -193,6 +197,7 @@ struct Learner {
   Subspace subspace;
   std::unique_ptr<LateralNeurons> neurons;
   LateralHebbian extractor;
+  bool asked_for_residual = false;
   double multiply_adds_before = 0;
   double multiply_adds = 0;  ///< of the last call of the extractor
 };
@@ -330,22 +335,29 @@ TEST_CASE("the direct form and the shortcut learn the same", "[lateral_hebbian]"
 }
 
 TEST_CASE("the cheaper form is taken", "[lateral_hebbian]") {
-  const auto cheaper = [](std::size_t rows, std::size_t n, std::size_t neurons, bool has_old_rows) {
-    return LateralHebbian::shortcut_is_cheaper(rows, n, neurons, 5, has_old_rows);
+  const auto cheaper = [](std::size_t rows, std::size_t n, std::size_t neurons, std::size_t old,
+                          bool held = false) {
+    const LateralHebbian::Work work{.rows = rows,
+                                    .inputs = n,
+                                    .new_neurons = neurons,
+                                    .old_neurons = old,
+                                    .iterations = 5,
+                                    .residual_is_held = held};
+    return work.shortcut() < work.direct();
   };
   // A batch of permuted MNIST; all patches of a batch of a convolution.
-  CHECK_FALSE(cheaper(64, 784, 80, false));
-  CHECK_FALSE(cheaper(64, 784, 70, true));
-  CHECK(cheaper(64 * 1024, 27, 6, false));
-  CHECK(cheaper(64 * 1024, 27, 6, true));
-  // With 1 neuron and n = 10: 100 N + 5 (100 + 20) against 150 N.
-  CHECK_FALSE(cheaper(12, 10, 1, false));
-  CHECK(cheaper(13, 10, 1, false));
-  // With old rows 200 N is more than 150 N; with 2 neurons 200 N + 5 (400 + 80) is less than 300 N from 25
-  // on.
-  CHECK_FALSE(cheaper(1'000'000, 10, 1, true));
-  CHECK_FALSE(cheaper(24, 10, 2, true));
-  CHECK(cheaper(25, 10, 2, true));
+  CHECK_FALSE(cheaper(64, 784, 80, 0));
+  CHECK_FALSE(cheaper(64, 784, 70, 80, true));
+  CHECK(cheaper(64 * 1024, 27, 6, 0));
+  CHECK(cheaper(64 * 256, 576, 20, 100));
+  // With 1 neuron and n = 10: 55 N + 5 (100 + 20) against 150 N, and 5 · 40 more with 2 old ones.
+  CHECK_FALSE(cheaper(6, 10, 1, 0));
+  CHECK(cheaper(7, 10, 1, 0));
+  CHECK_FALSE(cheaper(8, 10, 1, 2, true));
+  CHECK(cheaper(9, 10, 1, 2, true));
+  // Or 40 N more, where the residual is not there yet.
+  CHECK_FALSE(cheaper(5, 10, 1, 2));
+  CHECK(cheaper(6, 10, 1, 2));
 
   const auto backend = make_backend("reference", 1);
   for (const std::size_t old : {0U, 5U}) {
@@ -354,11 +366,13 @@ TEST_CASE("the cheaper form is taken", "[lateral_hebbian]") {
       Learner learner(*backend, inputs, old, fresh_rows);
       const auto x = uploaded(*backend, random_values(samples * inputs, 1));
       learner.learn(x, samples);
-      const double N = static_cast<double>(samples), n = inputs, m = fresh_rows, moments = old > 0 ? 2 : 1;
+      const double N = static_cast<double>(samples), n = inputs, m = fresh_rows;
+      const double all = m + static_cast<double>(old);
       const double direct = 5 * 3 * N * m * n;
-      const double shortcut = moments * N * n * n + 5 * (moments * m * n * n + 2 * m * m * n);
+      const double shortcut = N * n * (n + 1) / 2 + 5 * (m * n * n + 2 * m * all * n);
       CHECK(learner.multiply_adds == std::min(direct, shortcut));
       CHECK((shortcut < direct) == (samples == many));
+      CHECK(learner.asked_for_residual == (samples == few));
     }
   }
 }
