@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "kernels/error.hpp"
 
@@ -18,12 +20,19 @@ constexpr std::size_t alignment = 64;
 }  // namespace
 
 Memory HostBackend::allocate_bytes(std::size_t bytes) {
-  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  Memory memory(std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded), std::free);
-  if (memory == nullptr)
+  const std::size_t rounded = std::max<std::size_t>(1, (bytes + alignment - 1) / alignment) * alignment;
+  // Large blocks that calloc gives take memory page by page, when these are first written to: of event lists, which have
+  // room for a spike of each neuron, that is a small part.
+  constexpr std::size_t large = 1U << 20U;
+  void* const block =
+      rounded < large ? std::aligned_alloc(alignment, rounded) : std::calloc(1, rounded + alignment);
+  if (block == nullptr)
     throw EnvironmentError(fmt::format("not enough memory for an array of {} bytes", bytes));
-  std::memset(memory.get(), 0, rounded);
-  return memory;
+  void* aligned = block;
+  std::size_t room = rounded + alignment;
+  std::align(alignment, rounded, aligned, room);
+  if (rounded < large) std::memset(block, 0, rounded);
+  return {aligned, [block](void*) { std::free(block); }};
 }
 
 void HostBackend::do_upload(const void* from, void* to, std::size_t bytes) {

@@ -1,3 +1,4 @@
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -12,6 +13,12 @@ TEST_CASE("new memory is zero", "[conformance][memory]") {
   on_each_backend([](Backend& backend) {
     CHECK(downloaded(backend, backend.allocate<float>(131)) == std::vector<float>(131, 0.0F));
     CHECK(downloaded(backend, backend.allocate<std::uint64_t>(3)) == std::vector<std::uint64_t>(3, 0));
+    constexpr std::size_t many = (1U << 20U) + 3;  // after others of the size, which were not zero
+    for (int i = 0; i < 3; ++i) {
+      Array<float> values = backend.allocate<float>(many);
+      CHECK(downloaded(backend, values) == std::vector<float>(many, 0.0F));
+      backend.upload(std::span<const float>(std::vector<float>(many, 1.0F)), values.view());
+    }
   });
 }
 
