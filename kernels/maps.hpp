@@ -76,6 +76,15 @@ struct Unpool {
   bool empty() const { return maps.empty(); }
 };
 
+/// Throws std::invalid_argument unless the spiking population is a map with `pooled` times the height and width of the
+/// window's, and that has a place.
+inline void require_seen(const ConstSpikes& spikes, std::size_t pooled, const Window& window,
+                         const char* operation) {
+  require(window.fits(), operation, "the kernel has no place in the map");
+  require(pooled > 0 && spikes.neurons == window.map.size() * pooled * pooled, operation,
+          "the spiking population has not one neuron for each element of the squares");
+}
+
 /// A convolution along the event lists: currents[r, (place, m)] ← height / (dt · pooled²) · Σ over spikes of row r and
 /// over (ky, kx) that see the spike's element from place of weights[(ky, kx, c), m] + beta · currents[r, (place, m)].
 ///
@@ -93,9 +102,7 @@ struct DeliverConvolved {
   Matrix currents;  ///< [rows × places · output channels]
 
   void check() const {
-    require(window.fits(), "deliver_convolved", "the kernel has no place in the map");
-    require(pooled > 0 && spikes.neurons == window.map.size() * pooled * pooled, "deliver_convolved",
-            "the spiking population has not one neuron for each element of the squares");
+    require_seen(spikes, pooled, window, "deliver_convolved");
     require(weights.rows == window.patch(), "deliver_convolved",
             "weights do not have one row for each element of a patch");
     require(spikes.rows == currents.rows && currents.cols == window.places() * weights.cols,
@@ -120,9 +127,7 @@ struct CorrelateConvolved {
   Matrix sum;  ///< [patch × output channels]
 
   void check() const {
-    require(window.fits(), "correlate_convolved", "the kernel has no place in the map");
-    require(pooled > 0 && spikes.neurons == window.map.size() * pooled * pooled, "correlate_convolved",
-            "the spiking population has not one neuron for each element of the squares");
+    require_seen(spikes, pooled, window, "correlate_convolved");
     require(sum.rows == window.patch(), "correlate_convolved",
             "the sum does not have one row for each element of a patch");
     require(spikes.rows == b.rows && b.rows > 0 && b.cols == window.places() * sum.cols,

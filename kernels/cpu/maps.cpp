@@ -367,8 +367,7 @@ void execute(CpuBackend& cpu, const DeliverConvolved& op) {
 void execute(CpuBackend& cpu, const CorrelateConvolved& op) {
   const auto counts = host(op.spikes.counts);
   const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
-  if (op.b.rows == 0 ||
-      spikes > correlation_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
+  if (spikes > correlation_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
     correlate_densely(cpu, op);
     return;
   }

@@ -90,10 +90,6 @@ void Connection::add_gradient_of_values(Backend& backend, ConstMatrix values, Co
 
 void Connection::add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post,
                                         float beta, Matrix sum) const {
-  if (trace.has_values()) {
-    add_gradient_of_values(backend, trace, post, beta, sum);
-    return;
-  }
   for_each_chunk(trace.rows, expanded_.most_rows(), [&](std::size_t first, std::size_t count) {
     const Matrix values = expanded_.matrix(backend, count);
     backend.delivery().run(ExpandSpikes{
