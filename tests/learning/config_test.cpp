@@ -1,7 +1,6 @@
 #include "learning/config.hpp"
 
 #include <fstream>
-#include <regex>
 #include <set>
 
 #include "kernels/error.hpp"
