@@ -175,6 +175,12 @@ class Backend {
   std::shared_ptr<OptimiserSteps> optimisers_;
 };
 
+/// [rows × cols] in an array, which becomes a larger one, without its values, where it is too small.
+inline Matrix grown(Backend& backend, Array<float>& array, std::size_t rows, std::size_t cols) {
+  if (array.size() < rows * cols) array = backend.allocate<float>(rows * cols);
+  return array.matrix(rows, cols);
+}
+
 /// Names of the back ends compiled in, in the order `auto` tries them.
 std::vector<std::string> backend_names();
 

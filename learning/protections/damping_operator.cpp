@@ -35,16 +35,11 @@ void DampingOperator::set(ConstMatrix axes, const std::vector<double>& gains) {
   }
   Array<float> factor = backend_.allocate<float>(size_);
   backend_.upload(std::span<const float>(roots), factor.view());
-  const Matrix scaled = product(size_, size_);
+  const Matrix scaled = grown(backend_, product_, size_, size_);
   backend_.copy(axes.values, scaled.values);
   backend_.elementwise().run(Modulate{.factor = std::as_const(factor).matrix(size_, 1), .x = scaled});
   backend_.dense().run(
       Multiply{.a = scaled, .transpose_a = true, .b = scaled, .c = matrix_.matrix(size_, size_)});
-}
-
-Matrix DampingOperator::product(std::size_t rows, std::size_t cols) {
-  if (product_.size() < rows * cols) product_ = backend_.allocate<float>(rows * cols);
-  return product_.matrix(rows, cols);
 }
 
 void DampingOperator::apply(const Presynaptic& traces, Matrix result) {
@@ -60,13 +55,13 @@ void DampingOperator::apply(const Presynaptic& traces, Matrix result) {
 }
 
 ConstMatrix DampingOperator::apply_to_traces(const Presynaptic& traces) {
-  const Matrix result = product(traces.rows, traces.cols);
+  const Matrix result = grown(backend_, product_, traces.rows, traces.cols);
   apply(traces, result);
   return result;
 }
 
 void DampingOperator::apply_to_gradient(Matrix gradient) {
-  const Matrix result = product(gradient.rows, gradient.cols);
+  const Matrix result = grown(backend_, product_, gradient.rows, gradient.cols);
   backend_.dense().run(Multiply{.a = matrix(), .b = gradient, .c = result});
   backend_.copy(View<const float>(result.values), gradient.values);
 }

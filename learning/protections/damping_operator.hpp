@@ -30,7 +30,6 @@ class DampingOperator final : public PresynapticOperator, public LinearOperator 
 
  private:
   ConstMatrix matrix() const { return matrix_.matrix(size_, size_); }
-  Matrix product(std::size_t rows, std::size_t cols);
 
   Backend& backend_;
   std::string projection_;

@@ -12,11 +12,6 @@ namespace orthospike {
 
 namespace {
 
-Matrix grown(Backend& backend, Array<float>& array, std::size_t rows, std::size_t cols) {
-  if (array.size() < rows * cols) array = backend.allocate<float>(rows * cols);
-  return array.matrix(rows, cols);
-}
-
 void store(Backend& backend, const std::vector<double>& values, Array<float>& array) {
   const std::vector<float> rounded(values.begin(), values.end());
   backend.upload(std::span<const float>(rounded), array.view());
@@ -175,10 +170,10 @@ void Kfac::Part::apply_to_gradient(Matrix gradient) {
       Multiply{.a = rows, .transpose_a = true, .b = v, .beta = is_exact() ? 0.0F : 1.0F, .c = gradient});
 }
 
-Kfac::Kfac(const Network& network, const KfacSettings& settings, Communicator& ranks)
-    : backend_(network.backend()), settings_(settings), ranks_(ranks) {
-  for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection, parts_.size(), ranks));
+Kfac::Kfac(const ProtectionContext& context, const KfacSettings& settings)
+    : backend_(context.backend), settings_(settings), ranks_(context.ranks) {
+  for (const Projection& projection : context.projections)
+    parts_.push_back(std::make_unique<Part>(backend_, settings_, projection, parts_.size(), context.ranks));
 }
 
 ChangeOperator* Kfac::change_operator(std::size_t projection) {

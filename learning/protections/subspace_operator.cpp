@@ -43,7 +43,7 @@ void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {
     backend_.subspaces().run(RemoveSubspace{.h = h, .x = x, .residual = result});
     return;
   }
-  const Matrix y = responses(x.rows, h.rows);
+  const Matrix y = grown(backend_, response_, x.rows, h.rows);
   if (x.has_events()) {
     backend_.delivery().run(Deliver{.spikes = x.spikes,
                                     .weights = subspace_.old_rows_transposed(),
@@ -57,11 +57,6 @@ void SubspaceOperator::remove_responses(const Presynaptic& x, Matrix result) {
   backend_.dense().run(Multiply{.alpha = -scale_, .a = y, .b = h, .beta = scale_, .addend = x, .c = result});
 }
 
-Matrix SubspaceOperator::responses(std::size_t rows, std::size_t cols) {
-  if (response_.size() < rows * cols) response_ = backend_.allocate<float>(rows * cols);
-  return response_.matrix(rows, cols);
-}
-
 ConstMatrix SubspaceOperator::apply_to_traces(const Presynaptic& traces) {
   forget();
   return residual_of(traces);
@@ -69,7 +64,7 @@ ConstMatrix SubspaceOperator::apply_to_traces(const Presynaptic& traces) {
 
 void SubspaceOperator::apply_to_gradient(Matrix gradient) {
   const ConstMatrix h = subspace_.old_rows();
-  const Matrix y = responses(h.rows, gradient.cols);
+  const Matrix y = grown(backend_, response_, h.rows, gradient.cols);
   backend_.dense().run(Multiply{.a = h, .b = gradient, .c = y});
   backend_.dense().run(
       Multiply{.alpha = -scale_, .a = h, .transpose_a = true, .b = y, .beta = scale_, .c = gradient});

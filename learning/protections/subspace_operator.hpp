@@ -27,8 +27,6 @@ class SubspaceOperator final : public PresynapticOperator, public LinearOperator
  private:
   bool holds_residual_of(const Presynaptic& x) const;
   void remove_responses(const Presynaptic& x, Matrix result);
-  /// A matrix in `response_`, which grows as needed.
-  Matrix responses(std::size_t rows, std::size_t cols);
 
   Backend& backend_;
   LateralNeurons& neurons_;

@@ -103,11 +103,6 @@ double LateralHebbian::Work::shortcut() const {
              (product(new_neurons, inputs, inputs) + 2 * product(new_neurons, all_neurons, inputs));
 }
 
-Matrix LateralHebbian::buffer(Array<float>& array, std::size_t rows, std::size_t cols) {
-  if (array.size() < rows * cols) array = backend_.allocate<float>(rows * cols);
-  return array.matrix(rows, cols);
-}
-
 void LateralHebbian::learn(const Presynaptic& x, const OldResidual& old_residual, Subspace& subspace) {
   ++batches_;
   const Work work{.rows = x.rows,
@@ -126,8 +121,8 @@ void LateralHebbian::learn(const Presynaptic& x, const OldResidual& old_residual
 }
 
 void LateralHebbian::learn_direct(const Presynaptic& x, ConstMatrix old_residual, Matrix h) {
-  const Matrix y = buffer(response_, x.rows, h.rows);
-  const Matrix residual = buffer(residual_, x.rows, x.cols);
+  const Matrix y = grown(backend_, response_, x.rows, h.rows);
+  const Matrix residual = grown(backend_, residual_, x.rows, x.cols);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.dense().run(Multiply{.a = x, .b = h, .transpose_b = true, .c = y});
     neurons_.respond(y);
@@ -142,7 +137,7 @@ void LateralHebbian::learn_direct(const Presynaptic& x, ConstMatrix old_residual
           HebbianStep{.rates = rates(x), .response = y, .residual = residual, .velocity = velocity, .h = h});
       continue;
     }
-    const Matrix d = buffer(correlation_, h.rows, h.cols);
+    const Matrix d = grown(backend_, correlation_, h.rows, h.cols);
     backend_.dense().run(Multiply{.a = y, .transpose_a = true, .b = residual, .c = d});
     ranks_.sum(backend_, d.values);
     backend_.subspaces().run(
@@ -158,10 +153,10 @@ void LateralHebbian::learn_by_events(const Presynaptic& x, const OldResidual& ol
     backend_.elementwise().run(RaiseTo{.bound = 1.0F, .values = one_.view()});
   }
   const std::size_t n = x.cols;
-  const Matrix y = buffer(response_, x.rows, h.rows);
-  const Matrix transposed = buffer(transposed_, n, h.rows);
-  const Matrix d = buffer(correlation_, n, h.rows);
-  const Matrix overlap = buffer(overlap_, h.rows, h.rows);
+  const Matrix y = grown(backend_, response_, x.rows, h.rows);
+  const Matrix transposed = grown(backend_, transposed_, n, h.rows);
+  const Matrix d = grown(backend_, correlation_, n, h.rows);
+  const Matrix overlap = grown(backend_, overlap_, h.rows, h.rows);
   backend_.dense().run(Transpose{.a = h, .b = transposed});
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.delivery().run(Deliver{.spikes = x.spikes,
@@ -188,13 +183,13 @@ void LateralHebbian::learn_by_shortcut(const Presynaptic& x, Subspace& subspace)
   const Matrix h = subspace.new_rows();
   const ConstMatrix old = subspace.old_rows();
   const std::size_t n = x.cols;
-  const Matrix c = buffer(second_moment_, n, n);
+  const Matrix c = grown(backend_, second_moment_, n, n);
   backend_.dense().run(AddMoment{.x = x, .sum = c});
   backend_.dense().run(MirrorLower{.matrix = c});
-  const Matrix hc = buffer(mapped_, h.rows, n);
-  const Matrix overlap = buffer(overlap_, h.rows, h.rows);
-  const Matrix old_overlap = buffer(old_overlap_, h.rows, old.rows);
-  const Matrix d = buffer(correlation_, h.rows, n);
+  const Matrix hc = grown(backend_, mapped_, h.rows, n);
+  const Matrix overlap = grown(backend_, overlap_, h.rows, h.rows);
+  const Matrix old_overlap = grown(backend_, old_overlap_, h.rows, old.rows);
+  const Matrix d = grown(backend_, correlation_, h.rows, n);
   for (std::size_t k = 0; k < settings_.iterations; ++k) {
     backend_.dense().run(Multiply{.a = h, .b = c, .c = hc});
     backend_.dense().run(Multiply{.a = hc, .b = h, .transpose_b = true, .c = overlap});

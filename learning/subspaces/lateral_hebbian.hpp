@@ -71,8 +71,6 @@ class LateralHebbian final : public Extractor {
   void learn_by_events(const Presynaptic& x, const OldResidual& old_residual, Subspace& subspace);
   void learn_by_shortcut(const Presynaptic& x, Subspace& subspace);
   HebbianRates rates(const Presynaptic& x) const;
-  /// A matrix in `array`, which grows as needed.
-  Matrix buffer(Array<float>& array, std::size_t rows, std::size_t cols);
 
   Backend& backend_;
   LateralNeurons& neurons_;

@@ -31,10 +31,9 @@ void ChannelBias::return_from(Backend& backend, ConstMatrix weights, ConstMatrix
 }
 
 Presynaptic ChannelBias::find_rows(Backend& backend, const Presynaptic& trace) const {
-  const std::size_t size = trace.rows * places();
-  if (rows_.size() < size) rows_ = backend.allocate<float>(size);
-  repeat(backend, trace, rows_.matrix(trace.rows, places()));
-  return rows_.matrix(size, 1);
+  const Matrix rows = grown(backend, rows_, trace.rows * places(), 1);
+  repeat(backend, trace, {rows.values, trace.rows, places()});
+  return rows;
 }
 
 void ChannelBias::repeat(Backend& backend, ConstMatrix values, Matrix result) const {

@@ -49,18 +49,17 @@ void Connection::return_errors(Backend& backend, ConstMatrix weights, ConstMatri
   return_from(backend, weights, errors, sources);
 }
 
+Presynaptic Connection::values_of(Backend& backend, const Presynaptic& trace) const {
+  if (trace.has_values()) return trace;
+  const Matrix all = grown(backend, all_expanded_, trace.rows, trace.cols);
+  backend.delivery().run(
+      ExpandSpikes{.spikes = trace.spikes, .height = trace.height, .dt = trace.dt, .x = all});
+  return Presynaptic(all);
+}
+
 Presynaptic Connection::rows(Backend& backend, const Presynaptic& trace) const {
   require(trace.cols == sources(), "presynaptic rows", "traces are not those of the connection's sources");
-  Presynaptic values = trace;
-  if (!trace.has_values()) {
-    const std::size_t size = trace.rows * trace.cols;
-    if (all_expanded_.size() < size) all_expanded_ = backend.allocate<float>(size);
-    const Matrix all = all_expanded_.matrix(trace.rows, trace.cols);
-    backend.delivery().run(
-        ExpandSpikes{.spikes = trace.spikes, .height = trace.height, .dt = trace.dt, .x = all});
-    values = Presynaptic(all);
-  }
-  Presynaptic found = find_rows(backend, values);
+  Presynaptic found = find_rows(backend, values_of(backend, trace));
   found.rows_of_ranks = trace.rows_of_ranks * places();
   return found;
 }
@@ -69,6 +68,16 @@ ConstMatrix Connection::factors(ConstMatrix post) const {
   require(post.cols == targets(), "factors", "they are not those of the connection's targets");
   if (outputs() == 0) return {};
   return {post.values, post.rows * places(), outputs()};
+}
+
+Pairs Connection::sampled_pairs(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                                std::size_t every) const {
+  if (places() == 1 || every == 1) return pairs(backend, trace, post);
+  require(every > 0 && trace.cols == sources() && post.cols == targets(), "sampled pairs",
+          "traces and factors are not those of the connection's neurons");
+  Presynaptic values = values_of(backend, trace);
+  values.rows_of_ranks = trace.rows_of_ranks;
+  return sample(backend, values, post, every);
 }
 
 void Connection::add_gradient(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,

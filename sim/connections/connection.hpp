@@ -71,6 +71,8 @@ class Connection {
   Pairs pairs(Backend& backend, const Presynaptic& trace, ConstMatrix post) const {
     return {rows(backend, trace), factors(post)};
   }
+  /// Those of some places of a map alone: every `every`th along each of its sides. They are valid until the next call.
+  Pairs sampled_pairs(Backend& backend, const Presynaptic& trace, ConstMatrix post, std::size_t every) const;
   /// sum [presynaptic × outputs] ← that sum + beta · sum, without all of the pairs.
   void add_gradient(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
                     Matrix sum) const;
@@ -97,6 +99,13 @@ class Connection {
                                       Matrix sum) const;
   /// Of a connection with weights and of values.
   virtual Presynaptic find_rows(Backend& /*backend*/, const Presynaptic& /*trace*/) const { return {}; }
+  /// Of a connection with several places. As it stands here, of all.
+  virtual Pairs sample(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                       std::size_t /*every*/) const {
+    return pairs(backend, trace, post);
+  }
+  /// Those of the trace, which are found where it has only spikes.
+  Presynaptic values_of(Backend& backend, const Presynaptic& trace) const;
 
   Sizes sizes_;
   ChunkRoom expanded_;                 ///< some rows of spikes as values

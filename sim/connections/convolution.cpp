@@ -50,9 +50,10 @@ MapShape Convolution::source() const {
   return {window_.map.height * pooled_, window_.map.width * pooled_, window_.map.channels};
 }
 
-void Convolution::unfold(Backend& backend, ConstMatrix values, Matrix patches) const {
+void Convolution::unfold(Backend& backend, ConstMatrix values, const Window& window, Matrix patches) const {
+  const std::size_t places = window.places();
   if (pooled_ == 1) {
-    backend.maps().run(Unfold{.maps = values, .window = window_, .patches = patches});
+    backend.maps().run(Unfold{.maps = values, .window = window, .patches = patches});
     return;
   }
   for_each_chunk(values.rows, pooled_maps_.most_rows(), [&](std::size_t first, std::size_t count) {
@@ -60,7 +61,7 @@ void Convolution::unfold(Backend& backend, ConstMatrix values, Matrix patches) c
     backend.maps().run(
         Pool{.maps = values.row_range(first, count), .map = source(), .size = pooled_, .pooled = pooled});
     backend.maps().run(Unfold{
-        .maps = pooled, .window = window_, .patches = patches.row_range(first * places(), count * places())});
+        .maps = pooled, .window = window, .patches = patches.row_range(first * places, count * places)});
   });
 }
 
@@ -68,7 +69,7 @@ void Convolution::deliver_values(Backend& backend, ConstMatrix weights, ConstMat
                                  Matrix currents) const {
   for_each_chunk(values.rows, patches_.most_rows(), [&](std::size_t first, std::size_t count) {
     const Matrix patches{patches_.matrix(backend, count).values, count * places(), presynaptic()};
-    unfold(backend, values.row_range(first, count), patches);
+    unfold(backend, values.row_range(first, count), window_, patches);
     backend.dense().run(
         Multiply{.a = patches,
                  .b = weights,
@@ -102,7 +103,7 @@ void Convolution::add_gradient_of_values(Backend& backend, ConstMatrix values, C
                                          Matrix sum) const {
   for_each_chunk(values.rows, patches_.most_rows(), [&](std::size_t first, std::size_t count) {
     const Matrix patches{patches_.matrix(backend, count).values, count * places(), presynaptic()};
-    unfold(backend, values.row_range(first, count), patches);
+    unfold(backend, values.row_range(first, count), window_, patches);
     backend.dense().run(Multiply{.a = patches,
                                  .transpose_a = true,
                                  .b = factors(post.row_range(first, count)),
@@ -139,11 +140,23 @@ void Convolution::return_from(Backend& backend, ConstMatrix weights, ConstMatrix
 }
 
 Presynaptic Convolution::find_rows(Backend& backend, const Presynaptic& trace) const {
-  const std::size_t rows = trace.rows * places();
-  if (rows_.size() < rows * presynaptic()) rows_ = backend.allocate<float>(rows * presynaptic());
-  const Matrix patches = rows_.matrix(rows, presynaptic());
-  unfold(backend, trace, patches);
+  const Matrix patches = grown(backend, rows_, trace.rows * places(), presynaptic());
+  unfold(backend, trace, window_, patches);
   return patches;
+}
+
+Pairs Convolution::sample(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+                          std::size_t every) const {
+  Window window = window_;
+  window.stride *= every;
+  const Matrix patches = grown(backend, sampled_rows_, trace.rows * window.places(), presynaptic());
+  unfold(backend, trace, window, patches);
+  const Window of_targets{.map = {window_.out_height(), window_.out_width(), outputs()}, .stride = every};
+  const Matrix factors = grown(backend, sampled_factors_, post.rows * window.places(), outputs());
+  backend.maps().run(Unfold{.maps = post, .window = of_targets, .patches = factors});
+  Pairs sampled{patches, factors};
+  sampled.trace.rows_of_ranks = trace.rows_of_ranks * window.places();
+  return sampled;
 }
 
 }  // namespace orthospike

@@ -33,10 +33,12 @@ class Convolution final : public Connection {
                               Matrix sum) const override;
   void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;
   Presynaptic find_rows(Backend& backend, const Presynaptic& trace) const override;
+  Pairs sample(Backend& backend, const Presynaptic& trace, ConstMatrix post,
+               std::size_t every) const override;
 
   MapShape source() const;
-  /// Patches of some rows of sources, into [rows · places × patch].
-  void unfold(Backend& backend, ConstMatrix values, Matrix patches) const;
+  /// Patches of some rows of sources that a window sees, into [rows · places × patch].
+  void unfold(Backend& backend, ConstMatrix values, const Window& window, Matrix patches) const;
   bool is_dense(Backend& backend, const SentSpikes& sent) const;
 
   Window window_;
@@ -44,6 +46,7 @@ class Convolution final : public Connection {
   ChunkRoom patches_;      ///< of each row, all its patches
   ChunkRoom pooled_maps_;  ///< of the window's map
   mutable Array<float> rows_;
+  mutable Array<float> sampled_rows_, sampled_factors_;
 };
 
 }  // namespace orthospike

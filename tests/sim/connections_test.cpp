@@ -125,6 +125,58 @@ TEST_CASE("pairs sum to the gradient by the weights", "[connections]") {
   });
 }
 
+TEST_CASE("sampled pairs are those of every second or third place along each side", "[connections]") {
+  const std::vector<std::pair<Window, std::size_t>> windows = {{{{4, 5, 3}, 3, 1, 1}, 1},
+                                                               {{{7, 6, 2}, 3, 2, 0}, 1},
+                                                               {{{7, 9, 2}, 3, 2, 1}, 1},
+                                                               {{{5, 4, 3}, 3, 1, 1}, 2}};
+  for (const auto& [window, pooled] : windows) {
+    const Convolution convolution(window, 4, pooled);
+    const std::size_t n = convolution.sources(), m = convolution.targets();
+    on_each_backend([&](Backend& backend) {
+      const Array<float> trace = uploaded(backend, random_values(rows * n, 2));
+      const Array<float> post = uploaded(backend, random_values(rows * m, 3));
+      Presynaptic activity = trace.matrix(rows, n);
+      activity.rows_of_ranks = 3 * rows;
+      const auto numbers = [&](const Pairs& pairs) {
+        return std::pair{backend.download(pairs.trace.values), backend.download(pairs.post.values)};
+      };
+      const auto [patches, factors] = numbers(convolution.pairs(backend, activity, post.matrix(rows, m)));
+      for (const std::size_t every : {1U, 2U, 3U, 9U}) {
+        INFO(window.map.height << ", every " << every);
+        std::vector<float> some_patches, some_factors;
+        std::size_t places = 0;
+        for (std::size_t place = 0; place < rows * window.places(); ++place) {
+          const std::size_t y = place % window.places() / window.out_width(), x = place % window.out_width();
+          if (y % every != 0 || x % every != 0) continue;
+          ++places;
+          const auto patch = patches.begin() + static_cast<std::ptrdiff_t>(place * window.patch());
+          const auto factor = factors.begin() + static_cast<std::ptrdiff_t>(place * 4);
+          some_patches.insert(some_patches.end(), patch, patch + static_cast<std::ptrdiff_t>(window.patch()));
+          some_factors.insert(some_factors.end(), factor, factor + 4);
+        }
+        const Pairs sampled = convolution.sampled_pairs(backend, activity, post.matrix(rows, m), every);
+        CHECK(sampled.trace.rows == places);
+        CHECK(sampled.trace.all_rows() == 3 * places);
+        CHECK(numbers(sampled) == std::pair{some_patches, some_factors});
+        // A rank without samples knows how many rows the others have.
+        Presynaptic none = ConstMatrix{{}, 0, n};
+        none.rows_of_ranks = 3 * rows;
+        CHECK(convolution.sampled_pairs(backend, none, {{}, 0, m}, every).trace.all_rows() == 3 * places);
+      }
+    });
+  }
+  // Others have no map, or the same row at all places.
+  const auto backend = make_backend("cpu", 1);
+  const Array<float> trace = uploaded(*backend, random_values(rows * 7, 2));
+  const Array<float> post = uploaded(*backend, random_values(rows * 24, 3));
+  CHECK(Dense(7, 5).sampled_pairs(*backend, trace.matrix(rows, 7), post.matrix(rows, 5), 2).trace.rows ==
+        rows);
+  CHECK(
+      ChannelBias(6, 4).sampled_pairs(*backend, trace.matrix(rows, 1), post.matrix(rows, 24), 2).trace.rows ==
+      6 * rows);
+}
+
 TEST_CASE("gradients are sums of pairs, of values and of spikes of any height", "[connections]") {
   on_each_connection([](Joint& joint) {
     Backend& backend = joint.backend;
