@@ -46,6 +46,10 @@ struct PixelMoments {
 /// Tasks in a row. All is a pure function of settings, data, seed and k: without state, asked in any order.
 class TaskSequence {
  public:
+  struct Traits {
+    bool separate_readouts = false;  ///< whether each task is answered by logits that no other one has
+  };
+
   explicit TaskSequence(const TaskContext& context) : context_(context) {}
   TaskSequence(const TaskSequence&) = delete;
   TaskSequence& operator=(const TaskSequence&) = delete;

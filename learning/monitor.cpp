@@ -81,8 +81,8 @@ const std::vector<Measure<ProjectionReport>>& projection_measures() {
 
 Monitor::Monitor(Trainer& trainer, std::size_t samples, std::size_t tasks)
     : trainer_(trainer), backend_(trainer.network().backend()), samples_(samples), tasks_(tasks) {
-  for (std::size_t p = 0; p < trainer.network().projections().size(); ++p) {
-    const Projection& projection = trainer.network().projections()[p];
+  for (std::size_t p = 0; p < trainer.shared_projections().size(); ++p) {
+    const Projection& projection = trainer.shared_projections()[p];
     const bool by_samples = !trainer.protects_linearly() && trainer.protection().subspace(p) == nullptr;
     const std::size_t n = projection.presynaptic(), rows = tasks * samples * projection.connection->places();
     watched_.push_back({.moment = backend_.allocate<float>(samples == 0 ? 0 : n * n),
@@ -206,19 +206,23 @@ std::vector<ProjectionReport> Monitor::end_task(const ShownImages& images,
                                                 View<const std::uint32_t> samples) {
   const PhaseTimer timer(trainer_.seconds(), Phase::measure);
   ++ended_;
-  std::vector<ProjectionReport> reports(watched_.size());
-  for (std::size_t p = 0; p < reports.size(); ++p) {
-    reports[p].leak = kept_ > 0 ? leak(p) : undefined;
+  constexpr ProjectionReport unmeasured{.orthonormality_error = undefined,
+                                        .largest_eigenvalue = undefined,
+                                        .explained_energy = undefined,
+                                        .mean_angle = undefined,
+                                        .largest_angle = undefined,
+                                        .leak = undefined};
+  std::vector<ProjectionReport> reports(trainer_.network().projections().size(), unmeasured);
+  for (std::size_t p = 0; p < watched_.size(); ++p) {
+    if (kept_ > 0) reports[p].leak = leak(p);
     reports[p].effective_rank = trainer_.protection().effective_rank(p);
     reports[p].memory = static_cast<double>(trainer_.protection().memory(p));
   }
   if (samples_matter()) add_activity(images, samples);
 
-  for (std::size_t p = 0; p < reports.size(); ++p) {
+  for (std::size_t p = 0; p < watched_.size(); ++p) {
     const Subspace* subspace = trainer_.protection().subspace(p);
     ProjectionReport& report = reports[p];
-    report.orthonormality_error = report.largest_eigenvalue = report.explained_energy = report.mean_angle =
-        report.largest_angle = undefined;
     if (subspace != nullptr) report.rank = static_cast<std::uint32_t>(subspace->rank());
     if (samples_ == 0) continue;
     if (subspace == nullptr) {

@@ -18,7 +18,7 @@ struct ProjectionReport {
   double mean_angle = 0;
   double largest_angle = 0;
   /// ‖ΔW x_old‖ / (‖ΔW‖ ‖x_old‖), ΔW: all of this task's change, x_old: activity sampled in earlier tasks.
-  /// NaN in the first task.
+  /// NaN in the first task, and of a read-out that no other task has.
   double leak = 0;
   double effective_rank = 0;  ///< see Protection, as is memory
   double memory = 0;
@@ -71,9 +71,9 @@ class Monitor {
   Backend& backend_;
   std::size_t samples_;
   std::size_t tasks_;
-  std::size_t ended_ = 0;  ///< tasks so far
-  std::size_t kept_ = 0;   ///< samples so far
-  std::vector<Watched> watched_;
+  std::size_t ended_ = 0;         ///< tasks so far
+  std::size_t kept_ = 0;          ///< samples so far
+  std::vector<Watched> watched_;  ///< of projections that tasks share
 };
 
 }  // namespace orthospike

@@ -83,6 +83,8 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
       protects_linearly_(config.protection.protection().traits().is_linear),
       protects_averages_(config.federated.is_on() &&
                          config.federated.is_protected == FederatedSettings::Protected::averages),
+      observes_(config.protection.protection().traits().observes),
+      observed_every_(config.protection.stride()),
       network_(backend),
       replay_learning_rate_(config.protection.replay().learning_rate),
       schedule_(config.schedule) {
@@ -113,9 +115,14 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
                                           rule_->most_steps(config.clock.steps));
   steps_per_update_ = updates_each_step ? 1 : config.clock.steps;
   steps_per_run_ = std::min(steps_per_update_, engine_->most_at_once());
-  protection_ = plan.protection().make(
-      network_,
-      ProtectionContext{.seed = config.experiment.seed, .max_rows = rule_->max_rows(), .ranks = ranks});
+  shared_projections_ = orthospike::shared_projections(network_, config.sequence.traits().separate_readouts);
+  protection_ = std::make_unique<FirstProjections>(
+      plan.protection().make(ProtectionContext{.backend = backend,
+                                               .projections = shared_projections_,
+                                               .seed = config.experiment.seed,
+                                               .max_rows = rule_->max_rows(),
+                                               .ranks = ranks}),
+      shared_projections_.size());
   const bool trains_all = config.training.trained == TrainingSettings::Trained::all;
   for (std::size_t p = 0; p < network_.projections().size(); ++p) {
     const bool to_readout =
@@ -257,6 +264,7 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
 }
 
 void Trainer::observe(const Part& part, std::size_t projection) {
+  if (!observes_ || projection >= shared_projections_.size()) return;
   const PhaseTimer timer(seconds_, Phase::extract);
   const Projection& of = network_.projections()[projection];
   const bool has_some = !part.samples.empty();
@@ -275,8 +283,9 @@ void Trainer::observe(const Part& part, std::size_t projection) {
     gradient.activity.rows_of_ranks = static_cast<std::size_t>(seen[0]);
     if (seen[1] > 0) gradient.activity.spikes.neurons = of.sources();
   }
-  protection_->observe(projection, of.connection->rows(backend_, gradient.activity),
-                       of.connection->factors(gradient.post));
+  const Pairs seen =
+      of.connection->sampled_pairs(backend_, gradient.activity, gradient.post, observed_every_);
+  protection_->observe(projection, seen.trace, seen.post);
 }
 
 bool Trainer::begins_task(const Part& part) {

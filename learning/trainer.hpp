@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -120,6 +121,8 @@ class Trainer {
   float deviation() const { return deviation_; }
   ClockEngine& engine() { return *engine_; }
   Network& network() { return network_; }
+  /// The projections that tasks share, the first ones of the network: see orthospike::shared_projections.
+  std::span<const Projection> shared_projections() const { return shared_projections_; }
   Protection& protection() { return *protection_; }
   ErrorFeedback& feedback() { return *feedback_; }
   /// Whether what the protection does to traces can be done to sums of gradients, too.
@@ -194,8 +197,11 @@ class Trainer {
   float mean_, deviation_;
   std::size_t batch_size_;
   bool protects_linearly_;
-  bool protects_averages_;  ///< of clients, and not each update
+  bool protects_averages_;      ///< of clients, and not each update
+  bool observes_;               ///< whether the protection learns anything from activity
+  std::size_t observed_every_;  ///< see Connection::sampled_pairs
   Network network_;
+  std::span<const Projection> shared_projections_;
   std::unique_ptr<ClockEngine> engine_;
   std::unique_ptr<ErrorFeedback> feedback_;
   std::vector<Learned> learned_;                    ///< by the optimiser's number of them

@@ -154,6 +154,15 @@ def test_measures_that_no_run_has_are_left_out(run):
     assert [text.get_text() for text in figure.texts] == ["No subspace has been measured (yet)."]
 
 
+def test_projections_that_tasks_do_not_share_are_left_out(run):
+    measures = ["explained_energy", "mean_angle", "leak"]
+    subspace = run.subspace.copy()
+    subspace.loc[subspace["projection"] == "hidden1_to_readout", measures] = np.nan
+    subspace.loc[subspace["projection"] == "hidden1_to_readout", "effective_rank"] = 0
+    assert titles(subspace_curves(dataclasses.replace(run, subspace=subspace)))[:1] == ["input → hidden1"]
+    assert len(subspace_curves(dataclasses.replace(run, subspace=subspace)).axes) == 4
+
+
 def test_costs_are_the_seconds_of_phases_operations_and_memory(run, killed_file):
     time, work, memory = cost_comparison({"whole": run, "killed": open_run(killed_file)}).axes
     # Of the numbers 0 to 23, eight a task.

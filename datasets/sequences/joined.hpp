@@ -13,6 +13,7 @@ class Joined final : public TaskSequence {
     HeadKind head = HeadKind::task;
 
     void describe(SettingsVisitor& visit);
+    Traits traits() const { return {.separate_readouts = head == HeadKind::task}; }
   };
 
   /// Throws ConfigError where channels differ and are not one.

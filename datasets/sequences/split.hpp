@@ -19,6 +19,7 @@ class Split final : public TaskSequence {
     HeadKind head = HeadKind::task;
 
     void describe(SettingsVisitor& visit);
+    Traits traits() const { return {.separate_readouts = head == HeadKind::task}; }
   };
 
   /// Throws ConfigError where the data set has too few classes.

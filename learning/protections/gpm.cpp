@@ -18,9 +18,9 @@ void Gpm::Settings::describe(SettingsVisitor& visit) {
       "permuted MNIST: 0.95, 0.99 of later projections.");
 }
 
-Gpm::Gpm(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()), settings_(settings), ranks_(context.ranks) {
-  for (const Projection& projection : network.projections())
+Gpm::Gpm(const ProtectionContext& context, const Settings& settings)
+    : backend_(context.backend), settings_(settings), ranks_(context.ranks) {
+  for (const Projection& projection : context.projections)
     parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows_of(projection)));
 }
 

@@ -16,7 +16,7 @@ class Gpm final : public Protection {
     void describe(SettingsVisitor& visit);
   };
 
-  Gpm(const Network& network, const ProtectionContext& context, const Settings& settings);
+  Gpm(const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

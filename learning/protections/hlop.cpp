@@ -16,31 +16,32 @@ void Hlop::Settings::describe(SettingsVisitor& visit) {
   extractor.describe(visit);
   visit(
       "hlop.ranks", ranks, at_least(0), "neurons",
-      "New subspace neurons: an entry a task, in it one number for all projections or one each; the last entry "
-      "holds for later tasks. Capped at the presynaptic size.");
+      "New subspace neurons: an entry a task, in it one number for all projections that tasks share or one each; the "
+      "last entry holds for later tasks. Capped at the presynaptic size.");
   neurons.describe(visit);
   visit("hlop.orthonormalise", orthonormalise,
         "Make the learned rows of a subspace orthonormal at the end of each task.");
 }
 
-Hlop::Hlop(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : network_(network),
+Hlop::Hlop(const ProtectionContext& context, const Settings& settings)
+    : projections_(context.projections),
       settings_(settings),
       seed_(context.seed),
-      neurons_(settings.neurons.make(network.backend())) {
-  const std::size_t projections = network.projections().size();
+      neurons_(settings.neurons.make(context.backend)) {
+  const std::size_t projections = context.projections.size();
   for (const std::vector<std::size_t>& entry : settings_.ranks) {
     if (entry.size() != 1 && entry.size() != projections) {
-      throw ConfigError(fmt::format("hlop.ranks: entry '{}' has {} ranks; expected 1 or {}, one a projection",
-                                    fmt::join(entry, ","), entry.size(), projections));
+      throw ConfigError(fmt::format(
+          "hlop.ranks: entry '{}' has {} ranks; expected 1 or {}, one a projection that tasks share",
+          fmt::join(entry, ","), entry.size(), projections));
     }
   }
   for (std::size_t p = 0; p < projections; ++p) {
-    const Projection& projection = network.projections()[p];
+    const Projection& projection = context.projections[p];
     parts_.push_back(
-        std::make_unique<Part>(network.backend(), *neurons_, projection, context.max_rows_of(projection)));
+        std::make_unique<Part>(context.backend, *neurons_, projection, context.max_rows_of(projection)));
     parts_[p]->extractor = settings.extractor.make(
-        network.backend(), *neurons_,
+        context.backend, *neurons_,
         ExtractorContext{.projection = p, .finds_unlearned = true, .ranks = context.ranks});
   }
 }
@@ -55,8 +56,8 @@ std::vector<std::string> Hlop::warnings(std::size_t tasks) const {
   for (std::size_t p = 0; p < parts_.size(); ++p) {
     std::size_t wanted = 0;
     for (std::size_t task = 0; task < tasks; ++task) wanted += rank(task, p);
-    const Projection& projection = network_.projections()[p];
-    const bool is_bias = network_.populations()[projection.source].kind == Population::Kind::bias;
+    const Projection& projection = projections_[p];
+    const bool is_bias = projection.presynaptic() == 1;
     if (wanted <= projection.presynaptic() || is_bias) continue;  // of a bias nobody expects more
     sentences.push_back(fmt::format(
         "hlop.ranks asks for {} subspace neurons of {}, which has {} presynaptic neurons; the rank "

@@ -26,7 +26,7 @@ class Hlop final : public Protection {
   };
 
   /// Throws ConfigError for ranks that do not fit the projections.
-  Hlop(const Network& network, const ProtectionContext& context, const Settings& settings);
+  Hlop(const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;
@@ -59,7 +59,7 @@ class Hlop final : public Protection {
   /// Of task `task`, which may be later than the last entry of the settings.
   std::size_t rank(std::size_t task, std::size_t projection) const;
 
-  const Network& network_;
+  std::span<const Projection> projections_;
   Settings settings_;
   std::uint64_t seed_;
   std::unique_ptr<LateralNeurons> neurons_;

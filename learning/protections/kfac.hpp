@@ -40,7 +40,7 @@ struct KfacSettings {
 /// V of the largest b, all others have the mean of their b, b_0.
 class Kfac final : public Protection {
  public:
-  Kfac(const Network& network, const KfacSettings& settings, Communicator& ranks = alone());
+  Kfac(const ProtectionContext& context, const KfacSettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   ChangeOperator* change_operator(std::size_t projection) override;

@@ -63,11 +63,11 @@ void KfacSeparable::Part::apply_to_gradient(Matrix gradient) {
   backend->copy(post->on_rows().apply_to_traces(gradient).values, gradient.values);
 }
 
-KfacSeparable::KfacSeparable(const Network& network, const KfacSettings& settings, Communicator& ranks)
-    : settings_(settings), ranks_(ranks) {
-  for (const Projection& projection : network.projections()) {
+KfacSeparable::KfacSeparable(const ProtectionContext& context, const KfacSettings& settings)
+    : settings_(settings), ranks_(context.ranks) {
+  for (const Projection& projection : context.projections) {
     using Rows = InhibitoryCircuit::Rows;
-    Backend& backend = network.backend();
+    Backend& backend = context.backend;
     auto part = std::make_unique<Part>();
     part->backend = &backend;
     part->n = projection.presynaptic();

@@ -10,7 +10,7 @@ namespace orthospike {
 /// of them is large.
 class KfacSeparable final : public Protection {
  public:
-  KfacSeparable(const Network& network, const KfacSettings& settings, Communicator& ranks = alone());
+  KfacSeparable(const ProtectionContext& context, const KfacSettings& settings);
 
   void begin_task(std::size_t task) override;
   ChangeOperator* change_operator(std::size_t projection) override;

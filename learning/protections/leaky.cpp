@@ -37,10 +37,9 @@ Leaky::Part::Part(Backend& backend, const Projection& projection, Communicator& 
     : moment(backend, projection.name, projection.presynaptic(), ranks),
       damp(backend, projection.name, projection.presynaptic()) {}
 
-Leaky::Leaky(const Network& network, const LeakySettings& settings, Communicator& ranks)
-    : settings_(settings) {
-  for (const Projection& projection : network.projections())
-    parts_.push_back(std::make_unique<Part>(network.backend(), projection, ranks));
+Leaky::Leaky(const ProtectionContext& context, const LeakySettings& settings) : settings_(settings) {
+  for (const Projection& projection : context.projections)
+    parts_.push_back(std::make_unique<Part>(context.backend, projection, context.ranks));
 }
 
 PresynapticOperator* Leaky::presynaptic_operator(std::size_t projection) {

@@ -37,7 +37,7 @@ void describe_lambda(SettingsVisitor& visit, float& lambda);
 /// 1 / (1 + c / lambda) is left.
 class Leaky final : public Protection {
  public:
-  Leaky(const Network& network, const LeakySettings& settings, Communicator& ranks = alone());
+  Leaky(const ProtectionContext& context, const LeakySettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

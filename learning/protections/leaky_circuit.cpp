@@ -2,12 +2,12 @@
 
 namespace orthospike {
 
-LeakyCircuit::LeakyCircuit(const Network& network, const LeakySettings& settings, Communicator& ranks)
+LeakyCircuit::LeakyCircuit(const ProtectionContext& context, const LeakySettings& settings)
     : settings_(settings) {
-  for (const Projection& projection : network.projections()) {
-    circuits_.push_back(std::make_unique<InhibitoryCircuit>(network.backend(), settings_.circuit,
+  for (const Projection& projection : context.projections) {
+    circuits_.push_back(std::make_unique<InhibitoryCircuit>(context.backend, settings_.circuit,
                                                             settings_.lambda, projection.name,
-                                                            projection.presynaptic(), ranks));
+                                                            projection.presynaptic(), context.ranks));
   }
 }
 

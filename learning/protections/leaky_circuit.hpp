@@ -8,7 +8,7 @@ namespace orthospike {
 /// The operator of Leaky by lateral neurons: an inhibitory circuit between the presynaptic neurons of each projection.
 class LeakyCircuit final : public Protection {
  public:
-  LeakyCircuit(const Network& network, const LeakySettings& settings, Communicator& ranks = alone());
+  LeakyCircuit(const ProtectionContext& context, const LeakySettings& settings);
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

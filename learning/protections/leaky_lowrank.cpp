@@ -44,14 +44,14 @@ void LeakyLowrank::Settings::describe(SettingsVisitor& visit) {
         "So many batches lie between two additions.");
 }
 
-LeakyLowrank::LeakyLowrank(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()),
+LeakyLowrank::LeakyLowrank(const ProtectionContext& context, const Settings& settings)
+    : backend_(context.backend),
       settings_(settings),
       seed_(context.seed),
       ranks_(context.ranks),
       energies_(backend_.allocate<float>(2)) {
-  for (std::size_t p = 0; p < network.projections().size(); ++p) {
-    const Projection& projection = network.projections()[p];
+  for (std::size_t p = 0; p < context.projections.size(); ++p) {
+    const Projection& projection = context.projections[p];
     parts_.push_back(std::make_unique<Part>(backend_, neurons_, projection, context.max_rows_of(projection)));
     parts_[p]->extractor = std::make_unique<LateralHebbian>(
         backend_, neurons_, ExtractorContext{.projection = p, .ranks = ranks_}, settings_.learning);

@@ -32,7 +32,7 @@ class LeakyLowrank final : public Protection {
     void describe(SettingsVisitor& visit);
   };
 
-  LeakyLowrank(const Network& network, const ProtectionContext& context, const Settings& settings);
+  LeakyLowrank(const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t task) override;
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

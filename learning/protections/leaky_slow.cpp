@@ -12,9 +12,9 @@ LeakySlow::Part::Part(Backend& backend, const Projection& projection)
       slow(n * n),
       damp(backend, projection.name, projection.presynaptic()) {}
 
-LeakySlow::LeakySlow(const Network& network, const LeakySettings& settings, Communicator& ranks)
-    : backend_(network.backend()), settings_(settings), ranks_(ranks) {
-  for (const Projection& projection : network.projections())
+LeakySlow::LeakySlow(const ProtectionContext& context, const LeakySettings& settings)
+    : backend_(context.backend), settings_(settings), ranks_(context.ranks) {
+  for (const Projection& projection : context.projections)
     parts_.push_back(std::make_unique<Part>(backend_, projection));
 }
 

@@ -17,7 +17,7 @@ namespace orthospike {
 /// before is protected in part only.
 class LeakySlow final : public Protection {
  public:
-  LeakySlow(const Network& network, const LeakySettings& settings, Communicator& ranks = alone());
+  LeakySlow(const ProtectionContext& context, const LeakySettings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

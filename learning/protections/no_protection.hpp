@@ -12,8 +12,7 @@ class NoProtection final : public Protection {
     Traits traits() const { return {.observes = false}; }
   };
 
-  NoProtection(const Network& /*network*/, const ProtectionContext& /*context*/,
-               const Settings& /*settings*/) {}
+  NoProtection(const ProtectionContext& /*context*/, const Settings& /*settings*/) {}
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t /*projection*/) override { return nullptr; }

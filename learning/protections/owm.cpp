@@ -18,10 +18,10 @@ void Owm::Settings::describe(SettingsVisitor& visit) {
         "Energy of one batch's mean activity at which changes along it are halved.");
 }
 
-Owm::Owm(const Network& network, const ProtectionContext& context, const Settings& settings)
-    : backend_(network.backend()), settings_(settings), ranks_(context.ranks) {
+Owm::Owm(const ProtectionContext& context, const Settings& settings)
+    : backend_(context.backend), settings_(settings), ranks_(context.ranks) {
   std::size_t most = 0;
-  for (const Projection& projection : network.projections()) {
+  for (const Projection& projection : context.projections) {
     parts_.push_back(std::make_unique<Part>(backend_, projection));
     most = std::max(most, context.max_rows_of(projection));
   }

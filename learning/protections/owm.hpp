@@ -19,7 +19,7 @@ class Owm final : public Protection {
     void describe(SettingsVisitor& visit);
   };
 
-  Owm(const Network& network, const ProtectionContext& context, const Settings& settings);
+  Owm(const ProtectionContext& context, const Settings& settings);
 
   void begin_task(std::size_t /*task*/) override {}
   PresynapticOperator* presynaptic_operator(std::size_t projection) override;

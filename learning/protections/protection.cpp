@@ -1,6 +1,8 @@
 #include "learning/protections/protection.hpp"
 
+#include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include "learning/protections/gpm.hpp"
 #include "learning/protections/hlop.hpp"
@@ -20,29 +22,36 @@ Protections& protections() {
     Protections known("protection.name", "Protection of earlier tasks");
     known.add<Hlop>("hlop", "learned subspaces are removed from changes");
     known.add<NoProtection>("none", "");
-    known.add("leaky", "each direction is weakened by its use", LeakySettings{},
-              [](const Network& network, const ProtectionContext& context,
-                 const LeakySettings& settings) -> std::unique_ptr<Protection> {
-                if (!settings.traits().needs_boundaries)
-                  return std::make_unique<LeakySlow>(network, settings, context.ranks);
-                if (settings.is_circuit())
-                  return std::make_unique<LeakyCircuit>(network, settings, context.ranks);
-                return std::make_unique<Leaky>(network, settings, context.ranks);
-              });
+    known.add(
+        "leaky", "each direction is weakened by its use", LeakySettings{},
+        [](const ProtectionContext& context, const LeakySettings& settings) -> std::unique_ptr<Protection> {
+          if (!settings.traits().needs_boundaries) return std::make_unique<LeakySlow>(context, settings);
+          if (settings.is_circuit()) return std::make_unique<LeakyCircuit>(context, settings);
+          return std::make_unique<Leaky>(context, settings);
+        });
     known.add<LeakyLowrank>("leaky_lowrank", "the same with few lateral neurons");
-    known.add("kfac", "each pair of directions is weakened by its use and by how much it matters",
-              KfacSettings{},
-              [](const Network& network, const ProtectionContext& context,
-                 const KfacSettings& settings) -> std::unique_ptr<Protection> {
-                if (settings.form == KfacSettings::Form::product)
-                  return std::make_unique<Kfac>(network, settings, context.ranks);
-                return std::make_unique<KfacSeparable>(network, settings, context.ranks);
-              });
+    known.add(
+        "kfac", "each pair of directions is weakened by its use and by how much it matters", KfacSettings{},
+        [](const ProtectionContext& context, const KfacSettings& settings) -> std::unique_ptr<Protection> {
+          if (settings.form == KfacSettings::Form::product) return std::make_unique<Kfac>(context, settings);
+          return std::make_unique<KfacSeparable>(context, settings);
+        });
     known.add<Gpm>("gpm", "exact components are removed");
     known.add<Owm>("owm", "recursive least squares");
     return known;
   }();
   return registry;
+}
+
+std::span<const Projection> shared_projections(const Network& network, bool separate_readouts) {
+  const std::span<const Projection> all = network.projections();
+  if (!separate_readouts) return all;
+  const auto is_shared = [&](const Projection& projection) {
+    return network.populations()[projection.target].kind != Population::Kind::readout;
+  };
+  if (!std::ranges::is_partitioned(all, is_shared))
+    throw std::invalid_argument("projections to read-outs of their own come last");
+  return {all.begin(), std::ranges::partition_point(all, is_shared)};
 }
 
 ProtectionPlan::ProtectionPlan() : protection_(protections()) {}
@@ -81,6 +90,12 @@ void ProtectionPlan::describe(SettingsVisitor& visit) {
     protection_.choose(plans[chosen].protection);
   }
   protection_.describe_parts(visit);
+  visit.only(protection_.traits().observes, "protections that observe activity", [&] {
+    visit(
+        "protection.stride", stride_, at_least(1), "pixels",
+        "Of the places of a convolution every so manieth along each side of its map is observed: activity of neighbours "
+        "is alike.");
+  });
   visit.only(has_replay(), "protection.name with replay", [&] { replay_.describe(visit); });
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "learning/replay.hpp"
@@ -79,6 +81,9 @@ class Protection {
 
 /// What every protection is made for.
 struct ProtectionContext {
+  Backend& backend;
+  /// Those that it keeps, by their numbers in the network. They outlive the protection.
+  std::span<const Projection> projections;
   std::uint64_t seed = 0;
   std::size_t max_rows = 0;  ///< of a rule's traces and activity
   Communicator& ranks = alone();
@@ -89,9 +94,48 @@ struct ProtectionContext {
   }
 };
 
-/// Protections by their name. The network outlives the protection.
-using Protections = Registry<Protection, const Network&, const ProtectionContext&>;
+/// Protections by their name.
+using Protections = Registry<Protection, const ProtectionContext&>;
 Protections& protections();
+
+/// The projections of a network that tasks share, its first ones: all, or all but those to the read-out where each task
+/// has its own, whose weights no other task changes. Kept, these would only be harder to learn (Saha et al., 2021,
+/// and Xiao et al., 2024, leave them out as well). Throws std::invalid_argument where others come after one of these.
+std::span<const Projection> shared_projections(const Network& network, bool separate_readouts);
+
+/// Keeps the first `kept` projections of a network by another protection, and nothing of the others.
+class FirstProjections final : public Protection {
+ public:
+  FirstProjections(std::unique_ptr<Protection> protection, std::size_t kept)
+      : protection_(std::move(protection)), kept_(kept) {}
+
+  void begin_task(std::size_t task) override { protection_->begin_task(task); }
+  ChangeOperator* change_operator(std::size_t projection) override {
+    return projection < kept_ ? protection_->change_operator(projection) : nullptr;
+  }
+  PresynapticOperator* presynaptic_operator(std::size_t projection) override {
+    return projection < kept_ ? protection_->presynaptic_operator(projection) : nullptr;
+  }
+  void observe(std::size_t projection, const Presynaptic& activity, ConstMatrix post) override {
+    if (projection < kept_) protection_->observe(projection, activity, post);
+  }
+  void end_task() override { protection_->end_task(); }
+  void state(Archive& archive) override { protection_->state(archive); }
+  const Subspace* subspace(std::size_t projection) const override {
+    return projection < kept_ ? protection_->subspace(projection) : nullptr;
+  }
+  double effective_rank(std::size_t projection) const override {
+    return projection < kept_ ? protection_->effective_rank(projection) : 0;
+  }
+  std::vector<std::string> warnings(std::size_t tasks) const override { return protection_->warnings(tasks); }
+  std::size_t memory(std::size_t projection) const override {
+    return projection < kept_ ? protection_->memory(projection) : 0;
+  }
+
+ private:
+  std::unique_ptr<Protection> protection_;
+  std::size_t kept_;
+};
 
 /// How tasks are kept: what stands between gradients and weights, and how samples are shown.
 class ProtectionPlan {
@@ -106,6 +150,8 @@ class ProtectionPlan {
   bool is_joint() const { return kind_ == Kind::joint; }
 
   const ReplaySettings& replay() const { return replay_; }
+  /// Of the places of a convolution the protection observes every so manieth along each side of its map.
+  std::size_t stride() const { return stride_; }
 
   /// protection.name is the name P of a protection, "P+replay" ("replay" where P is none) or "joint".
   void describe(SettingsVisitor& visit);
@@ -117,6 +163,7 @@ class ProtectionPlan {
 
   Kind kind_ = Kind::single;
   Choice<Protections> protection_;
+  std::size_t stride_ = 1;
   ReplaySettings replay_;
 };
 

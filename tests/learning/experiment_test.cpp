@@ -179,6 +179,11 @@ TEST_CASE("with convolutions digits are forgotten, and kept by protections", "[l
   CHECK(hlop.accuracy.backward_transfer(4) > -0.2);
   CHECK(leaky.accuracy.backward_transfer(4) > -0.12);
   CHECK(leaky.accuracy.average_accuracy(4) > 0.76);
+  // By a quarter of the places nearly the same is known.
+  const RunRecord sampled = convolved("leaky", "protection.stride", "2");
+  CHECK(sampled.accuracy.values() != leaky.accuracy.values());
+  CHECK(sampled.accuracy.backward_transfer(4) > -0.16);
+  CHECK(sampled.accuracy.average_accuracy(4) > 0.74);
 }
 
 TEST_CASE("with a residual block and normalised currents digits are forgotten, and kept", "[long]") {

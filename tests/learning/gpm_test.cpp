@@ -11,8 +11,7 @@ constexpr std::size_t n = TwoProjections::sizes[0];
 constexpr std::size_t batch = TwoProjections::batch;
 
 std::unique_ptr<Gpm> gpm(const TwoProjections& at, float threshold) {
-  return std::make_unique<Gpm>(at.network, ProtectionContext{.max_rows = n},
-                               Gpm::Settings{.threshold = {threshold}});
+  return std::make_unique<Gpm>(at.context(n), Gpm::Settings{.threshold = {threshold}});
 }
 
 /// Part of the energy of x [· × n] that the first `rank` rows h hold.

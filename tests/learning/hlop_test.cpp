@@ -36,7 +36,7 @@ struct Fixture : TwoProjections {
     settings.extractor.settings<LateralHebbian::Settings>().learning_rate = {0.1F};
     settings.neurons.choose(responses.neurons);
     if (responses.neurons != "linear") settings.neurons.settings<LateralSettings>() = responses.settings;
-    return std::make_unique<Hlop>(network, ProtectionContext{.seed = seed, .max_rows = batch}, settings);
+    return std::make_unique<Hlop>(context(batch, seed), settings);
   }
 
   std::vector<float> rows(const Hlop& hlop, std::size_t projection) {
@@ -501,14 +501,32 @@ TEST_CASE("initial rows depend on seed, task and projection", "[hlop]") {
 TEST_CASE("no protection has no subspace and no operator", "[hlop]") {
   const auto backend = make_backend("reference", 1);
   Fixture fixture(*backend);
-  const auto none = protections().make("none", fixture.network, {});
+  const auto none = protections().make("none", fixture.context());
   none->begin_task(0);
   none->observe(0, {}, {});
   none->end_task();
   none->begin_task(1);
   CHECK(none->presynaptic_operator(0) == nullptr);
   CHECK(none->subspace(0) == nullptr);
-  CHECK_THROWS_AS(protections().make("abacus", fixture.network, {}), ConfigError);
+  CHECK_THROWS_AS(protections().make("abacus", fixture.context()), ConfigError);
+}
+
+TEST_CASE("projections that tasks share come before those to read-outs of their own", "[hlop]") {
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  CHECK(shared_projections(fixture.network, false).size() == 2);
+  CHECK(shared_projections(fixture.network, true).size() == 1);
+  fixture.network.add_projection("past", 0, 2);
+  CHECK(shared_projections(fixture.network, true).size() == 1);
+  fixture.network.add_population(
+      {.name = "more",
+       .size = 3,
+       .kind = Population::Kind::spiking,
+       .neuron = PlainNeurons{.steps = 5, .dt = 0.1F, .tau = 1, .threshold = 1, .firing_fraction = 1}.make(
+           "lif_dsr", *backend)});
+  fixture.network.add_projection("onwards", 0, 3);
+  CHECK(shared_projections(fixture.network, false).size() == 4);
+  CHECK_THROWS_AS(shared_projections(fixture.network, true), std::invalid_argument);
 }
 
 TEST_CASE("tasks beyond those with ranks get the last ranks", "[hlop]") {

@@ -47,7 +47,7 @@ void show(Backend& backend, Protection& protection, const std::vector<Shown>& ta
 }
 
 std::unique_ptr<Kfac> kfac(const TwoProjections& at, const KfacSettings& settings) {
-  return std::make_unique<Kfac>(at.network, settings);
+  return std::make_unique<Kfac>(at.context(), settings);
 }
 
 /// Sum over rows of x, scaled to mean eigenvalue `scale`, added to sum [size × size].
@@ -207,7 +207,7 @@ TEST_CASE("kfac acts on pairs and on events as on their sum", "[kfac]") {
 TEST_CASE("one side alone is leaky inhibition, or the same on the other side", "[kfac]") {
   on_each_backend([](Backend& backend) {
     TwoProjections at(backend);
-    Leaky leaky(at.network, {.lambda = 0.5F});
+    Leaky leaky(at.context(), {.lambda = 0.5F});
     show(backend, leaky, shown_tasks());
     for (const std::size_t directions : {std::size_t{3}, m}) {
       INFO(directions << " directions");
@@ -295,7 +295,7 @@ TEST_CASE("in its separable forms each side is damped by itself", "[kfac][long]"
       TwoProjections at(backend);
       const KfacSettings settings{
           .form = form, .lambda = {0.5F}, .mu = 0.7F, .circuit = {.tolerance = 1e-5F}};
-      KfacSeparable protection(at.network, settings);
+      KfacSeparable protection(at.context(), settings);
       protection.begin_task(0);
       CHECK(protection.change_operator(0) == nullptr);
       show(backend, protection, shown_tasks());
@@ -332,10 +332,10 @@ TEST_CASE("errors settle by spikes whatever their size", "[kfac]") {
     TwoProjections at(backend);
     KfacSettings settings{
         .form = KfacSettings::Form::circuit, .lambda = {2}, .mu = 2, .circuit = {.tolerance = 1e-5F}};
-    KfacSeparable linear(at.network, settings);
+    KfacSeparable linear(at.context(), settings);
     settings.circuit = {
         .neurons = CircuitSettings::Neurons::spiking, .spike_height = 0.002F, .sweeps = 10000};
-    KfacSeparable spiking(at.network, settings);
+    KfacSeparable spiking(at.context(), settings);
     CHECK_FALSE(settings.traits().is_linear);
     std::vector<Shown> tasks = shown_tasks();
     for (Shown& task : tasks) {

@@ -47,7 +47,7 @@ TEST_CASE("activity settles at the exact operator to the tolerance, along each e
       std::size_t steps = 0;
       for (const float tolerance : {0.3F, 0.03F, 0.003F}) {
         TwoProjections at(backend);
-        LeakyCircuit circuit(at.network, settings(lambda, tolerance));
+        LeakyCircuit circuit(at.context(), settings(lambda, tolerance));
         learn(backend, circuit, two_tasks());
         const double error = relative_error(at.matrix_of(*circuit.presynaptic_operator(0), n), inverse);
         INFO("lambda " << lambda << ", tolerance " << tolerance << ", " << circuit.steps(0)
@@ -66,8 +66,8 @@ TEST_CASE("activity settles at the exact operator to the tolerance, along each e
 TEST_CASE("the circuit and the exact form are one protection", "[leaky]") {
   on_each_backend([](Backend& backend) {
     TwoProjections at(backend);
-    LeakyCircuit circuit(at.network, settings(0.1F, 1e-5F));
-    Leaky exact(at.network, settings(0.1F, 1e-5F));
+    LeakyCircuit circuit(at.context(), settings(0.1F, 1e-5F));
+    Leaky exact(at.context(), settings(0.1F, 1e-5F));
     circuit.begin_task(0);
     CHECK(circuit.presynaptic_operator(0) == nullptr);
     learn(backend, circuit, two_tasks());
@@ -95,7 +95,7 @@ TEST_CASE("with a learning rate lateral weights forget the batches at the start 
   for (std::size_t row = 0; row < 40 * batch; ++row) x[row * n + (row < 20 * batch ? 0 : 1)] = 1;
   const auto weakened = [&](float rate) {
     TwoProjections at(*backend);
-    LeakyCircuit circuit(at.network, settings(1, 1e-5F, rate));
+    LeakyCircuit circuit(at.context(), settings(1, 1e-5F, rate));
     learn(*backend, circuit, {x});
     const Doubles matrix = at.matrix_of(*circuit.presynaptic_operator(0), n);
     return std::pair{matrix[0], matrix[n + 1]};
@@ -113,7 +113,7 @@ TEST_CASE("spiking lateral neurons settle where linear ones do, to half of what 
           "[leaky]") {
   on_each_backend([](Backend& backend) {
     TwoProjections at(backend);
-    Leaky exact(at.network, settings(1, 0.01F));
+    Leaky exact(at.context(), settings(1, 0.01F));
     learn(backend, exact, two_tasks());
     const Doubles expected = at.matrix_of(*exact.presynaptic_operator(0), n);
     const std::vector<float> values = random_values(n, 5, -1.0F, 1.0F);
@@ -127,7 +127,7 @@ TEST_CASE("spiking lateral neurons settle where linear ones do, to half of what 
       by_spikes.circuit.neurons = CircuitSettings::Neurons::spiking;
       by_spikes.circuit.spike_height = height;
       by_spikes.circuit.sweeps = 10000;
-      LeakyCircuit circuit(at.network, by_spikes);
+      LeakyCircuit circuit(at.context(), by_spikes);
       CHECK_FALSE(by_spikes.traits().is_linear);
       learn(backend, circuit, two_tasks());
       PresynapticOperator& on = *circuit.presynaptic_operator(0);

@@ -15,7 +15,7 @@ using Tasks = std::vector<std::vector<float>>;
 std::unique_ptr<LeakyLowrank> lowrank(const TwoProjections& at, LeakyLowrank::Settings settings,
                                       float hebbian_rate = 0.1F) {
   settings.learning.learning_rate = {hebbian_rate};
-  return std::make_unique<LeakyLowrank>(at.network, ProtectionContext{.seed = 1, .max_rows = n}, settings);
+  return std::make_unique<LeakyLowrank>(at.context(n, 1), settings);
 }
 
 /// Shows both projections the batches of a task, whole batches of rows [· × n] and [· × sizes[1]].

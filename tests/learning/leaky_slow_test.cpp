@@ -17,7 +17,7 @@ const LeakySettings usual{.lambda = 0.3F,
                           .refresh = 2};
 
 std::unique_ptr<LeakySlow> leaky_slow(const TwoProjections& at, const LeakySettings& settings) {
-  return std::make_unique<LeakySlow>(at.network, settings);
+  return std::make_unique<LeakySlow>(at.context(), settings);
 }
 
 void observe(Backend& backend, LeakySlow& protection, const std::vector<float>& x) {
@@ -65,7 +65,7 @@ TEST_CASE("over `slow` batches of a task slow consolidation comes to protect as 
   const auto backend = make_backend("cpu", 1);
   TwoProjections at(*backend);
   const auto slow = leaky_slow(at, usual);
-  Leaky boundaries(at.network, LeakySettings{.lambda = usual.lambda});
+  Leaky boundaries(at.context(), LeakySettings{.lambda = usual.lambda});
   const std::vector<float> x = uneven_activity(batch, n, 1);
   boundaries.begin_task(0);
   for (std::size_t t = 0; t < usual.slow_updates; ++t) {

@@ -13,7 +13,7 @@ constexpr std::size_t n = TwoProjections::sizes[0];
 constexpr std::size_t batch = TwoProjections::batch;
 
 std::unique_ptr<Leaky> leaky(const TwoProjections& at, const LeakySettings& settings) {
-  return std::make_unique<Leaky>(at.network, settings);
+  return std::make_unique<Leaky>(at.context(), settings);
 }
 
 /// I + C / lambda, with each task's second moment scaled to trace n.

@@ -34,7 +34,7 @@ TEST_CASE("owm's operator is that of the recursion over all batches of earlier t
   on_each_backend([](Backend& backend) {
     for (const float alpha : {0.01F, 1.0F}) {
       TwoProjections at(backend);
-      Owm owm(at.network, ProtectionContext{.max_rows = n}, {.alpha = alpha});
+      Owm owm(at.context(n), {.alpha = alpha});
       owm.begin_task(0);
       CHECK(owm.presynaptic_operator(0) == nullptr);
       learn(backend, owm, two_tasks());

@@ -101,6 +101,9 @@ TEST_CASE("split digits are learned with each kind of head, and the run says whi
     CHECK(samples_shown(record) == lengths);
     CHECK(record.tasks[1].name == "classes 2, 3");
     for (const TaskDescription& task : record.tasks) CHECK(task.told == (head == "task"));
+    // What is measured of weights that tasks share.
+    CHECK_FALSE(std::isnan(record.reports[1].projections[0].leak));
+    CHECK(std::isnan(record.reports[1].projections[1].leak) == (head == "task"));
     // An untrained network guesses among the logits of the head.
     const double guess = accuracy.at(0, 1) + accuracy.at(0, 2) + accuracy.at(0, 3) + accuracy.at(0, 4);
     CHECK(guess / 4 == Approx(head == "all" ? 0.1 : 0.5).margin(head == "all" ? 0.15 : 0.25));
@@ -109,36 +112,87 @@ TEST_CASE("split digits are learned with each kind of head, and the run says whi
   }
 }
 
-TEST_CASE("a task that is told changes its own read-out alone", "[tasks]") {
-  on_each_backend([](Backend& backend) {
-    Config config = digits("split");
-    config.data.mean = 0.287F;
-    config.data.deviation = 0.354F;
-    config.set("protection.name", "none");
-    config.training.batch_size = 20;
-    const std::vector<ImageData> data = {digit_images()};
-    const auto sequence =
-        config.sequence.make(TaskContext{.data = data, .settings = {.train_samples = {20}}, .seed = 1});
-    StoredTasks tasks(backend, *sequence);
-    Trainer trainer(backend, config, sequence->shape(), sequence->logits());
-    const Projection& readout = trainer.network().projections().back();
-    const std::vector<float> before = downloaded(backend, readout.weights);
+/// A trainer that has learned one batch of the second of five tasks of two digits each.
+class OneBatch {
+ public:
+  OneBatch(Backend& backend, const std::string& protection, const std::string& head)
+      : backend_(backend),
+        config_(config(protection, head)),
+        data_{digit_images()},
+        sequence_(config_.sequence.make(
+            TaskContext{.data = data_, .settings = {.train_samples = {20}}, .seed = 1})),
+        trainer_(backend, config_, sequence_->shape(), sequence_->logits()),
+        before_(downloaded(backend, readout().weights)) {
+    StoredTasks tasks(backend, *sequence_);
     const auto samples = uploaded(backend, tasks.task(1).train);
     const auto targets = uploaded(backend, tasks.training_targets(1));
     auto loss = backend.allocate<double>(1);
     auto correct = backend.allocate<std::uint32_t>(1);
-    trainer.begin_task(0, {.epochs = 1, .updates_per_epoch = 1});
+    trainer_.begin_task(0, {.epochs = 1, .updates_per_epoch = 1});
     const Share share{20, tasks.training_images(1)};
-    trainer.train_batch(
+    trainer_.train_batch(
         {.samples = samples.view(), .targets = targets.view(), .shares = std::span(&share, 1)}, loss.view(),
         correct.view());
-    const std::vector<float> after = downloaded(backend, readout.weights);
-    std::set<std::size_t> changed;
+  }
+
+  Trainer& trainer() { return trainer_; }
+  const Projection& readout() { return trainer_.network().projections().back(); }
+  /// Neurons of the read-out that have other weights than before.
+  std::set<std::size_t> changed() {
+    const std::vector<float> after = downloaded(backend_, readout().weights);
+    std::set<std::size_t> found;
     for (std::size_t i = 0; i < after.size(); ++i) {
-      if (after[i] != before[i]) changed.insert(i % readout.targets());
+      if (after[i] != before_[i]) found.insert(i % readout().targets());
     }
-    CHECK(changed == std::set<std::size_t>{2, 3});
+    return found;
+  }
+
+ private:
+  static Config config(const std::string& protection, const std::string& head) {
+    Config config = digits("split");
+    config.data.mean = 0.287F;
+    config.data.deviation = 0.354F;
+    config.set("split.head", head);
+    config.set("protection.name", protection);
+    if (protection == "hlop") config.set("hlop.ranks", "3");
+    config.training.batch_size = 20;
+    return config;
+  }
+
+  Backend& backend_;
+  Config config_;
+  std::vector<ImageData> data_;
+  std::unique_ptr<TaskSequence> sequence_;
+  Trainer trainer_;
+  std::vector<float> before_;
+};
+
+TEST_CASE("a task that is told changes its own read-out alone", "[tasks]") {
+  on_each_backend([](Backend& backend) {
+    CHECK(OneBatch(backend, "none", "task").changed() == std::set<std::size_t>{2, 3});
   });
+}
+
+TEST_CASE("read-outs are kept where tasks share them, and left alone where each has its own", "[tasks]") {
+  const auto backend = make_backend("cpu", 1, {});
+  for (const std::string& protection : protections().names()) {
+    if (protection == "none" || protection == "leaky_lowrank") continue;  // has no neurons after one batch
+    for (const std::string head : {"task", "all", "shared"}) {
+      INFO(protection << ", " << head);
+      OneBatch learned(*backend, protection, head);
+      learned.trainer().end_task();
+      Protection& kept = learned.trainer().protection();
+      const std::size_t readout = learned.trainer().network().projections().size() - 1;
+      CHECK(kept.change_operator(0) != nullptr);
+      CHECK(kept.memory(0) > 0);
+      const bool shared = head != "task";
+      CHECK((kept.change_operator(readout) != nullptr) == shared);
+      CHECK((kept.presynaptic_operator(readout) != nullptr) == shared);
+      CHECK((kept.effective_rank(readout) > 0) == shared);
+      CHECK((kept.memory(readout) > 0) == shared);
+      CHECK((kept.subspace(readout) != nullptr) == (shared && kept.subspace(0) != nullptr));
+    }
+  }
 }
 
 TEST_CASE("tasks of unequal length are learned, replayed, mixed, detected and joined", "[tasks]") {
@@ -164,7 +218,7 @@ TEST_CASE("tasks of unequal length are learned, replayed, mixed, detected and jo
     for (std::size_t k = 1; k < 5; ++k) lengths[k] += 2 * 240 * (k + 1);
     const RunRecord record = run(config);
     CHECK(samples_shown(record) == lengths);
-    CHECK(record.accuracy.average_accuracy(5) > 0.9);
+    CHECK(record.accuracy.average_accuracy(5) > 0.85);  // the third task is shown one of its classes
   }
   SECTION("jointly") {
     config.set("protection.name", "joint");

@@ -419,6 +419,9 @@ TEST_CASE("keys that the chosen rule or neurons do not read are refused", "[trai
         place + "network.readout_tau" + only + "rules whose read-out may leak; leave it at 0");
   CHECK(refusal({"--rule.surrogate=arctan"}) ==
         place + "rule.surrogate" + only + "rule.name bptt, ottt, eprop, decolle; leave it at sigmoid");
+  CHECK(refusal({"--protection.name=none", "--protection.stride=2"}) ==
+        place + "protection.stride" + only + "protections that observe activity; leave it at 1");
+  CHECK(refusal({"--protection.name=owm", "--protection.stride=2"}).empty());
   CHECK(refusal({"--rule.slope=2"}) ==
         place + "rule.slope" + only + "rule.name bptt, ottt, eprop, decolle; leave it at 4");
   for (const std::string rule : {"dsr", "ottt", "eprop"}) {

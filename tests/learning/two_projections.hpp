@@ -28,6 +28,11 @@ struct TwoProjections {
     network.add_projection("second", 1, 2);
   }
 
+  /// Of a protection that keeps both.
+  ProtectionContext context(std::size_t max_rows = 0, std::uint64_t seed = 0) const {
+    return {.backend = backend, .projections = network.projections(), .seed = seed, .max_rows = max_rows};
+  }
+
   /// What the operator makes of the unit vectors: its matrix [n × n].
   std::vector<double> matrix_of(PresynapticOperator& on, std::size_t n) {
     std::vector<float> identity(n * n, 0.0F);

@@ -1,6 +1,7 @@
 """What protections keep of earlier tasks, and how well it holds."""
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
 from orthospike.plots.style import Runs, by_label, look, shown, task_ticks
@@ -16,12 +17,17 @@ MEASURES = {
 MOST_PROJECTIONS = 6
 
 
+def _measured(subspace: pd.DataFrame) -> pd.Series:
+    """Projections with a measure that is neither missing nor 0: not those that no two tasks share."""
+    return subspace["projection"][subspace[list(MEASURES)].fillna(0).any(axis=1)]
+
+
 def subspace_curves(runs: Runs) -> Figure:
     """Over the tasks, a row a measure, a column a projection, a line a run: explained energy; the mean of the principal
     angles, shaded up to the largest; effective rank; leak. What no run has measured is left out."""
     labelled = by_label(runs)
     measures = [name for name in MEASURES if any(run.subspace[name].notna().any() for run in labelled.values())]
-    projections = list(dict.fromkeys(p for run in labelled.values() for p in run.subspace["projection"]))
+    projections = list(dict.fromkeys(p for run in labelled.values() for p in _measured(run.subspace)))
     projections = projections[:MOST_PROJECTIONS]
     if not measures or not projections:
         figure = plt.figure(figsize=(6, 1))
