@@ -38,7 +38,7 @@ int record_command(const std::vector<std::string>& words) {
   const auto names_variables = [](const std::string& word) { return word.starts_with("--record.variables"); };
   if (std::ranges::none_of(arguments.settings, names_variables) &&
       !read_config_of_run(trained.config, name, {}).record.is_on())
-    arguments.settings.insert(arguments.settings.begin(), "--record.variables=spikes");
+    arguments.settings.emplace(arguments.settings.begin(), "--record.variables=spikes");
   const Config config = read_config_of_run(trained.config, name, arguments.settings, true);
   const std::vector<ImageData> data = read_data_sets(config.data);
   try {

@@ -86,6 +86,7 @@ void sum_pass(const EventRows& events, const ConstMatrix& weights, std::size_t t
   for (std::size_t row = first; row < last; ++row) {
     const std::uint32_t* of_row = events.indices + events.start(row);
     const std::uint32_t count = events.counts[row];
+    if (count == 0 && beta == 1.0F) continue;
     const float* from = weights.address() + target;
     float* out = sums.address() + row * targets + target;
     const auto add = [&]<std::size_t width>(auto tag) {

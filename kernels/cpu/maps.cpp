@@ -159,115 +159,120 @@ class PatchEvents {
   std::size_t size_ = 0;  ///< of elements
 };
 
-/// The events of some rows by the channel of their elements, and from which places one pixel of the kernel sees them.
-class PlacesOfChannels {
+/// The rows, of some, in which each element of a window's map spikes; one for each spike of its square where they are pooled.
+class RowsOfElements {
  public:
-  PlacesOfChannels(const Window& window, std::size_t pooled, std::size_t most_rows)
-      : window_(window),
-        pixels_of_row_(window.map.height * window.map.width),
-        most_(most_rows * pixels_of_row_ * pooled * pooled),
-        pixels_(window.map.channels * most_),
-        events_(window.map.channels),
-        places_(pixels_.size()),
-        counts_(window.map.channels) {
-    for (std::size_t y = 0; y < window.map.height * pooled; ++y) {
-      for (std::size_t x = 0; x < window.map.width * pooled; ++x)
-        squares_.push_back(y / pooled * window.map.width + x / pooled);
-    }
-    for (std::size_t ky = 0; ky < window.kernel; ++ky) {
-      for (std::size_t kx = 0; kx < window.kernel; ++kx)
-        place_of_pixel_.push_back(find_places(ky, kx, most_rows));
+  RowsOfElements(const MapShape& map, std::size_t pooled)
+      : channels_(map.channels), counts_(map.size()), starts_(map.size()) {
+    for (std::size_t y = 0; y < map.height * pooled; ++y) {
+      for (std::size_t x = 0; x < map.width * pooled; ++x)
+        squares_.push_back(map.pixel(y / pooled, x / pooled));
     }
   }
 
   void list(const ConstSpikes& spikes) {
-    std::ranges::fill(events_, 0U);
-    for (std::size_t row = 0; row < spikes.rows; ++row) {
-      const auto of_row = spikes_of_row(spikes, row);
-      auto spike = of_row.begin();
-      std::size_t first = 0;  // neuron of a pixel of the spiking map
-      for (const std::size_t square : squares_) {
-        for (; spike != of_row.end() && *spike < first + events_.size(); ++spike) {
-          const std::size_t channel = *spike - first;
-          pixels_[channel * most_ + events_[channel]++] =
-              static_cast<std::uint32_t>(row * pixels_of_row_ + square);
-        }
-        first += events_.size();
-      }
-    }
+    std::ranges::fill(counts_, 0U);
+    for_each_event(spikes, [&](std::size_t /*row*/, std::size_t element) { ++counts_[element]; });
+    std::exclusive_scan(counts_.begin(), counts_.end(), starts_.begin(), std::size_t{0});
+    grow(rows_, starts_.back() + counts_.back());
+    std::ranges::fill(counts_, 0U);
+    for_each_event(spikes, [&](std::size_t row, std::size_t element) {
+      rows_[starts_[element] + counts_[element]++] = static_cast<std::uint32_t>(row);
+    });
   }
-  /// A row for each channel, of places of all rows; valid until the next call.
-  EventRows seen_by(std::size_t ky, std::size_t kx) {
-    const std::vector<std::uint32_t>& place_of_pixel = place_of_pixel_[ky * window_.kernel + kx];
-    std::size_t all = 0;
-    for (std::size_t c = 0; c < events_.size(); ++c) {
-      std::uint32_t count = 0;
-      for (std::uint32_t event = 0; event < events_[c]; ++event) {
-        const std::uint32_t place = place_of_pixel[pixels_[c * most_ + event]];
-        places_[c * most_ + count] = place;
-        count += place == nowhere ? 0U : 1U;
-      }
-      counts_[c] = count;
-      all += count;
-    }
-    return {places_.data(), counts_.data(), nullptr, most_, counts_.size(), all};
+  /// Of `count` elements from that one on; valid until the next call of `list`.
+  EventRows of(std::size_t first, std::size_t count) const {
+    const std::size_t last = first + count - 1;
+    return {rows_.data(),    &counts_[first],
+            &starts_[first], 0,
+            count,           starts_[last] + counts_[last] - starts_[first]};
   }
 
  private:
-  static constexpr std::uint32_t nowhere = ~0U;
-
-  std::vector<std::uint32_t> find_places(std::size_t ky, std::size_t kx, std::size_t rows) const {
-    std::vector<std::uint32_t> places(rows * pixels_of_row_, nowhere);
-    const MapShape& map = window_.map;
-    for (std::size_t place = 0; place < rows * window_.places(); ++place) {
-      const std::size_t row = place / window_.places(), in_row = place % window_.places();
-      // What lies before the map wraps to numbers that lie behind it.
-      const std::size_t y = in_row / window_.out_width() * window_.stride + ky - window_.padding;
-      const std::size_t x = in_row % window_.out_width() * window_.stride + kx - window_.padding;
-      if (y < map.height && x < map.width)
-        places[row * pixels_of_row_ + y * map.width + x] = static_cast<std::uint32_t>(place);
+  /// Calls work(row, element) by one walk along the spikes of each row, for divisions to find the pixel of each would cost
+  /// as much as all else.
+  template <class Work>
+  void for_each_event(const ConstSpikes& spikes, const Work& work) const {
+    for (std::size_t row = 0; row < spikes.rows; ++row) {
+      const auto of_row = spikes_of_row(spikes, row);
+      auto spike = of_row.begin();
+      std::size_t neuron = 0;
+      for (const std::size_t square : squares_) {
+        for (; spike != of_row.end() && *spike < neuron + channels_; ++spike)
+          work(row, square + *spike - neuron);
+        neuron += channels_;
+      }
     }
-    return places;
   }
 
-  Window window_;
-  std::size_t pixels_of_row_;
-  std::vector<std::size_t> squares_;   ///< the pixel of the map that one of the spiking map is of
-  std::size_t most_;                   ///< events of a channel
-  std::vector<std::uint32_t> pixels_;  ///< [channels × most_] of events, counted over all rows
-  std::vector<std::uint32_t> events_;  ///< of each channel
-  std::vector<std::uint32_t> places_, counts_;
-  std::vector<std::vector<std::uint32_t>> place_of_pixel_;  ///< one a pixel of the kernel
+  std::size_t channels_;
+  std::vector<std::size_t> squares_;  ///< of each pixel of the spiking map, the first element of its square
+  std::vector<std::uint32_t> counts_, rows_;
+  std::vector<std::size_t> starts_;
 };
 
-/// Rows cut into parts, whose sums are added in the end, and these into chunks whose errors and events stay in the cache.
-struct CorrelatedRows {
-  explicit CorrelatedRows(const CorrelateConvolved& op) {
-    constexpr std::size_t cached_values = 1U << 16U, most_parts = 16;
-    chunk = std::clamp<std::size_t>(cached_values / std::max(op.b.cols, op.spikes.neurons / 2), 1, op.b.rows);
-    const std::size_t chunks = (op.b.rows + chunk - 1) / chunk;
-    part = (chunks + most_parts - 1) / most_parts * chunk;
+/// How a gradient is summed: by rows cut into parts, whose sums are added in the end, and these into groups, and by blocks of
+/// channels. At each place the errors of a group's rows, which all that spiked around it adds to its sums, stay in the
+/// first-level cache, over all places the sums of a block in the second-level one.
+struct CorrelationPlan {
+  static constexpr std::size_t widest_block = 64;
+
+  CorrelationPlan(const CorrelateConvolved& op, double spikes) {
+    // Spikes of an element in a group, so that what it adds is worth finding its sums.
+    constexpr double wanted = 8, least = 0.01;
+    constexpr std::size_t fewest = 16, most = 128, most_parts = 16;
+    const double of_element = spikes / static_cast<double>(op.spikes.rows * op.window.map.size());
+    group = std::clamp(static_cast<std::size_t>(wanted / std::max(of_element, least)), fewest, most);
+    const std::size_t groups = (op.b.rows + group - 1) / group;
+    part = (groups + most_parts - 1) / most_parts * group;
     parts = (op.b.rows + part - 1) / part;
   }
 
-  std::size_t chunk, part;  ///< rows of one
+  std::size_t group, part;  ///< rows of one
   std::size_t parts;
 };
 
-/// sum ← that of rows [first, last).
-void correlate(const CorrelateConvolved& op, float value, std::size_t chunk, std::size_t first,
-               std::size_t last, const Matrix& sum) {
+/// Spikes for each element of the window's maps above which a dense product is faster, on a core that multiplies at 96 GFLOP/s;
+/// on one that multiplies at 60, 0.6.
+constexpr double gradient_crossover = 0.4;
+
+/// Calls work(first, width) for each block of channels.
+template <class Work>
+void for_each_block(std::size_t channels, const Work& work) {
+  for (std::size_t first = 0; first < channels; first += CorrelationPlan::widest_block)
+    work(first, std::min(CorrelationPlan::widest_block, channels - first));
+}
+
+/// sums ← those of rows [first, last), block by block; errors has room for those of a group and block at a place.
+void correlate(const CorrelateConvolved& op, float value, std::size_t group, std::size_t first,
+               std::size_t last, View<float> sums, View<float> errors) {
   const Window& window = op.window;
-  PlacesOfChannels events(window, op.pooled, chunk);
-  for (std::size_t row = first; row < last; row += chunk) {
-    const std::size_t rows = std::min(chunk, last - row);
-    const ConstMatrix b = {op.b.row_range(row, rows).values, rows * window.places(), sum.cols};
+  const std::size_t channels = op.sum.cols, patch = window.patch();
+  RowsOfElements events(window.map, op.pooled);
+  scale(0.0F, host(sums));
+  for (std::size_t row = first; row < last; row += group) {
+    const std::size_t rows = std::min(group, last - row);
     events.list(op.spikes.row_range(row, rows));
-    for (std::size_t ky = 0; ky < window.kernel; ++ky) {
-      for (std::size_t kx = 0; kx < window.kernel; ++kx)
-        sum_events(events.seen_by(ky, kx), b, value, row == first ? 0.0F : 1.0F,
-                   sum.row_range(window.patch_pixel(ky, kx), window.map.channels));
-    }
+    for_each_block(channels, [&](std::size_t channel, std::size_t width) {
+      const Matrix of_block = {sums.subview(channel * patch, patch * width), patch, width};
+      const Matrix at_place = {errors.subview(0, rows * width), rows, width};
+      const auto b = host(op.b);
+      for (std::size_t place = 0; place < window.places(); ++place) {
+        const std::size_t oy = place / window.out_width(), ox = place % window.out_width();
+        const Stretch lines = window.rows_seen(oy), columns = window.columns_seen(ox);
+        if (lines.size() * columns.size() == 0) continue;
+        for (std::size_t r = 0; r < rows; ++r)
+          std::ranges::copy(b.row(row + r).subspan(place * channels + channel, width),
+                            host(at_place).row(r).begin());
+        for (std::size_t y = lines.first; y < lines.last; ++y) {
+          const std::size_t elements = columns.size() * window.map.channels;
+          const std::size_t in_patch =
+              window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
+          sum_events(events.of(window.map.pixel(y, columns.first), elements), at_place, value, 1.0F,
+                     of_block.row_range(in_patch, elements));
+        }
+      }
+    });
   }
 }
 
@@ -363,29 +368,36 @@ void execute(CpuBackend& cpu, const DeliverConvolved& op) {
                  });
 }
 
-/// Each element of a patch adds the errors of the places that see it spike.
+/// At each place, each element of the patch adds the errors of the rows in which it spikes.
 void execute(CpuBackend& cpu, const CorrelateConvolved& op) {
   const auto counts = host(op.spikes.counts);
   const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
-  if (spikes > correlation_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
+  if (spikes > gradient_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
     correlate_densely(cpu, op);
     return;
   }
   const float height = op.height.empty() ? 1.0F : host(op.height)[0];
   const float value = height / (op.dt * static_cast<float>(op.pooled * op.pooled));
-  const CorrelatedRows rows(op);
-  const std::size_t size = op.sum.values.size();
-  const View<float> sums = cpu.scratch(rows.parts, size).values;
-  for_each_range(cpu.pool(), op.b.rows, rows.part,
+  const CorrelationPlan plan(op, spikes);
+  const std::size_t size = op.sum.values.size(), room = plan.group * CorrelationPlan::widest_block;
+  const View<float> scratch = cpu.scratch(plan.parts, size + room).values;
+  const auto sums_of = [&](std::size_t part) { return scratch.subview(part * (size + room), size); };
+  for_each_range(cpu.pool(), op.b.rows, plan.part,
                  [&](std::size_t part, std::size_t first, std::size_t last) {
-                   correlate(op, value, rows.chunk, first, last,
-                             {sums.subview(part * size, size), op.sum.rows, op.sum.cols});
+                   correlate(op, value, plan.group, first, last, sums_of(part),
+                             scratch.subview(part * (size + room) + size, room));
                  });
-  const auto sum = host(op.sum.values);
-  for_each_range(cpu.pool(), size, elementwise_piece, [&](std::size_t, std::size_t first, std::size_t last) {
-    scale(op.beta, sum.subspan(first, last - first));
-    for (std::size_t part = 0; part < rows.parts; ++part)
-      add(host(sums).subspan(part * size + first, last - first), &sum[first]);
+  const auto sum = host(op.sum);
+  const std::size_t lines = std::max<std::size_t>(1, elementwise_piece / op.sum.cols);
+  for_each_range(cpu.pool(), op.sum.rows, lines, [&](std::size_t, std::size_t first, std::size_t last) {
+    for (std::size_t line = first; line < last; ++line) {
+      scale(op.beta, sum.row(line));
+      for_each_block(op.sum.cols, [&](std::size_t channel, std::size_t width) {
+        for (std::size_t part = 0; part < plan.parts; ++part)
+          add(host(sums_of(part)).subspan(channel * op.sum.rows + line * width, width),
+              &sum.row(line)[channel]);
+      });
+    }
   });
 }
 
