@@ -1,5 +1,6 @@
 #include "sim/connections/convolution.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -147,11 +148,12 @@ Presynaptic Convolution::find_rows(Backend& backend, const Presynaptic& trace) c
 
 Pairs Convolution::sample(Backend& backend, const Presynaptic& trace, ConstMatrix post,
                           std::size_t every) const {
+  const std::size_t step = std::min(every, std::max(window_.out_height(), window_.out_width()));
   Window window = window_;
-  window.stride *= every;
+  window.stride *= step;
   const Matrix patches = grown(backend, sampled_rows_, trace.rows * window.places(), presynaptic());
   unfold(backend, trace, window, patches);
-  const Window of_targets{.map = {window_.out_height(), window_.out_width(), outputs()}, .stride = every};
+  const Window of_targets{.map = {window_.out_height(), window_.out_width(), outputs()}, .stride = step};
   const Matrix factors = grown(backend, sampled_factors_, post.rows * window.places(), outputs());
   backend.maps().run(Unfold{.maps = post, .window = of_targets, .patches = factors});
   Pairs sampled{patches, factors};

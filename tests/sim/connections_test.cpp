@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -142,7 +143,8 @@ TEST_CASE("sampled pairs are those of every second or third place along each sid
         return std::pair{backend.download(pairs.trace.values), backend.download(pairs.post.values)};
       };
       const auto [patches, factors] = numbers(convolution.pairs(backend, activity, post.matrix(rows, m)));
-      for (const std::size_t every : {1U, 2U, 3U, 9U}) {
+      for (const std::size_t every : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{9},
+                                      std::numeric_limits<std::size_t>::max()}) {
         INFO(window.map.height << ", every " << every);
         std::vector<float> some_patches, some_factors;
         std::size_t places = 0;
