@@ -57,7 +57,8 @@ class CommandLine(Program):
                 self.assertIn(f"{section}.{line.split(' = ')[0]}", keys)
         self.assertEqual(text.count("default: "), len(keys))
         section = orthospike("help", "config", "protection").stdout
-        self.assertEqual(re.findall(r"^(\w+\.\w+)$", section, re.MULTILINE), ["protection.name"])
+        self.assertEqual(re.findall(r"^(\w+\.\w+)$", section, re.MULTILINE),
+                         ["protection.name", "protection.stride"])
         part = re.findall(r"^(\w+\.\w+)$", orthospike("help", "config", "hlop").stdout, re.MULTILINE)
         self.assertIn("hlop.ranks", part)
         self.assertIn("hebbian.clamp", part)
@@ -179,7 +180,7 @@ class CommandLine(Program):
         self.assertIn("\ntasks seemed to begin with the updates 11\n", orthospike("inspect", out).stdout)
 
     def test_what_tasks_are_and_whether_they_are_told_is_shown(self):
-        split = ["--tasks.sequence=split", "--tasks.count=2", "--tasks.epochs=1", SERIAL]
+        split = ["--tasks.sequence=split", "--tasks.count=2", "--tasks.epochs=1", "--hlop.ranks=24; 10", SERIAL]
         for head, line in (("task", "told at test time which task a sample is of"), ("all", "the network is not told")):
             out = self.folder / head
             result = orthospike("run", CONFIG, "--out", out, *split, f"--split.head={head}")
@@ -218,7 +219,8 @@ class CommandLine(Program):
 
     def test_tasks_that_are_told_have_a_confusion_matrix_each(self):
         out = self.folder / "split"
-        options = ["--tasks.sequence=split", "--split.head=task", "--tasks.count=2", "--tasks.epochs=1", SERIAL]
+        options = ["--tasks.sequence=split", "--split.head=task", "--tasks.count=2", "--tasks.epochs=1",
+                   "--hlop.ranks=24; 10", SERIAL]
         run = orthospike("run", CONFIG, "--out", out, *options)
         text, summary = self.evaluate(out)
         self.assertEqual([f"{100 * share:.2f}" for share in summary["accuracies"]],
