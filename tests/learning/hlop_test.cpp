@@ -529,6 +529,33 @@ TEST_CASE("projections that tasks share come before those to read-outs of their 
   CHECK_THROWS_AS(shared_projections(fixture.network, true), std::invalid_argument);
 }
 
+TEST_CASE("of the first projections alone something is kept", "[hlop]") {
+  const auto backend = make_backend("cpu", 1);
+  Fixture fixture(*backend);
+  auto hlop = fixture.hlop({{2}}, true);
+  const Hlop& inside = *hlop;
+  FirstProjections first(std::move(hlop), 1);
+  const auto x = uploaded(*backend, random_values(batch * sizes[0], 1));
+  const auto y = uploaded(*backend, random_values(batch * sizes[1], 2));
+  first.begin_task(0);
+  const auto rows = [&] { return std::pair{fixture.rows(inside, 0), fixture.rows(inside, 1)}; };
+  const auto before = rows();
+  first.observe(0, x.matrix(batch, sizes[0]), {});
+  first.observe(1, y.matrix(batch, sizes[1]), {});
+  CHECK(rows().first != before.first);
+  CHECK(rows().second == before.second);
+  first.end_task();
+  CHECK(first.presynaptic_operator(0) != nullptr);
+  CHECK(first.subspace(0)->rank() == 2);
+  CHECK(first.effective_rank(0) > 0);
+  CHECK(first.memory(0) > 0);
+  CHECK(first.change_operator(1) == nullptr);
+  CHECK(first.presynaptic_operator(1) == nullptr);
+  CHECK(first.subspace(1) == nullptr);
+  CHECK(first.effective_rank(1) == 0);
+  CHECK(first.memory(1) == 0);
+}
+
 TEST_CASE("tasks beyond those with ranks get the last ranks", "[hlop]") {
   const auto backend = make_backend("cpu", 1);
   Fixture fixture(*backend);

@@ -218,7 +218,8 @@ TEST_CASE("tasks of unequal length are learned, replayed, mixed, detected and jo
     for (std::size_t k = 1; k < 5; ++k) lengths[k] += 2 * 240 * (k + 1);
     const RunRecord record = run(config);
     CHECK(samples_shown(record) == lengths);
-    CHECK(record.accuracy.average_accuracy(5) > 0.85);  // the third task is shown one of its classes
+    // The third task is shown one of its two classes, and can but guess.
+    for (const std::size_t task : {1U, 2U, 4U, 5U}) CHECK(record.accuracy.at(5, task) > 0.93);
   }
   SECTION("jointly") {
     config.set("protection.name", "joint");
