@@ -242,7 +242,8 @@ void check_correlation(const SpikingConvolution& s, double density) {
                            << " rows, density " << density << ", beta " << beta);
       check_conformance([&](Backend& backend) {
         const auto sum = correlated(backend, s, events, errors, beta, has_height);
-        CHECK(correlated(backend, s, events, errors, beta, has_height) == sum);  // in memory that holds numbers
+        CHECK(correlated(backend, s, events, errors, beta, has_height) ==
+              sum);  // in memory that holds numbers
         const auto dense = correlated_densely(backend, s, events, errors, beta, has_height);
         CHECK(difference(about(dense, 0).values, about(sum, 0).values) <= 4e-6);
         return Outcome{{"sum", about(sum, 4e-6)}};
