@@ -86,20 +86,19 @@ inline void require_seen(const ConstSpikes& spikes, std::size_t pooled, const Wi
 }
 
 /// A convolution along the event lists: currents[r, (place, m)] ← height / (dt · pooled²) · Σ over spikes of row r and
-/// over (ky, kx) that see the spike's element from place of weights[(ky, kx, c), m] + beta · currents[r, (place, m)].
+/// over (ky, kx) that see the spike's element from place of weights[(ky, kx, c), m] + offset[m].
 ///
 /// The population that spikes is a map with `pooled` times the height and width of the window's; average pooling of its
-/// events is a renaming: each is an event of its square's element and counts 1 / pooled². With beta 0 currents need not
-/// hold numbers.
+/// events is a renaming: each is an event of its square's element and counts 1 / pooled².
 struct DeliverConvolved {
   ConstSpikes spikes;
   View<const float> height;  ///< [1] the threshold of the spiking population
   float dt = 1;
   std::size_t pooled = 1;
   Window window;
-  ConstMatrix weights;  ///< [patch × output channels]
-  float beta = 0;
-  Matrix currents;  ///< [rows × places · output channels]
+  ConstMatrix weights;            ///< [patch × output channels]
+  View<const float> offset = {};  ///< [output channels], or empty: 0
+  Matrix currents;                ///< [rows × places · output channels]
 
   void check() const {
     require_seen(spikes, pooled, window, "deliver_convolved");
@@ -108,6 +107,8 @@ struct DeliverConvolved {
     require(spikes.rows == currents.rows && currents.cols == window.places() * weights.cols,
             "deliver_convolved", "currents are not [rows × places · output channels]");
     require(height.size() == 1, "deliver_convolved", "height is not one number");
+    require(offset.empty() || offset.size() == weights.cols, "deliver_convolved",
+            "offsets are not one a channel");
   }
   bool empty() const { return currents.empty(); }
 };

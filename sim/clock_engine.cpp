@@ -53,6 +53,7 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
   std::size_t most_currents = 0;
   std::size_t widest_recurrent = 0;
   std::size_t widest_sum = 0;  // of the populations that several projections reach
+  std::size_t most_folded = 0, widest_offset = 0;
   for (std::size_t i = 0; i < network.populations().size(); ++i) {
     const Population& population = network.populations()[i];
     const std::size_t size = max_batch * population.size;
@@ -80,9 +81,16 @@ ClockEngine::ClockEngine(Network& network, std::size_t steps, std::size_t max_ba
     most_currents =
         std::max(most_currents, has_constant_currents(i) && !is_recurrent ? size : most_at_once_ * size);
     if (is_recurrent) widest_recurrent = std::max(widest_recurrent, population.size);
+    if (can_fold(i)) {
+      const Projection& projection = network.projections()[network.projections_to(i).front()];
+      most_folded = std::max(most_folded, projection.weights.size());
+      widest_offset = std::max(widest_offset, projection.outputs());
+    }
   }
   currents_ = backend.allocate<float>(most_currents);
   further_currents_ = backend.allocate<float>(most_at_once_ * max_batch * widest_sum);
+  folded_weights_ = backend.allocate<float>(most_folded);
+  folded_offset_ = backend.allocate<float>(widest_offset);
   recurrent_currents_ = backend.allocate<float>(max_batch * widest_recurrent);
   logits_ = backend.allocate<float>(max_batch * classes());
   readout_currents_ = backend.allocate<float>(max_batch * classes());
@@ -202,9 +210,18 @@ void ClockEngine::normalise(std::size_t population, Matrix currents, const Recor
   if (normalisation == nullptr) return;
   if (recording.trains_normalisation) {
     normalisation->train(currents, batch_, count_, buffers(population, 0, count_, recording).normalised);
-  } else {
+  } else if (!can_fold(population)) {
     normalisation->run(currents);
   }
+}
+
+bool ClockEngine::can_fold(std::size_t population) const {
+  const Population& target = network_.populations()[population];
+  const std::vector<std::size_t> arriving = network_.projections_to(population);
+  return target.normalisation != nullptr && arriving.size() == 1 &&
+         !is_static(network_.projections()[arriving.front()]) && !target.carried &&
+         network_.carriers(population).empty() &&
+         network_.projections()[arriving.front()].outputs() == target.normalisation->channels();
 }
 
 bool ClockEngine::has_constant_currents(std::size_t population) const {
@@ -241,13 +258,22 @@ void ClockEngine::repeat_first_rows(Matrix matrix, std::size_t rows) {
 }
 
 void ClockEngine::deliver(const Projection& projection, Matrix currents) {
+  Backend& backend = network_.backend();
+  const Connection& connection = *projection.connection;
   const ConstActivity from = activity(projection.source);
   if (is_static(projection)) {
-    projection.connection->deliver(network_.backend(), projection.matrix(), from.mean_output, currents);
-  } else {
-    projection.connection->deliver(network_.backend(), projection.matrix(),
-                                   sent(projection.source, from.spikes), currents);
+    connection.deliver(backend, projection.matrix(), from.mean_output, currents);
+    return;
   }
+  const SentSpikes spikes = sent(projection.source, from.spikes);
+  if (recorded_.trains_normalisation || !can_fold(projection.target)) {
+    connection.deliver(backend, projection.matrix(), spikes, currents);
+    return;
+  }
+  const Matrix folded = folded_weights_.matrix(projection.presynaptic(), projection.outputs());
+  const View<float> offset = folded_offset_.view().subview(0, projection.outputs());
+  network_.populations()[projection.target].normalisation->fold(projection.matrix(), folded, offset);
+  connection.deliver(backend, folded, spikes, currents, offset);
 }
 
 SentSpikes ClockEngine::sent(std::size_t population, ConstSpikes spikes) const {

@@ -114,9 +114,12 @@ class ClockEngine {
   Matrix currents(std::size_t population, Array<float>& room);
   /// Adds to them what the population carries on, and keeps them for those that carry them on.
   void carry(std::size_t population, Matrix currents);
-  /// Normalises those of a population, where they are.
+  /// Normalises those of a population, where they are and what brought them has not.
   void normalise(std::size_t population, Matrix currents, const Recording& recording);
-  /// What one of them brings.
+  /// Whether all that reaches the currents of a population, which are normalised, are spikes by the weights of one projection:
+  /// fixed means and variances are then a part of these.
+  bool can_fold(std::size_t population) const;
+  /// What one of them brings; normalised where its target can and this run does not train that.
   void deliver(const Projection& projection, Matrix currents);
   SentSpikes sent(std::size_t population, ConstSpikes spikes) const;
   /// Whether what it brings is the same in every step.
@@ -155,12 +158,14 @@ class ClockEngine {
   std::size_t batch_ = 0;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
-  Recording recorded_;            ///< in the last run
+  Recording recorded_;            ///< in the last run, or this one
   std::size_t count_before_ = 0;  ///< steps of the run before, 0 for the first of a batch
   double samples_ = 0;
   std::vector<std::unique_ptr<Storage>> storage_;  ///< one a population
   Array<float> currents_;  ///< of the spiking population that has most, in all steps where they differ
   Array<float> further_currents_;  ///< [most_at_once·max_batch × widest], of its second projection and more
+  Array<float> folded_weights_;    ///< of the projection with most, of those whose targets can fold
+  Array<float> folded_offset_;
   Array<float> recurrent_currents_;  ///< [max_batch × widest recurrent population]
   Array<float> logits_;
   Array<float> step_logits_;  ///< [most_at_once·max_batch × classes], when it was needed

@@ -77,6 +77,17 @@ void Normalisation::train(Matrix currents, std::size_t batch, std::size_t steps,
   }
 }
 
+void Normalisation::fold(ConstMatrix weights, Matrix folded, View<float> offset) const {
+  // Weights are scaled as errors are, and the offset is what becomes of a current of 0.
+  backend_.normalisation().run(NormalisationBackward{.errors = weights,
+                                                     .variance = variance_.view(),
+                                                     .epsilon = settings_.epsilon,
+                                                     .gain = gain_.view(),
+                                                     .x_errors = folded});
+  backend_.clear(offset);
+  run({offset, 1, channels()});
+}
+
 void Normalisation::make_room(Array<float>& array, std::size_t groups) {
   if (array.size() < groups * channels()) array = backend_.allocate<float>(groups * channels());
 }

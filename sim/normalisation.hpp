@@ -33,7 +33,10 @@ class Normalisation {
 
   /// currents [N × neurons] ← normalised by the averages.
   void run(Matrix currents) const;
-  /// The same in training, of a batch of so many samples in so many steps; `normalised` [N × neurons] gets what they are
+  /// The same as weights [presynaptic × channels] whose currents it would normalise: folded [presynaptic × channels] ←
+  /// those that bring normalised ones with an offset [channels] added.
+  void fold(ConstMatrix weights, Matrix folded, View<float> offset) const;
+  /// As `run` in training, of a batch of so many samples in so many steps; `normalised` [N × neurons] gets what they are
   /// before gain and offset, which `backward` needs.
   void train(Matrix currents, std::size_t batch, std::size_t steps, Matrix normalised);
 

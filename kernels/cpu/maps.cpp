@@ -276,6 +276,11 @@ void correlate(const CorrelateConvolved& op, float value, std::size_t group, std
   }
 }
 
+void fill_rows(View<const float> values, const Matrix& matrix) {
+  for (std::size_t row = 0; row < matrix.rows; ++row)
+    std::ranges::copy(host(values), host(matrix).row(row).begin());
+}
+
 }  // namespace
 
 void execute(CpuBackend& cpu, const Unfold& op) {
@@ -346,12 +351,14 @@ void execute(CpuBackend& cpu, const Unpool& op) {
   });
 }
 
-/// An ordinary delivery to each place, from the elements of its patch.
+/// An ordinary delivery to each place, from the elements of its patch. Offsets are there before, while the line of places
+/// stays in the first-level cache.
 void execute(CpuBackend& cpu, const DeliverConvolved& op) {
   const Window& window = op.window;
   const float value = host(op.height)[0] / (op.dt * static_cast<float>(op.pooled * op.pooled));
   const std::size_t lines = window.out_height(), places = window.out_width();
   const Matrix currents = {op.currents.values, op.currents.rows * window.places(), op.weights.cols};
+  const bool has_offset = !op.offset.empty();
   const std::size_t rows_per_piece = std::max<std::size_t>(1, elementwise_piece / op.currents.cols);
   for_each_range(cpu.pool(), op.currents.rows, rows_per_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
@@ -361,8 +368,9 @@ void execute(CpuBackend& cpu, const DeliverConvolved& op) {
                      of_map.list(spikes_of_row(op.spikes, row));
                      for (std::size_t oy = 0; oy < lines; ++oy) {
                        of_patches.list(window, of_map, oy);
-                       sum_events(of_patches.view(), op.weights, value, op.beta,
-                                  currents.row_range((row * lines + oy) * places, places));
+                       const Matrix line = currents.row_range((row * lines + oy) * places, places);
+                       if (has_offset) fill_rows(op.offset, line);
+                       sum_events(of_patches.view(), op.weights, value, has_offset ? 1.0F : 0.0F, line);
                      }
                    }
                  });

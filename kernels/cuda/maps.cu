@@ -116,8 +116,8 @@ __device__ std::uint32_t first_event(const std::uint32_t* __restrict__ events, s
 __global__ void __launch_bounds__(map_threads)
     deliver_convolved(const std::uint32_t* __restrict__ counts, const std::uint32_t* __restrict__ indices,
                       const float* __restrict__ height, float dt, std::size_t pooled, Window window,
-                      const float* __restrict__ weights, std::size_t targets, float beta, std::size_t size,
-                      float* __restrict__ currents) {
+                      const float* __restrict__ weights, std::size_t targets,
+                      const float* __restrict__ offset, std::size_t size, float* __restrict__ currents) {
   const std::size_t at = own_element();
   if (at >= size) return;
   const std::size_t target = at % targets, place = at / targets % window.places();
@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(map_threads)
     }
   }
   const float scale = *height / (dt * static_cast<float>(pooled * pooled));
-  currents[at] = scale * sum + kept(beta, currents + at);
+  currents[at] = offset == nullptr ? scale * sum : scale * sum + __ldg(offset + target);
 }
 
 }  // namespace
@@ -175,7 +175,7 @@ void execute(CudaContext& cuda, const Unpool& op) {
 void execute(CudaContext& cuda, const DeliverConvolved& op) {
   const std::size_t size = op.currents.values.size();
   launch(deliver_convolved, blocks_for(size, map_threads), map_threads, 0, cuda.stream, op.spikes.counts,
-         op.spikes.indices, op.height, op.dt, op.pooled, op.window, op.weights, op.weights.cols, op.beta,
+         op.spikes.indices, op.height, op.dt, op.pooled, op.window, op.weights, op.weights.cols, op.offset,
          size, op.currents);
 }
 

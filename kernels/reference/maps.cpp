@@ -111,6 +111,7 @@ void execute(ReferenceBackend&, const DeliverConvolved& op) {
   const auto currents = host(op.currents);
   const double scale =
       host(op.height)[0] / (static_cast<double>(op.dt) * static_cast<double>(op.pooled * op.pooled));
+  const auto offset = [&](std::size_t channel) { return op.offset.empty() ? 0.0 : host(op.offset)[channel]; };
   std::vector<double> sums(currents.cols);
   for (std::size_t row = 0; row < currents.rows; ++row) {
     const std::vector<unsigned> events = events_of_elements(op, row);
@@ -124,7 +125,7 @@ void execute(ReferenceBackend&, const DeliverConvolved& op) {
       }
     });
     for (std::size_t j = 0; j < currents.cols; ++j)
-      currents(row, j) = static_cast<float>(scale * sums[j] + kept(op.beta, currents(row, j)));
+      currents(row, j) = static_cast<float>(scale * sums[j] + offset(j % weights.cols));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/delivery.hpp"
+#include "kernels/dense.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/random_numbers.hpp"
 
@@ -33,12 +34,14 @@ void Connection::deliver(Backend& backend, ConstMatrix weights, ConstMatrix valu
   deliver_values(backend, weights, values, currents);
 }
 
-void Connection::deliver(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                         Matrix currents) const {
+void Connection::deliver(Backend& backend, ConstMatrix weights, const SentSpikes& sent, Matrix currents,
+                         View<const float> offset) const {
   check_weights(weights);
   require(sent.spikes.neurons == sources() && currents.cols == targets() && sent.spikes.rows == currents.rows,
           "deliver", "spikes and currents are not those of the connection's neurons");
-  deliver_spikes(backend, weights, sent, currents);
+  require(offset.empty() || offset.size() == outputs(), "deliver",
+          "offsets are not those of the connection's outputs");
+  deliver_spikes(backend, weights, sent, currents, offset);
 }
 
 void Connection::return_errors(Backend& backend, ConstMatrix weights, ConstMatrix errors,
@@ -108,13 +111,27 @@ void Connection::add_gradient_of_spikes(Backend& backend, const Presynaptic& tra
 }
 
 void Connection::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                                Matrix currents) const {
+                                Matrix currents, View<const float> offset) const {
   for_each_chunk(currents.rows, expanded_.most_rows(), [&](std::size_t first, std::size_t count) {
     const Matrix values = expanded_.matrix(backend, count);
     backend.delivery().run(ExpandSpikes{
         .spikes = sent.spikes.row_range(first, count), .height = sent.height, .dt = sent.dt, .x = values});
     deliver_values(backend, weights, values, currents.row_range(first, count));
   });
+  add_offset(backend, offset, currents);
+}
+
+void Connection::add_offset(Backend& backend, View<const float> offset, Matrix currents) const {
+  if (offset.empty()) return;
+  const std::size_t rows = currents.rows * places();
+  if (ones_.size() < rows) {
+    ones_ = backend.allocate<float>(rows);
+    backend.elementwise().run(RaiseTo{.bound = 1.0F, .values = ones_.view()});
+  }
+  backend.dense().run(Multiply{.a = std::as_const(ones_).matrix(rows, 1),
+                               .b = {offset, 1, outputs()},
+                               .beta = 1,
+                               .c = {currents.values, rows, outputs()}});
 }
 
 void Connection::check_weights(ConstMatrix weights) const {

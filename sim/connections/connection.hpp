@@ -58,8 +58,9 @@ class Connection {
 
   /// currents [N × targets] ← what values [N × sources] bring. All throw std::invalid_argument for other shapes.
   void deliver(Backend& backend, ConstMatrix weights, ConstMatrix values, Matrix currents) const;
-  /// The same of spikes.
-  void deliver(Backend& backend, ConstMatrix weights, const SentSpikes& spikes, Matrix currents) const;
+  /// The same of spikes, and at each place an offset [outputs], or none where that is empty.
+  void deliver(Backend& backend, ConstMatrix weights, const SentSpikes& spikes, Matrix currents,
+               View<const float> offset = {}) const;
   /// sources [N × sources] ← what comes back of errors [N × targets] by the currents: the transpose of `deliver`.
   void return_errors(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const;
   /// The presynaptic rows [N · places × presynaptic] of activity or traces [N × sources], as values, too. They are valid
@@ -81,8 +82,10 @@ class Connection {
   explicit Connection(const Sizes& sizes) : sizes_(sizes), expanded_(sizes.sources) {}
 
   /// As it stands here, spikes become values first.
-  virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                              Matrix currents) const;
+  virtual void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent, Matrix currents,
+                              View<const float> offset) const;
+  /// Adds an offset [outputs], where it is not empty, at each place.
+  void add_offset(Backend& backend, View<const float> offset, Matrix currents) const;
 
   /// As it stands here, by values of some rows at a time.
   virtual void add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post,
@@ -110,6 +113,7 @@ class Connection {
   Sizes sizes_;
   ChunkRoom expanded_;                 ///< some rows of spikes as values
   mutable Array<float> all_expanded_;  ///< all, when they were needed
+  mutable Array<float> ones_;          ///< one a place, when offsets needed them
 };
 
 }  // namespace orthospike

@@ -79,9 +79,9 @@ void Convolution::deliver_values(Backend& backend, ConstMatrix weights, ConstMat
 }
 
 void Convolution::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                                 Matrix currents) const {
+                                 Matrix currents, View<const float> offset) const {
   if (is_dense(backend, sent)) {
-    Connection::deliver_spikes(backend, weights, sent, currents);
+    Connection::deliver_spikes(backend, weights, sent, currents, offset);
     return;
   }
   backend.maps().run(DeliverConvolved{.spikes = sent.spikes,
@@ -90,6 +90,7 @@ void Convolution::deliver_spikes(Backend& backend, ConstMatrix weights, const Se
                                       .pooled = pooled_,
                                       .window = window_,
                                       .weights = weights,
+                                      .offset = offset,
                                       .currents = currents});
 }
 

@@ -25,8 +25,8 @@ class Convolution final : public Connection {
  private:
   void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                       Matrix currents) const override;
-  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                      Matrix currents) const override;
+  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent, Matrix currents,
+                      View<const float> offset) const override;
   void add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
                               Matrix sum) const override;
   void add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,

@@ -9,8 +9,8 @@ void Dense::deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix va
   backend.dense().run(Multiply{.a = values, .b = weights, .c = currents});
 }
 
-void Dense::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                           Matrix currents) const {
+void Dense::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent, Matrix currents,
+                           View<const float> offset) const {
   backend.delivery().run(Deliver{.spikes = sent.spikes,
                                  .weights = weights,
                                  .height = sent.height,
@@ -18,6 +18,7 @@ void Dense::deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpik
                                  .form = sent.form,
                                  .crossover = sent.crossover,
                                  .currents = currents});
+  add_offset(backend, offset, currents);
 }
 
 void Dense::add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,

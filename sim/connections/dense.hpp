@@ -18,8 +18,8 @@ class Dense final : public Connection {
  private:
   void deliver_values(Backend& backend, ConstMatrix weights, ConstMatrix values,
                       Matrix currents) const override;
-  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent,
-                      Matrix currents) const override;
+  void deliver_spikes(Backend& backend, ConstMatrix weights, const SentSpikes& sent, Matrix currents,
+                      View<const float> offset) const override;
   void add_gradient_of_spikes(Backend& backend, const Presynaptic& trace, ConstMatrix post, float beta,
                               Matrix sum) const override;
   void return_from(Backend& backend, ConstMatrix weights, ConstMatrix errors, Matrix sources) const override;

@@ -153,18 +153,18 @@ struct SpikingConvolution {
 };
 
 std::vector<float> delivered(Backend& backend, const SpikingConvolution& s, const EventLists& events,
-                             const std::vector<float>& weights, float beta) {
+                             const std::vector<float>& weights, const std::vector<float>& offset) {
   SpikeArrays spikes = uploaded_spikes(backend, events, s.spiking().size());
   const auto threshold = uploaded(backend, std::vector<float>{height});
-  const auto outgoing = uploaded(backend, weights);
-  auto currents = uploaded(backend, before(s.rows * s.cols(), beta));
+  const auto outgoing = uploaded(backend, weights), added = uploaded(backend, offset);
+  auto currents = uploaded(backend, before(s.rows * s.cols(), 0.0F));
   backend.maps().run(DeliverConvolved{.spikes = spikes.view(),
                                       .height = threshold.view(),
                                       .dt = dt,
                                       .pooled = s.pooled,
                                       .window = s.window,
                                       .weights = outgoing.matrix(s.window.patch(), s.outputs),
-                                      .beta = beta,
+                                      .offset = added.view(),
                                       .currents = currents.matrix(s.rows, s.cols())});
   return downloaded(backend, currents);
 }
@@ -182,15 +182,17 @@ std::vector<float> patches_of(Backend& backend, const SpikingConvolution& s, con
 
 /// The same through dense maps.
 std::vector<float> delivered_densely(Backend& backend, const SpikingConvolution& s, const EventLists& events,
-                                     const std::vector<float>& weights, float beta) {
+                                     const std::vector<float>& weights, const std::vector<float>& offset) {
   const std::size_t patch_rows = s.rows * s.window.places();
   const auto patches = uploaded(backend, patches_of(backend, s, events));
   const auto outgoing = uploaded(backend, weights);
-  auto currents = uploaded(backend, before(s.rows * s.cols(), beta));
+  std::vector<float> offsets(s.rows * s.cols(), 0.0F);
+  for (std::size_t i = 0; i < offsets.size() && !offset.empty(); ++i) offsets[i] = offset[i % s.outputs];
+  auto currents = uploaded(backend, offsets);
   backend.dense().run(Multiply{.alpha = height / dt,
                                .a = patches.matrix(patch_rows, s.window.patch()),
                                .b = outgoing.matrix(s.window.patch(), s.outputs),
-                               .beta = beta,
+                               .beta = 1,
                                .c = currents.matrix(patch_rows, s.outputs)});
   return downloaded(backend, currents);
 }
@@ -256,12 +258,12 @@ void check_delivery(const SpikingConvolution& s, double density) {
   EventLists events = random_events(s.rows, s.spiking().size(), density, 1);
   if (s.rows > 2) events[1].clear();
   const std::vector<float> weights = s.weights();
-  for (const float beta : {0.0F, 1.0F}) {
+  for (const std::vector<float>& offset : {std::vector<float>(), random_values(s.outputs, 3, 0.5F)}) {
     INFO(words(s.window) << ", pooled " << s.pooled << ", " << s.outputs << " output channels, density "
-                         << density << ", beta " << beta);
+                         << density << ", " << offset.size() << " offsets");
     check_conformance([&](Backend& backend) {
-      const auto currents = delivered(backend, s, events, weights, beta);
-      const auto dense = delivered_densely(backend, s, events, weights, beta);
+      const auto currents = delivered(backend, s, events, weights, offset);
+      const auto dense = delivered_densely(backend, s, events, weights, offset);
       CHECK(difference(about(dense, 0).values, about(currents, 0).values) <= 2e-6);
       return Outcome{{"currents", about(currents, 2e-6)}};
     });
@@ -435,7 +437,7 @@ TEST_CASE("deliver_convolved reads no weights of silent neurons", "[conformance]
   // Neuron 1 is silent, and what would reach its channel infinite.
   const SpikingConvolution s = {.window = {.map = {1, 2, 2}}, .pooled = 1, .outputs = 1, .rows = 1};
   on_each_backend([&](Backend& backend) {
-    const auto currents = delivered(backend, s, {{0, 2}}, {1, std::numeric_limits<float>::infinity()}, 0.0F);
+    const auto currents = delivered(backend, s, {{0, 2}}, {1, std::numeric_limits<float>::infinity()}, {});
     CHECK(currents == std::vector<float>(2, height / dt));
   });
 }
@@ -510,16 +512,18 @@ TEST_CASE("spikes and weights that do not fit a window are refused", "[conforman
   Shapes s;
   const Window window = {.map = {3, 4, 2}, .kernel = 3};  // two places, patches of 18 elements
   const auto deliver = [&](const Window& w, std::size_t pooled, Spikes spikes, Matrix weights,
-                           Matrix currents, std::size_t heights = 1) {
+                           Matrix currents, std::size_t heights = 1, std::size_t offsets = 0) {
     s.backend->maps().run(DeliverConvolved{.spikes = spikes,
                                            .height = s.memory.view().subview(0, heights),
                                            .pooled = pooled,
                                            .window = w,
                                            .weights = weights,
+                                           .offset = s.memory.view().subview(0, offsets),
                                            .currents = currents});
   };
   CHECK_NOTHROW(deliver(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 14)));
   CHECK_NOTHROW(deliver(window, 2, s.spikes(5, 96), s.matrix(18, 7), s.matrix(5, 14)));
+  CHECK_NOTHROW(deliver(window, 2, s.spikes(5, 96), s.matrix(18, 7), s.matrix(5, 14), 1, 7));
   const auto refused = [&](const auto&... arguments) {
     CHECK_THROWS_AS(deliver(arguments...), std::invalid_argument);
   };
@@ -531,6 +535,7 @@ TEST_CASE("spikes and weights that do not fit a window are refused", "[conforman
   refused(window, 1, s.spikes(4, 24), s.matrix(18, 7), s.matrix(5, 14));
   refused(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 7));
   refused(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 14), 2);
+  refused(window, 1, s.spikes(5, 24), s.matrix(18, 7), s.matrix(5, 14), 1, 6);
   refused(Window{.map = {3, 4, 2}, .stride = 0}, 1, s.spikes(0, 24), s.matrix(2, 7), s.matrix(0, 0));
 }
 

@@ -230,7 +230,7 @@ TEST_CASE("an incomplete network is refused", "[clock_engine]") {
 }
 
 TEST_CASE("currents that are carried on are as those of the same projections", "[clock_engine]") {
-  // Population 3 receives the image, and what population 1 sends to population 2 as well.
+  // Population 3 receives the image, and what population 1 sends to population 2 as well, before it is normalised there.
   const auto spikes = [](Backend& backend, bool carried) {
     Network network(backend);
     network.add_population({.name = "0", .size = 13, .kind = Population::Kind::input, .neuron = nullptr});
@@ -239,6 +239,9 @@ TEST_CASE("currents that are carried on are as those of the same projections", "
                               .size = 20,
                               .neuron = settings.make("lif_dsr", backend),
                               .carried = carried && k == 3 ? std::optional<std::size_t>(2) : std::nullopt});
+    auto normalisation = std::make_unique<Normalisation>(backend, 20, NormalisationSettings());
+    backend.upload(std::span<const float>(random_values(20, 6)), normalisation->mean());
+    network.populations()[2].normalisation = std::move(normalisation);
     network.add_population({.name = "4", .size = 5, .kind = Population::Kind::readout, .neuron = nullptr});
     const auto join = [&](std::size_t source, std::size_t target, std::uint32_t seed) {
       const std::size_t p = network.add_projection(fmt::format("{} {}", source, target), source, target);

@@ -229,7 +229,7 @@ TEST_CASE("gradients are sums of pairs, of values and of spikes of any height", 
   });
 }
 
-TEST_CASE("spikes bring what values of their height do, in all forms", "[connections]") {
+TEST_CASE("spikes bring what values of their height do, and an offset, in all forms", "[connections]") {
   constexpr float height = 0.3F, dt = 0.05F;
   on_each_connection([&](Joint& joint) {
     Backend& backend = joint.backend;
@@ -242,7 +242,11 @@ TEST_CASE("spikes bring what values of their height do, in all forms", "[connect
       for (std::size_t row = 0; row < rows; ++row) {
         for (const std::uint32_t i : events[row]) values[row * connection.sources() + i] = height / dt;
       }
-      const std::vector<float> expected = joint.delivered(values);
+      std::vector<float> expected = joint.delivered(values);
+      const std::vector<float> offsets = random_values(connection.outputs(), 6);
+      const Array<float> offset = uploaded(backend, offsets);
+      for (std::size_t i = 0; i < expected.size() && !offsets.empty(); ++i)
+        expected[i] += offsets[i % offsets.size()];
       for (const DeliveryForm form : {DeliveryForm::automatic, DeliveryForm::events, DeliveryForm::dense}) {
         INFO("density " << density << ", form " << static_cast<int>(form));
         Array<float> to = uploaded(backend, std::vector<float>(expected.size(), not_a_number));
@@ -252,7 +256,7 @@ TEST_CASE("spikes bring what values of their height do, in all forms", "[connect
                                       .dt = dt,
                                       .form = form,
                                       .crossover = 0.3F},
-                           to.matrix(rows, connection.targets()));
+                           to.matrix(rows, connection.targets()), offset.view());
         const std::vector<float> actual = downloaded(backend, to);
         for (std::size_t i = 0; i < actual.size(); ++i) CHECK(actual[i] == Approx(expected[i]).margin(1e-4));
       }
@@ -407,6 +411,13 @@ TEST_CASE("shapes that are not a connection's are refused", "[connections]") {
     CHECK_THROWS_AS(connection->deliver(*backend, w, values.matrix(2, n), currents.matrix(2, m + 1)),
                     std::invalid_argument);
     CHECK_THROWS_AS(connection->deliver(*backend, w, values.matrix(2, n), currents.matrix(1, m)),
+                    std::invalid_argument);
+    SpikeArrays spikes = uploaded_spikes(*backend, EventLists(2), n);
+    const View<const float> numbers = std::as_const(weights).view();
+    const SentSpikes sent{.spikes = spikes.view(), .height = numbers.subview(0, 1)};
+    CHECK_NOTHROW(connection->deliver(*backend, w, sent, currents.matrix(2, m)));
+    CHECK_THROWS_AS(connection->deliver(*backend, w, sent, currents.matrix(2, m),
+                                        numbers.subview(0, connection->outputs() + 1)),
                     std::invalid_argument);
     CHECK_THROWS_AS(connection->return_errors(*backend, w, currents.matrix(2, m + 1), values.matrix(2, n)),
                     std::invalid_argument);
