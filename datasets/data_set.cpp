@@ -102,12 +102,18 @@ void DataSettings::describe(SettingsVisitor& visit) {
         {{"refuse", Gaps::refuse, ""},
          {"remap", Gaps::remap, "count the labels that are there from 0, in their order"}},
         "What to do where labels are left out");
-  visit(
-      "data.mean", mean, "auto", any_number, "-",
-      "Mean pixel that is subtracted, of pixels scaled to 0 … 1; auto: that of the training samples of all tasks, as "
-      "they are in their data sets, before they are padded or turned.");
-  visit("data.deviation", deviation, "auto", positive, "-",
-        "Standard deviation that pixels are divided by; auto: as the mean.");
+  visit("data.scaling", scaling,
+        {{"common", Scaling::common, "data.mean and data.deviation"},
+         {"each", Scaling::each, "each data set's own, of its training samples in all tasks"}},
+        "Mean and standard deviation by which pixels are scaled");
+  visit.only(scaling == Scaling::common, "data.scaling common", [&] {
+    visit(
+        "data.mean", mean, "auto", any_number, "-",
+        "Mean pixel that is subtracted, of pixels scaled to 0 … 1; auto: that of the training samples of all tasks, "
+        "as they are in their data sets, before they are padded or turned.");
+    visit("data.deviation", deviation, "auto", positive, "-",
+          "Standard deviation that pixels are divided by; auto: as the mean.");
+  });
 }
 
 bool holds_image_data(const fs::path& folder) {

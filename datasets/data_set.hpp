@@ -14,11 +14,14 @@ namespace orthospike {
 struct DataSettings {
   /// What to do with labels that leave gaps: classes without an image.
   enum class Gaps { refuse, remap };
+  /// Whose mean and deviation pixels are scaled by.
+  enum class Scaling { common, each };
 
   std::string name = "mnist";
   std::string path;
   CifarLabels labels = CifarLabels::fine;
   Gaps label_gaps = Gaps::refuse;
+  Scaling scaling = Scaling::common;
   std::optional<float> mean =
       0.1307F;  ///< of pixels from 0 to 1; none: of the training samples, as the deviation
   std::optional<float> deviation = 0.3081F;

@@ -56,10 +56,6 @@ void take_first(std::size_t count, std::vector<std::uint32_t>& samples) {
 
 }  // namespace
 
-std::size_t of_task(const std::vector<std::size_t>& list, std::size_t k) {
-  return list[std::min(k, list.size() - 1)];
-}
-
 void TaskSettings::describe(SettingsVisitor& visit) {
   const std::string by_task = " One number, or one for each task; the last is that of all later tasks.";
   visit("tasks.train_samples", train_samples, at_least(0), "samples",
@@ -117,10 +113,25 @@ Task TaskSequence::task(std::size_t k) const {
 }
 
 PixelMoments TaskSequence::training_moments() const {
+  return moments_of(std::nullopt);
+}
+
+std::optional<PixelMoments> TaskSequence::own_moments(std::size_t data_set) const {
+  if (context_.scaling == DataSettings::Scaling::common) return std::nullopt;
+  const PixelMoments moments = moments_of(data_set);
+  if (moments.deviation == 0) {
+    throw EnvironmentError(fmt::format(
+        "data.scaling: all pixels of the training samples of data set {} are equal", data_set + 1));
+  }
+  return moments;
+}
+
+PixelMoments TaskSequence::moments_of(std::optional<std::size_t> data_set) const {
   std::vector<std::vector<bool>> is_shown;
   for (const ImageData& set : data()) is_shown.emplace_back(set.train.count);
   for (std::size_t k = 0; k < count(); ++k) {
     const Task shown = task(k);
+    if (data_set && shown.data_set != *data_set) continue;
     for (const std::uint32_t sample : shown.train) is_shown[shown.data_set][sample] = true;
   }
   std::array<std::uint64_t, 256> histogram{};

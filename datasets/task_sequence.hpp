@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,14 +29,18 @@ struct TaskSettings {
   void describe(SettingsVisitor& visit);
 };
 
-/// The entry of a list of TaskSettings for task k, counted from 0.
-std::size_t of_task(const std::vector<std::size_t>& list, std::size_t k);
+/// The entry for task k, counted from 0, of a list that has one for each task; the last is that of all later tasks.
+template <class T>
+T of_task(const std::vector<T>& list, std::size_t k) {
+  return list[std::min(k, list.size() - 1)];
+}
 
 /// What every sequence is made of. The data outlive the sequence.
 struct TaskContext {
   const std::vector<ImageData>& data;
   TaskSettings settings;
   std::uint64_t seed = 0;
+  DataSettings::Scaling scaling = DataSettings::Scaling::common;
 };
 
 /// Mean and standard deviation of pixel values, 0 to 1.
@@ -69,6 +75,9 @@ class TaskSequence {
   MapShape shape() const { return plan(0).rendering.shape; }
   /// Of all training samples that some task shows, each counted once, as they are in their data sets.
   PixelMoments training_moments() const;
+  /// Those by which the pixels of a data set are scaled where each has its own, of its training samples. Throws EnvironmentError where all
+  /// pixels of these are equal.
+  std::optional<PixelMoments> own_moments(std::size_t data_set) const;
   /// What a user should know before training, sentences: where more samples are asked for than there are.
   std::vector<std::string> warnings() const;
 
@@ -83,6 +92,9 @@ class TaskSequence {
   Task plain_task(std::size_t data_set) const;
 
  private:
+  /// As training_moments, of all data sets or one.
+  PixelMoments moments_of(std::optional<std::size_t> data_set) const;
+
   TaskContext context_;
 };
 

@@ -137,6 +137,8 @@ class Experiment {
  private:
   /// The same with the moments of the training samples where the config leaves that to them.
   static Config with_moments(Config config, const TaskSequence& sequence) {
+    if (config.data.scaling == DataSettings::Scaling::each)
+      config.data.mean = config.data.deviation = std::nullopt;
     if (config.data.mean && config.data.deviation) return config;
     const PixelMoments moments = sequence.training_moments();
     if (!config.data.deviation && moments.deviation == 0)
@@ -166,8 +168,8 @@ class Experiment {
             .git_revision = git_revision,
             .config = config_text(config_),
             .shape = shape,
-            .mean = trainer_.mean(),
-            .deviation = trainer_.deviation(),
+            .mean = trainer_.moments().mean,
+            .deviation = trainer_.moments().deviation,
             .tasks = descriptions(tasks_),
             .tasks_trained = 0,
             .populations = {},
@@ -685,8 +687,11 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
                          Communicator& ranks) {
   if (config.tasks.mixing > 0 && config.protection.is_joint())
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
-  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
-      TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
+  const std::unique_ptr<TaskSequence> sequence =
+      config.sequence.make(TaskContext{.data = data,
+                                       .settings = config.tasks,
+                                       .seed = config.experiment.seed,
+                                       .scaling = config.data.scaling});
   const std::optional<Checkpoint> checkpoint =
       find_checkpoint(folder, [&](const std::string& sentence) { observer.warn(sentence); });
   if (checkpoint) {

@@ -18,6 +18,8 @@ std::vector<Target> targets(const TaskSequence& sequence, const Task& task,
 
 StoredTasks::StoredTasks(Backend& backend, const TaskSequence& sequence)
     : backend_(backend), sequence_(sequence) {
+  for (std::size_t set = 0; set < sequence.data().size(); ++set)
+    moments_.push_back(sequence.own_moments(set));
   stored_.resize(sequence.count());
   for (std::size_t k = 0; k < sequence.count(); ++k) {
     const Task& task = tasks_.emplace_back(sequence.task(k));
@@ -63,7 +65,7 @@ ShownImages StoredTasks::shown(std::size_t k, std::size_t number) {
     order = backend_.allocate<std::uint32_t>(numbers.size());
     backend_.upload(std::span<const std::uint32_t>(numbers), order.view());
   }
-  return {.pixels = store.pixels.view(), .pixel_order = order.view()};
+  return {.pixels = store.pixels.view(), .pixel_order = order.view(), .moments = moments_[store.data_set]};
 }
 
 ShownImages StoredTasks::training_images(std::size_t k) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "datasets/task_sequence.hpp"
@@ -12,6 +13,8 @@ namespace orthospike {
 struct ShownImages {
   View<const std::uint8_t> pixels;        ///< [images × inputs]
   View<const std::uint32_t> pixel_order;  ///< [inputs]: input j is value pixel_order[j] of an image
+  /// By which their pixels are scaled, or none where that is common to all.
+  std::optional<PixelMoments> moments = {};
 };
 
 /// The answers that a task seeks to some of its training samples, or to its test samples.
@@ -65,6 +68,7 @@ class StoredTasks {
 
   Backend& backend_;
   const TaskSequence& sequence_;
+  std::vector<std::optional<PixelMoments>> moments_;  ///< of each data set
   std::vector<Task> tasks_;
   std::vector<Store> stores_;
   std::vector<Stored> stored_;  ///< of each task

@@ -27,8 +27,10 @@ std::string words(const MapShape& shape) {
 
 std::unique_ptr<TaskSequence> Tester::matching_sequence(const TrainedNetwork& trained, const Config& config,
                                                         const std::vector<ImageData>& data) {
-  std::unique_ptr<TaskSequence> sequence = config.sequence.make(
-      TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
+  std::unique_ptr<TaskSequence> sequence = config.sequence.make(TaskContext{.data = data,
+                                                                            .settings = config.tasks,
+                                                                            .seed = config.experiment.seed,
+                                                                            .scaling = config.data.scaling});
   if (sequence->shape() != trained.shape) {
     throw ConfigError(
         fmt::format("data.name: images of {} values do not fit the network of {}, which takes {}",

@@ -33,6 +33,9 @@ void check_boundaries(const Config& config) {
         "tasks.boundaries: a learning rate that changes goes by the length of a task, which is not known where "
         "boundaries are hidden; use optimiser.schedule constant");
   }
+  if (config.schedule.learning_rates.size() > 1)
+    throw ConfigError(
+        "tasks.boundaries: hidden ones do not say when the next of several learning rates begins; give one");
 }
 
 /// Throws ConfigError for what federated training does not do.
@@ -77,8 +80,7 @@ Trainer::Trainer(Backend& backend, const Config& config, const MapShape& input, 
                  Communicator& ranks)
     : backend_(backend),
       ranks_(ranks),
-      mean_(config.data.mean.value()),
-      deviation_(config.data.deviation.value()),
+      moments_{config.data.mean.value(), config.data.deviation.value()},
       batch_size_(config.training.batch_size),
       protects_linearly_(config.protection.protection().traits().is_linear),
       protects_averages_(config.federated.is_on() &&
@@ -231,7 +233,7 @@ void Trainer::train_batch(const Batch& batch, View<double> loss, View<std::uint3
     end_task();
     begin_task(task_ + 1, task_length_);
   }
-  rate_ = schedule_.learning_rate(updates_++, task_length_);
+  rate_ = schedule_.learning_rate(task_, updates_++, task_length_);
   const bool is_whole = steps_per_run_ == steps_per_update_;
   for (std::size_t first = 0; first < engine_->steps(); first += steps_per_run_) {
     compute_gradients(part, first, std::min(steps_per_run_, engine_->steps() - first), loss, correct);
@@ -361,11 +363,12 @@ void Trainer::observe_batch(const Batch& batch, View<double> loss, View<std::uin
 }
 
 void Trainer::encode(const ShownImages& images, View<const std::uint32_t> samples, Matrix input) {
+  const auto [mean, deviation] = images.moments.value_or(moments_);
   backend_.encoding().run(EncodeImages{.images = images.pixels,
                                        .samples = samples,
                                        .pixel_order = images.pixel_order,
-                                       .mean = mean_,
-                                       .deviation = deviation_,
+                                       .mean = mean,
+                                       .deviation = deviation,
                                        .currents = input});
 }
 

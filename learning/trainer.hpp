@@ -117,8 +117,8 @@ class Trainer {
   std::size_t run_size() const { return ranks_.largest_slice(batch_size_); }
   Communicator& ranks() { return ranks_; }
   /// What pixels from 0 to 1 become inputs with, (pixel - mean) / deviation.
-  float mean() const { return mean_; }
-  float deviation() const { return deviation_; }
+  /// Those that pixels are scaled by where images have none of their own.
+  const PixelMoments& moments() const { return moments_; }
   ClockEngine& engine() { return *engine_; }
   Network& network() { return network_; }
   /// The projections that tasks share, the first ones of the network: see orthospike::shared_projections.
@@ -194,7 +194,7 @@ class Trainer {
 
   Backend& backend_;
   Communicator& ranks_;
-  float mean_, deviation_;
+  PixelMoments moments_;
   std::size_t batch_size_;
   bool protects_linearly_;
   bool protects_averages_;      ///< of clients, and not each update

@@ -2,6 +2,7 @@
 #define HWY_TARGET_INCLUDE "kernels/cpu/neurons.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h must come first: this file is compiled once for each instruction set.
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
@@ -108,6 +109,7 @@ struct Carried {
 /// Where one step of a block reads and writes.
 struct StepAt {
   const float* current;
+  const float* next;                   ///< current of the step after it, or of none
   float* margin;                       ///< or null
   std::span<float* const> each_state;  ///< or empty
   std::uint32_t* events;               ///< of the whole sample
@@ -120,6 +122,7 @@ HWY_INLINE void step_vector(Tag tag, const Model& neuron, const StepAt& step, st
                             Carried<Model>& carried, std::uint32_t& count, std::index_sequence<field...>,
                             V... state) {
   const auto current = hn::LoadU(tag, step.current + i);
+  hwy::Prefetch(step.next + i);
   auto margin = hn::Zero(tag);
   const auto fired = neuron.step(VectorOps<Tag>(), current, margin, state...);
   const auto spike = hn::IfThenElseZero(fired, hn::Set(tag, 1.0F));
@@ -170,8 +173,10 @@ HWY_INLINE void run_block(const RunNeurons<Model>& run, const Shared<Model>& sha
     std::array<float*, state_size<Model>> each_state{};
     for (std::size_t field = 0; run.keeps_states() && field < each_state.size(); ++field)
       each_state[field] = run.each_state[field].address() + in_row + first;
+    const float* const current = run.currents.address() + t * run.step_stride() + at;
     const StepAt step{
-        .current = run.currents.address() + t * run.step_stride() + at,
+        .current = current,
+        .next = t + 1 < run.steps ? current + run.step_stride() : current,
         .margin = run.outputs.margin.empty() ? nullptr : run.outputs.margin.address() + in_row + first,
         .each_state = run.keeps_states() ? each_state : std::span<float* const>(),
         .events = run.outputs.spikes.indices.address() + in_row,

@@ -175,8 +175,8 @@ void execute(CudaContext& cuda, const Unpool& op) {
 void execute(CudaContext& cuda, const DeliverConvolved& op) {
   const std::size_t size = op.currents.values.size();
   launch(deliver_convolved, blocks_for(size, map_threads), map_threads, 0, cuda.stream, op.spikes.counts,
-         op.spikes.indices, op.height, op.dt, op.pooled, op.window, op.weights, op.weights.cols, op.offset,
-         size, op.currents);
+         op.spikes.indices, op.height, op.dt, op.pooled, op.window, op.weights, op.weights.cols,
+         op.offset.empty() ? nullptr : op.offset.address(), size, op.currents);
 }
 
 /// As in Correlate: on a device dense products are faster than adding to rows in a fixed order.

@@ -200,9 +200,10 @@ NirGraph to_nir(const TrainedNetwork& network) {
       {"integration", text("forward Euler; a spike is sent in the step in which v reaches v_threshold")},
       {"reset", text(soft ? "soft" : "hard")},
       {"reset_meaning", text("after a spike; soft: v - (v_threshold - v_reset), hard: v_reset")},
-      {"input",
-       text(fmt::format("(pixel - mean) / deviation of pixels from 0 to 1, in every step; channel {}",
-                        shapes.is_map(0) ? "first" : "last"))},
+      {"input", text(fmt::format(
+                    "(pixel - mean) / deviation of pixels from 0 to 1{}, in every step; channel {}",
+                    config.data.scaling == DataSettings::Scaling::each ? ", by its own of each data set" : "",
+                    shapes.is_map(0) ? "first" : "last"))},
       {"input_shape",
        std::vector{static_cast<double>(channels), static_cast<double>(height), static_cast<double>(width)}},
       {"mean", number(network.mean)},

@@ -6,8 +6,10 @@
 namespace orthospike {
 
 void ScheduleSettings::describe(SettingsVisitor& visit) {
-  visit("optimiser.learning_rate", learning_rate, not_negative, "-",
-        "Learning rate of weights and thresholds; the usual one of adam and adamw is 0.001.");
+  visit(
+      "optimiser.learning_rate", learning_rates, not_negative, "-",
+      "Learning rate of weights and thresholds, one number, or one for each task; the last is that of all later "
+      "tasks. The usual one of adam and adamw is 0.001.");
   visit("optimiser.schedule", form,
         {{"constant", Form::constant, ""},
          {"step", Form::step, "times step_factor every step_epochs"},
@@ -24,17 +26,18 @@ void ScheduleSettings::describe(SettingsVisitor& visit) {
       "any schedule.");
 }
 
-double Schedule::factor(std::size_t update, const TaskLength& task) const {
+double Schedule::factor(std::size_t update, const TaskLength& length) const {
   const auto u = static_cast<double>(update);
-  const auto per_epoch = static_cast<double>(task.updates_per_epoch);
+  const auto per_epoch = static_cast<double>(length.updates_per_epoch);
   const double warm_up = settings_.warm_up_epochs * per_epoch;
   const double warmth = u + 1 < warm_up ? (u + 1) / warm_up : 1.0;
   if (settings_.form == ScheduleSettings::Form::step) {
-    const std::size_t epoch = update / task.updates_per_epoch;
+    const std::size_t epoch = update / length.updates_per_epoch;
     return warmth * std::pow(settings_.step_factor, epoch / settings_.step_epochs);
   }
   if (settings_.form == ScheduleSettings::Form::cosine)
-    return warmth * (1 + std::cos(std::numbers::pi * u / (static_cast<double>(task.epochs) * per_epoch))) / 2;
+    return warmth * (1 + std::cos(std::numbers::pi * u / (static_cast<double>(length.epochs) * per_epoch))) /
+           2;
   return warmth;
 }
 

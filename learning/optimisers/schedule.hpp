@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
+#include "datasets/task_sequence.hpp"
 #include "sim/settings.hpp"
 
 namespace orthospike {
@@ -9,7 +11,7 @@ namespace orthospike {
 struct ScheduleSettings {
   enum class Form { constant, step, cosine };
 
-  float learning_rate = 0.1F;
+  std::vector<float> learning_rates = {0.1F};  ///< one a task; the last is that of all later ones
   Form form = Form::constant;
   float step_factor = 0.1F;
   std::size_t step_epochs = 1;
@@ -24,16 +26,17 @@ struct TaskLength {
   std::size_t updates_per_epoch = 1;
 };
 
-/// The factor on the learning rate over the updates u = 0 … U - 1 of a task, the same in each task. In the
+/// The learning rate of a task, and the factor on it over the updates u = 0 … U - 1 of a task, the same in each. In the
 /// warm-up of W updates, (u + 1) / W times
 ///   constant: 1;  step: step_factor^⌊u / updates of step_epochs⌋;  cosine: (1 + cos(π · u / U)) / 2.
 class Schedule {
  public:
   explicit Schedule(const ScheduleSettings& settings) : settings_(settings) {}
 
-  double factor(std::size_t update, const TaskLength& task) const;
-  float learning_rate(std::size_t update, const TaskLength& task) const {
-    return settings_.learning_rate * static_cast<float>(factor(update, task));
+  double factor(std::size_t update, const TaskLength& length) const;
+  /// task counts from 0.
+  float learning_rate(std::size_t task, std::size_t update, const TaskLength& length) const {
+    return of_task(settings_.learning_rates, task) * static_cast<float>(factor(update, length));
   }
 
  private:

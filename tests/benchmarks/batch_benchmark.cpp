@@ -70,8 +70,8 @@ int benchmark(int argc, char** argv) {
   TaskSettings settings = config.tasks;
   if (settings.train_samples == std::vector<std::size_t>{0}) settings.train_samples = {100 * batch_size};
   settings.test_samples = {20 * batch_size};
-  const std::unique_ptr<TaskSequence> sequence =
-      config.sequence.make(TaskContext{.data = data, .settings = settings, .seed = config.experiment.seed});
+  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(TaskContext{
+      .data = data, .settings = settings, .seed = config.experiment.seed, .scaling = config.data.scaling});
   const PixelMoments moments = sequence->training_moments();
   config.data.mean = config.data.mean.value_or(moments.mean);
   config.data.deviation = config.data.deviation.value_or(moments.deviation);

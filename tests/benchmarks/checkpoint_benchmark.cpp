@@ -91,8 +91,11 @@ int benchmark(int argc, char** argv) {
   const Config config = read_config(argv[1], {argv + 2, argv + argc});
   const std::vector<ImageData> data = read_data_sets(config.data);
   const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
-  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
-      TaskContext{.data = data, .settings = config.tasks, .seed = config.experiment.seed});
+  const std::unique_ptr<TaskSequence> sequence =
+      config.sequence.make(TaskContext{.data = data,
+                                       .settings = config.tasks,
+                                       .seed = config.experiment.seed,
+                                       .scaling = config.data.scaling});
   StoredTasks tasks(*backend, *sequence);
   Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   Monitor monitor(trainer, config.metrics.quality_samples, tasks.count());

@@ -1,6 +1,8 @@
 #include "datasets/task_sequence.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <numeric>
 #include <set>
 #include <string>
@@ -172,6 +174,28 @@ TEST_CASE("moments are of the training samples that some task shows") {
   CHECK(sequence.training_moments().deviation == Approx(0.2));
   data[0].train.pixels.assign(data[0].train.pixels.size(), 9);
   CHECK(sequence.training_moments().deviation == 0);
+}
+
+TEST_CASE("data sets that are scaled each have moments of their own") {
+  std::vector<ImageData> data = {some_data({1, 2, 1}, 2), some_data({1, 1, 1}, 3)};
+  for (std::size_t i = 0; i < data[0].train.count; ++i) {
+    data[0].train.pixels[2 * i] = 51;
+    data[0].train.pixels[2 * i + 1] = 153;
+  }
+  for (std::size_t i = 0; i < data[1].train.count; ++i)
+    data[1].train.pixels[i] = i < 3 ? std::array<std::uint8_t, 3>{0, 0, 153}[i] : 200;
+  const auto joined = [&](DataSettings::Scaling scaling) {
+    return Joined({.data = data, .settings = {.train_samples = {0, 3}}, .seed = 1, .scaling = scaling}, {});
+  };
+  CHECK_FALSE(joined(DataSettings::Scaling::common).own_moments(1));
+  const Joined each = joined(DataSettings::Scaling::each);
+  CHECK(each.own_moments(0)->mean == Approx(0.4));
+  CHECK(each.own_moments(0)->deviation == Approx(0.2));
+  CHECK(each.own_moments(1)->mean == Approx(0.2));
+  CHECK(each.own_moments(1)->deviation == Approx(0.6 * std::sqrt(2.0) / 3));
+  data[1].train.pixels.assign(data[1].train.pixels.size(), 9);
+  CHECK_THROWS_WITH(each.own_moments(1),
+                    "data.scaling: all pixels of the training samples of data set 2 are equal");
 }
 
 TEST_CASE("rotated tasks have an angle each") {

@@ -120,7 +120,7 @@ TEST_CASE("feedback learns as the read-out does, that of deeper populations from
       for (std::size_t b = 0; b < batch; ++b) {
         for (std::size_t i = 0; i < 30; ++i) {
           for (std::size_t c = 0; c < 10; ++c)
-            expected[i * 10 + c] -= config.schedule.learning_rate * z[b * 30 + i] * e[b * 10 + c];
+            expected[i * 10 + c] -= config.schedule.learning_rates[0] * z[b * 30 + i] * e[b * 10 + c];
         }
       }
       CHECK(difference(expected, change(deeper, learner.feedback(1))) < 1e-4);
@@ -138,7 +138,7 @@ TEST_CASE("feedback follows the read-out under any optimiser and protection", "[
       config.set("hebbian.learning_rate", "0.01");
       if (optimiser == "adam") {
         config.set("optimiser.name", "adam");
-        config.schedule.learning_rate = 0.01F;
+        config.schedule.learning_rates = {0.01F};
       }
       if (optimiser == "momentum") config.set("optimiser.momentum", "0.9");
       if (optimiser == "step") config.set("rule.update", "step");

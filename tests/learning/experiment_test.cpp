@@ -860,6 +860,7 @@ TEST_CASE("hidden boundaries and mixing are refused where they contradict") {
     CHECK(names(sentence({"tasks.boundaries=hidden", "protection.name=" + protection}), "tasks.boundaries"));
   for (const std::string schedule : {"step", "cosine"})
     CHECK(names(sentence({"tasks.boundaries=hidden", "optimiser.schedule=" + schedule}), "tasks.boundaries"));
+  CHECK(names(sentence({"tasks.boundaries=hidden", "optimiser.learning_rate=0.1,0.01"}), "tasks.boundaries"));
   for (const std::string key : {"neurons", "lambda", "smoothing", "threshold", "distance"})
     CHECK(names(sentence({"boundaries." + key + "=5"}), "boundaries." + key));
   for (const std::string key : {"leaky.fast_updates=3", "leaky.slow_updates=3", "leaky.refresh=3"})

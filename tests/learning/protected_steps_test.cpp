@@ -197,12 +197,14 @@ TEST_CASE("whatever the optimiser and the rule, a protected network's steps leav
   });
 }
 
-TEST_CASE("a task begins with a fresh optimiser and where the schedule begins", "[protected_steps]") {
+TEST_CASE("a task begins with a fresh optimiser, its learning rate and where the schedule begins",
+          "[protected_steps]") {
   const auto backend = make_backend("cpu", 1);
   Config config = config_of({"adam", 0, 0}, "none");
   config.set("optimiser.warm_up_epochs", "2");
+  config.set("optimiser.learning_rate", "0.01,0.004");
   Training training(*backend, config);
-  for (const std::size_t task : {0U, 1U}) {
+  for (const std::size_t task : {0U, 1U, 2U}) {
     INFO("task " << task);
     training.begin_task(task, 1);
     const std::vector<float> before = training.weights(0);
@@ -213,7 +215,7 @@ TEST_CASE("a task begins with a fresh optimiser and where the schedule begins", 
       largest = std::max(largest, std::abs(after[i] - before[i]));
     // In the first update of all, Adam moves weights by the learning rate, here of the first of twelve
     // updates.
-    CHECK(largest == Approx(config.schedule.learning_rate / 12).epsilon(1e-3));
+    CHECK(largest == Approx((task == 0 ? 0.01 : 0.004) / 12).epsilon(1e-3));
     training.finish_task();
     training.trainer.end_task();
   }

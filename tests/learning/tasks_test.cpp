@@ -346,6 +346,26 @@ TEST_CASE("more samples than there are are warned of", "[tasks]") {
   CHECK(observer.tasks.size() == 1);
 }
 
+TEST_CASE("where each data set is scaled by moments of its own, its images have them", "[tasks]") {
+  const auto backend = make_backend("cpu", 1);
+  const std::vector<ImageData> data = {digit_images(), digit_images()};
+  const TaskContext context{.data = data,
+                            .settings = {.train_samples = {9, 40}},
+                            .seed = 1,
+                            .scaling = DataSettings::Scaling::each};
+  const auto joined = task_sequences().make("joined", context);
+  StoredTasks tasks(*backend, *joined);
+  for (const std::size_t k : {0U, 1U}) {
+    const PixelMoments own = joined->own_moments(k).value();
+    for (const ShownImages& images : {tasks.training_images(k), tasks.test_samples(k).images}) {
+      REQUIRE(images.moments);
+      CHECK(images.moments->mean == own.mean);
+      CHECK(images.moments->deviation == own.deviation);
+    }
+  }
+  CHECK(tasks.training_images(0).moments->mean != tasks.training_images(1).moments->mean);
+}
+
 TEST_CASE("tasks that show the same images store them once, and forget what no task shows again", "[tasks]") {
   const auto backend = make_backend("cpu", 1);
   const std::vector<ImageData> data = {digit_images()};

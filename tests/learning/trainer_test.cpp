@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -104,7 +105,7 @@ Learned by_hand(Backend& backend, const Config& config, std::size_t count, std::
       for (std::size_t i = 0; i < gradient.size(); ++i) gradients[p][i] += gradient[i];
       if ((first + at_once) % count != 0) continue;
       for (std::size_t i = 0; i < gradient.size(); ++i)
-        result.weights[p][i] -= config.schedule.learning_rate * static_cast<float>(gradients[p][i]);
+        result.weights[p][i] -= config.schedule.learning_rates[0] * static_cast<float>(gradients[p][i]);
       gradients[p].clear();
       backend.upload(std::span<const float>(result.weights[p]),
                      network.network.projections()[p].weights.view());
@@ -292,7 +293,7 @@ TEST_CASE("thresholds, gains and offsets follow the gradient of each batch alone
     config.network.layers = {"20", "bn", "lif"};
     config.training.batch_size = batch;
     config.set("protection.name", "none");
-    config.schedule.learning_rate = 1e-4F;  // so that the gradient stays what it was
+    config.schedule.learning_rates = {1e-4F};  // so that the gradient stays what it was
     Trainer trainer(backend, config, {.height = 8, .width = 8}, 10);
     const ShownSet images(backend, digit_images().train, batch);
     const auto samples = uploaded(backend, numbers(batch)), pixel_order = uploaded(backend, numbers(64));
@@ -319,6 +320,25 @@ TEST_CASE("thresholds, gains and offsets follow the gradient of each batch alone
     CHECK(largest > 1e-6);
     CHECK(apart < 0.2 * largest);
   });
+}
+
+TEST_CASE("images with moments of their own are scaled by these, others by those of the config",
+          "[trainer]") {
+  const auto backend = make_backend("cpu", 1);
+  const ShownSet images(*backend, digit_images().train, batch);
+  const auto samples = uploaded(*backend, numbers(batch)), pixel_order = uploaded(*backend, numbers(64));
+  const auto input = [&](float mean, float deviation, std::optional<PixelMoments> own) {
+    Config config = config_of("bptt", "sequence");
+    config.data.mean = mean;
+    config.data.deviation = deviation;
+    Trainer trainer(*backend, config, {.height = 8, .width = 8}, 10);
+    ShownImages shown = images.in(pixel_order.view());
+    shown.moments = own;
+    trainer.run_batch(shown, samples.view());
+    return backend->download(trainer.engine().activity(0).mean_output.values);
+  };
+  CHECK(input(0.1F, 0.5F, PixelMoments{0.3F, 0.25F}) == input(0.3F, 0.25F, std::nullopt));
+  CHECK(input(0.1F, 0.5F, std::nullopt) != input(0.3F, 0.25F, std::nullopt));
 }
 
 TEST_CASE("where only the read-out is trained all else stays, but for averages of normalisations",
