@@ -75,8 +75,8 @@ class TaskSequence {
   MapShape shape() const { return plan(0).rendering.shape; }
   /// Of all training samples that some task shows, each counted once, as they are in their data sets.
   PixelMoments training_moments() const;
-  /// Those by which the pixels of a data set are scaled where each has its own, of its training samples. Throws EnvironmentError where all
-  /// pixels of these are equal.
+  /// Those by which the pixels of a data set are scaled where each has its own, of its training samples. Throws
+  /// EnvironmentError where all pixels of these are equal.
   std::optional<PixelMoments> own_moments(std::size_t data_set) const;
   /// What a user should know before training, sentences: where more samples are asked for than there are.
   std::vector<std::string> warnings() const;

@@ -116,8 +116,8 @@ class ClockEngine {
   void carry(std::size_t population, Matrix currents);
   /// Normalises those of a population, where they are and what brought them has not.
   void normalise(std::size_t population, Matrix currents, const Recording& recording);
-  /// Whether all that reaches the currents of a population, which are normalised, are spikes by the weights of one projection:
-  /// fixed means and variances are then a part of these.
+  /// Whether all that reaches the currents of a population, which are normalised, are spikes by the weights of one
+  /// projection: fixed means and variances are then a part of these.
   bool can_fold(std::size_t population) const;
   /// What one of them brings; normalised where its target can and this run does not train that.
   void deliver(const Projection& projection, Matrix currents);
