@@ -114,6 +114,7 @@ void DataSettings::describe(SettingsVisitor& visit) {
     visit("data.deviation", deviation, "auto", positive, "-",
           "Standard deviation that pixels are divided by; auto: as the mean.");
   });
+  if (scaling == Scaling::each) mean = deviation = std::nullopt;
 }
 
 bool holds_image_data(const fs::path& folder) {

@@ -22,8 +22,8 @@ struct DataSettings {
   CifarLabels labels = CifarLabels::fine;
   Gaps label_gaps = Gaps::refuse;
   Scaling scaling = Scaling::common;
-  std::optional<float> mean =
-      0.1307F;  ///< of pixels from 0 to 1; none: of the training samples, as the deviation
+  /// Of pixels from 0 to 1; none: of the training samples, as the deviation, and where each data set has its own.
+  std::optional<float> mean = 0.1307F;
   std::optional<float> deviation = 0.3081F;
 
   /// The names in `name`, which commas separate. Throws ConfigError where one is empty.

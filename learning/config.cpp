@@ -294,6 +294,11 @@ void Config::describe(SettingsVisitor& visit) {
   record.describe(visit);
 }
 
+std::unique_ptr<TaskSequence> Config::make_tasks(const std::vector<ImageData>& data_sets) const {
+  return sequence.make(
+      TaskContext{.data = data_sets, .settings = tasks, .seed = experiment.seed, .scaling = data.scaling});
+}
+
 void Config::set(const std::string& key, const std::string& value) {
   read_settings({{key, value}}, {{.key = key, .value = value, .place = "set"}}, *this);
 }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,8 @@ struct Config {
   /// Gives one key the value that a text says. Throws ConfigError as read_config does, also for a key that nothing
   /// reads where the others are as they are.
   void set(const std::string& key, const std::string& value);
+  /// The tasks on these data, which outlive them.
+  std::unique_ptr<TaskSequence> make_tasks(const std::vector<ImageData>& data_sets) const;
   /// Whether boundaries between tasks are to be detected.
   bool detects_boundaries() const {
     return tasks.boundaries == TaskSettings::Boundaries::hidden &&

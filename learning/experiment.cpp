@@ -137,8 +137,6 @@ class Experiment {
  private:
   /// The same with the moments of the training samples where the config leaves that to them.
   static Config with_moments(Config config, const TaskSequence& sequence) {
-    if (config.data.scaling == DataSettings::Scaling::each)
-      config.data.mean = config.data.deviation = std::nullopt;
     if (config.data.mean && config.data.deviation) return config;
     const PixelMoments moments = sequence.training_moments();
     if (!config.data.deviation && moments.deviation == 0)
@@ -687,11 +685,7 @@ RunRecord run_experiment(const Config& config, const std::vector<ImageData>& dat
                          Communicator& ranks) {
   if (config.tasks.mixing > 0 && config.protection.is_joint())
     throw ConfigError("tasks.mixing: joint training has no boundaries to mix tasks around; leave it at 0");
-  const std::unique_ptr<TaskSequence> sequence =
-      config.sequence.make(TaskContext{.data = data,
-                                       .settings = config.tasks,
-                                       .seed = config.experiment.seed,
-                                       .scaling = config.data.scaling});
+  const std::unique_ptr<TaskSequence> sequence = config.make_tasks(data);
   const std::optional<Checkpoint> checkpoint =
       find_checkpoint(folder, [&](const std::string& sentence) { observer.warn(sentence); });
   if (checkpoint) {

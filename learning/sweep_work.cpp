@@ -34,10 +34,7 @@ double WorkCounter::operator()(const Config& config) {
   const auto data = data_.find(of_data.text) != data_.end()
                         ? data_.find(of_data.text)
                         : data_.emplace(of_data.text, read_data_sets(config.data)).first;
-  const auto sequence = config.sequence.make(TaskContext{.data = data->second,
-                                                         .settings = config.tasks,
-                                                         .seed = config.experiment.seed,
-                                                         .scaling = config.data.scaling});
+  const auto sequence = config.make_tasks(data->second);
   double samples = 0, synapses = 0;
   for (std::size_t k = 0; k < sequence->count(); ++k)
     samples += static_cast<double>(sequence->task(k).train.size() * of_task(config.tasks.epochs, k));

@@ -27,10 +27,7 @@ std::string words(const MapShape& shape) {
 
 std::unique_ptr<TaskSequence> Tester::matching_sequence(const TrainedNetwork& trained, const Config& config,
                                                         const std::vector<ImageData>& data) {
-  std::unique_ptr<TaskSequence> sequence = config.sequence.make(TaskContext{.data = data,
-                                                                            .settings = config.tasks,
-                                                                            .seed = config.experiment.seed,
-                                                                            .scaling = config.data.scaling});
+  std::unique_ptr<TaskSequence> sequence = config.make_tasks(data);
   if (sequence->shape() != trained.shape) {
     throw ConfigError(
         fmt::format("data.name: images of {} values do not fit the network of {}, which takes {}",

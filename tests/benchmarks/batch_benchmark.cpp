@@ -67,11 +67,10 @@ int benchmark(int argc, char** argv) {
   const std::vector<ImageData> data = read_data_sets(config.data);
   const std::size_t batch_size = config.training.batch_size;
   const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
-  TaskSettings settings = config.tasks;
-  if (settings.train_samples == std::vector<std::size_t>{0}) settings.train_samples = {100 * batch_size};
-  settings.test_samples = {20 * batch_size};
-  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(TaskContext{
-      .data = data, .settings = settings, .seed = config.experiment.seed, .scaling = config.data.scaling});
+  std::vector<std::size_t>& train_samples = config.tasks.train_samples;
+  if (train_samples == std::vector<std::size_t>{0}) train_samples = {100 * batch_size};
+  config.tasks.test_samples = {20 * batch_size};
+  const std::unique_ptr<TaskSequence> sequence = config.make_tasks(data);
   const PixelMoments moments = sequence->training_moments();
   config.data.mean = config.data.mean.value_or(moments.mean);
   config.data.deviation = config.data.deviation.value_or(moments.deviation);

@@ -91,11 +91,7 @@ int benchmark(int argc, char** argv) {
   const Config config = read_config(argv[1], {argv + 2, argv + argc});
   const std::vector<ImageData> data = read_data_sets(config.data);
   const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
-  const std::unique_ptr<TaskSequence> sequence =
-      config.sequence.make(TaskContext{.data = data,
-                                       .settings = config.tasks,
-                                       .seed = config.experiment.seed,
-                                       .scaling = config.data.scaling});
+  const std::unique_ptr<TaskSequence> sequence = config.make_tasks(data);
   StoredTasks tasks(*backend, *sequence);
   Trainer trainer(*backend, config, sequence->shape(), sequence->logits());
   Monitor monitor(trainer, config.metrics.quality_samples, tasks.count());

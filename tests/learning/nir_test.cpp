@@ -153,6 +153,12 @@ TEST_CASE("neurons become nodes whose equations with a step of forward Euler are
   CHECK(value(graph, "hidden1_to_hidden2", "weight", 1) ==
         Approx(weights(dsr, "hidden1_to_hidden2")[4] * 0.11 / 0.05));
   CHECK(std::get<std::vector<std::string>>(graph.metadata.at("reset")) == std::vector<std::string>{"soft"});
+  const auto input = [](const Settings& settings) {
+    return std::get<std::vector<std::string>>(to_nir(trained(settings)).metadata.at("input"))[0];
+  };
+  CHECK(input(lif).starts_with("(pixel - mean) / deviation of pixels from 0 to 1, in every step"));
+  CHECK(input(with(lif, {{"data.scaling", "each"}})).find("by its own of each data set") !=
+        std::string::npos);
   const NirGraph hard = to_nir(trained(with(lif, {{"neuron.reset", "hard"}})));
   CHECK(std::get<std::vector<std::string>>(hard.metadata.at("reset")) == std::vector<std::string>{"hard"});
 }
@@ -164,7 +170,8 @@ TEST_CASE("a network comes back from its graph and from a file of it", "[nir]") 
         with(lif, {{"network.recurrent", "true"}, {"network.readout_tau", "1.3"}, {"neuron.steps", "3"}}),
         Settings{{"rule.name", "eprop"}, {"neuron.model", "if"}, {"neuron.threshold", "1.1"}},
         with(lif, {{"network.recurrent", "true"}, {"network.readout_tau", "1.3"}, {"network.bias", "all"}}),
-        with(lif, {{"network.bias", "readout"}}), Settings{{"network.bias", "all"}},
+        with(lif, {{"network.bias", "readout"}}), with(lif, {{"data.scaling", "each"}}),
+        Settings{{"network.bias", "all"}},
         Settings{{"neuron.tau", "1.3"}, {"neuron.firing_fraction", "0.37"}}, Settings{}}) {
     const TrainedNetwork network = trained(settings);
     const NirGraph graph = to_nir(network);

@@ -85,8 +85,7 @@ TEST_CASE("a run records the tests that its config chooses", "[recording]") {
   run(config, folder);
   const Shown shown(folder.path());
   CHECK(shown.count() == 2 * 2 * 10);
-  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
-      TaskContext{.data = all_data(), .settings = config.tasks, .seed = config.experiment.seed});
+  const std::unique_ptr<TaskSequence> sequence = config.make_tasks(all_data());
   for (const std::uint32_t task : {1U, 2U}) {
     const Task its = sequence->task(task - 1);
     const std::vector<std::uint32_t> expected(its.test.begin() + 5, its.test.begin() + 15);
@@ -189,8 +188,7 @@ TEST_CASE("a recording for which the disk has no room is refused with its size",
   config.set("record.variables", "potential");
   config.set("record.samples", "all");
   const TemporaryFolder folder;
-  const std::unique_ptr<TaskSequence> sequence = config.sequence.make(
-      TaskContext{.data = all_data(), .settings = config.tasks, .seed = config.experiment.seed});
+  const std::unique_ptr<TaskSequence> sequence = config.make_tasks(all_data());
   const auto backend = make_backend("cpu", 1);
   StoredTasks tasks(*backend, *sequence);
   config.data.mean = config.data.deviation = 0.5F;

@@ -108,6 +108,21 @@ TEST_CASE("a test of the stored network gives the last row of the accuracy matri
   }
 }
 
+TEST_CASE("the same where each data set is scaled by moments of its own", "[tester]") {
+  std::vector<ImageData> data = data_of("joined");
+  for (ImageSet* const set : {&data[1].train, &data[1].test}) {
+    for (std::uint8_t& pixel : set->pixels) pixel = static_cast<std::uint8_t>(255 - pixel);
+  }
+  Config config = digits("joined");
+  config.set("data.scaling", "each");
+  const auto tasks = config.make_tasks(data);
+  CHECK(tasks->own_moments(0).value().mean == Approx(1 - tasks->own_moments(1).value().mean));
+  const TemporaryFolder folder;
+  const RunRecord record = run(config, data, folder);
+  check_row(folder.path() / weights_name, data, record.accuracy, 2);
+  CHECK(record.accuracy.at(2, 2) > 0.8);
+}
+
 TEST_CASE("the same on several threads, of samples held back, of recurrent networks and after replay",
           "[tester][threads]") {
   std::vector<Config> configs(4, digits("permuted"));
