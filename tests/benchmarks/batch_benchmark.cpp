@@ -2,11 +2,12 @@
 //
 //   build/tests/batch_benchmark configs/pmnist-dsr-hlop.ini [--section.key=value ...]
 //
-// Trains tasks.train_samples of each task (default here: 100 batches), prints the median batch of each task and the
-// mean one (beside other programs a few batches take most of the time), the means of both over the tasks, and how far
-// that is from the arithmetic floor: the counted dense multiply-adds and the weights that spikes added, at the rate of a
-// large matrix product measured between the tasks of the same run. What rules and subspaces do along events (correlations and responses of spikes) is not counted and
-// so not in the floor: rules other than dsr are farther from it.
+// Trains tasks.train_samples of each task and tests tasks.test_samples (defaults here: 100 and 20 batches), prints the
+// median batch of each task and the mean one (beside other programs a few batches take most of the time), the means of
+// both over the tasks, and how far that is from the arithmetic floor: the counted dense multiply-adds and the weights
+// that spikes added, at the rate of a large matrix product measured between the tasks of the same run. What rules and
+// subspaces do along events (correlations and responses of spikes) is not counted and so not in the floor: rules other
+// than dsr are farther from it.
 
 #include <fmt/format.h>
 
@@ -67,9 +68,11 @@ int benchmark(int argc, char** argv) {
   const std::vector<ImageData> data = read_data_sets(config.data);
   const std::size_t batch_size = config.training.batch_size;
   const auto backend = make_backend(config.run.device, static_cast<int>(config.run.threads));
-  std::vector<std::size_t>& train_samples = config.tasks.train_samples;
-  if (train_samples == std::vector<std::size_t>{0}) train_samples = {100 * batch_size};
-  config.tasks.test_samples = {20 * batch_size};
+  const auto unless_given = [](std::vector<std::size_t>& samples, std::size_t count) {
+    if (samples == std::vector<std::size_t>{0}) samples = {count};
+  };
+  unless_given(config.tasks.train_samples, 100 * batch_size);
+  unless_given(config.tasks.test_samples, 20 * batch_size);
   const std::unique_ptr<TaskSequence> sequence = config.make_tasks(data);
   const PixelMoments moments = sequence->training_moments();
   config.data.mean = config.data.mean.value_or(moments.mean);
