@@ -37,23 +37,35 @@ struct Stretch {
   ORTHOSPIKE_HOST_DEVICE std::size_t size() const { return last - first; }
 };
 
+/// From where a window looks: an output row and column, and a group of channels.
+struct Place {
+  std::size_t y, x, group;
+};
+
 /// Where a square kernel looks at a map: at places of all output rows and columns, beyond its edges at zeros. What it
-/// sees from a place is a patch [kernel × kernel × channels].
+/// sees from a place is a patch [kernel × kernel × channels]. Of channels in groups each group has places of its own, from
+/// which the others are zeros.
 struct Window {
   MapShape map;
   std::size_t kernel = 1;
   std::size_t stride = 1;
   std::size_t padding = 0;
+  std::size_t groups = 1;  ///< of as many channels each
 
   bool operator==(const Window&) const = default;
   /// Whether the kernel has a place at all; else none of what follows may be asked for.
   bool fits() const {
     return map.size() > 0 && kernel > 0 && stride > 0 && kernel <= map.height + 2 * padding &&
-           kernel <= map.width + 2 * padding;
+           kernel <= map.width + 2 * padding && groups > 0 && map.channels % groups == 0;
   }
   ORTHOSPIKE_HOST_DEVICE std::size_t out_height() const { return places_along(map.height); }
   ORTHOSPIKE_HOST_DEVICE std::size_t out_width() const { return places_along(map.width); }
-  ORTHOSPIKE_HOST_DEVICE std::size_t places() const { return out_height() * out_width(); }
+  ORTHOSPIKE_HOST_DEVICE std::size_t places() const { return out_height() * out_width() * groups; }
+  ORTHOSPIKE_HOST_DEVICE Place place(std::size_t number) const {
+    const std::size_t pixel = number / groups;
+    return {pixel / out_width(), pixel % out_width(), number % groups};
+  }
+  ORTHOSPIKE_HOST_DEVICE std::size_t group_channels() const { return map.channels / groups; }
   ORTHOSPIKE_HOST_DEVICE std::size_t patch() const { return kernel * kernel * map.channels; }
   /// Where the channels of a pixel begin in a patch.
   ORTHOSPIKE_HOST_DEVICE std::size_t patch_pixel(std::size_t ky, std::size_t kx) const {

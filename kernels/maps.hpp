@@ -6,10 +6,11 @@
 namespace orthospike {
 
 // Each row of maps, of pooled maps, of currents and of spikes is one sample in one step. A convolution is a product of
-// its patches, [rows × places · patch] read as [rows · places × patch], with its weights [patch × output channels].
+// its patches, [rows × places · patch] read as [rows · places × patch], with its weights [patch × outputs]: outputs are the
+// output channels, or those of one group, for each of which the window has a place and which follow one another at a pixel.
 
 /// patches[r · places + place, (ky, kx, c)] ← the element of channel c of map r that the kernel sees at (ky, kx) from
-/// place, 0 beyond the edges. Places are in the order of rows, then columns.
+/// place, 0 beyond the edges and where c is not of the place's group. Places are in the order of rows, columns, groups.
 struct Unfold {
   ConstMatrix maps;  ///< [rows × map size]
   Window window;
@@ -96,19 +97,19 @@ struct DeliverConvolved {
   float dt = 1;
   std::size_t pooled = 1;
   Window window;
-  ConstMatrix weights;            ///< [patch × output channels]
-  View<const float> offset = {};  ///< [output channels], or empty: 0
-  Matrix currents;                ///< [rows × places · output channels]
+  ConstMatrix weights;            ///< [patch × outputs]
+  View<const float> offset = {};  ///< [outputs], or empty: 0
+  Matrix currents;                ///< [rows × places · outputs]
 
   void check() const {
     require_seen(spikes, pooled, window, "deliver_convolved");
     require(weights.rows == window.patch(), "deliver_convolved",
             "weights do not have one row for each element of a patch");
     require(spikes.rows == currents.rows && currents.cols == window.places() * weights.cols,
-            "deliver_convolved", "currents are not [rows × places · output channels]");
+            "deliver_convolved", "currents are not [rows × places · outputs]");
     require(height.size() == 1, "deliver_convolved", "height is not one number");
     require(offset.empty() || offset.size() == weights.cols, "deliver_convolved",
-            "offsets are not one a channel");
+            "offsets are not one an output");
   }
   bool empty() const { return currents.empty(); }
 };
@@ -123,16 +124,16 @@ struct CorrelateConvolved {
   float dt = 1;
   std::size_t pooled = 1;  ///< as in DeliverConvolved
   Window window;
-  ConstMatrix b;  ///< [rows × places · output channels]
+  ConstMatrix b;  ///< [rows × places · outputs]
   float beta = 0;
-  Matrix sum;  ///< [patch × output channels]
+  Matrix sum;  ///< [patch × outputs]
 
   void check() const {
     require_seen(spikes, pooled, window, "correlate_convolved");
     require(sum.rows == window.patch(), "correlate_convolved",
             "the sum does not have one row for each element of a patch");
     require(spikes.rows == b.rows && b.rows > 0 && b.cols == window.places() * sum.cols,
-            "correlate_convolved", "errors are not [rows × places · output channels]");
+            "correlate_convolved", "errors are not [rows × places · outputs]");
     require(height.size() <= 1, "correlate_convolved", "height is not one number");
   }
   bool empty() const { return sum.empty(); }

@@ -12,8 +12,9 @@ namespace orthospike {
 void LayeredNetwork::describe(SettingsVisitor& visit, bool readout_may_leak) {
   visit(
       "network.layers", layers, "none",
-      "Hidden populations from input to read-out, in words: NcK, NcKsS or NcKsSpP, a convolution to N channels with "
-      "a kernel of K × K pixels, stride S (else 1) and padding P (else K / 2); N, a dense projection to N neurons; "
+      "Hidden populations from input to read-out, in words: NcK, or with any of the rest NcKsSpPgG, a convolution to "
+      "N channels with a kernel of K × K pixels, stride S (else 1), padding P (else K / 2) and channels in G groups "
+      "(else 1); N, a dense projection to N neurons; "
       "behind each of them lif, its neurons, of the model neuron.model, or bn, lif, where currents are normalised "
       "first; pK, average pooling of K × K pixels, before one of them or the read-out; blockN or blockNsS behind a "
       "convolution, a pre-activation residual block of N channels and stride S; resnet18 N, a whole network of "

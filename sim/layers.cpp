@@ -37,7 +37,7 @@ class WordReader {
   std::string_view rest_;
 };
 
-/// The window of NcK, NcKsS or NcKsSpP without its map, and N.
+/// The window of NcKsSpPgG without its map, and N.
 std::optional<std::pair<Window, std::size_t>> convolution_of(const std::string& word) {
   WordReader reader(word);
   const auto channels = reader.number(1);
@@ -46,8 +46,11 @@ std::optional<std::pair<Window, std::size_t>> convolution_of(const std::string& 
   if (!kernel) return std::nullopt;
   const auto stride = reader.take('s') ? reader.number(1) : std::optional<std::size_t>(1);
   const auto padding = reader.take('p') ? reader.number(0) : *kernel / 2;
-  if (!stride || !padding || !reader.is_empty()) return std::nullopt;
-  return std::pair(Window{.map = {}, .kernel = *kernel, .stride = *stride, .padding = *padding}, *channels);
+  const auto groups = reader.take('g') ? reader.number(1) : std::optional<std::size_t>(1);
+  if (!stride || !padding || !groups || !reader.is_empty()) return std::nullopt;
+  return std::pair(
+      Window{.map = {}, .kernel = *kernel, .stride = *stride, .padding = *padding, .groups = *groups},
+      *channels);
 }
 
 /// Channels and stride of blockN or blockNsS.
@@ -101,7 +104,7 @@ class LayerReader {
       require_square();
       shape_ = {1, 1, *neurons};
     } else {
-      refuse("is none of NcK, NcKsS, NcKsSpP, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
+      refuse("is none of NcK, NcKsSpPgG, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
     }
   }
 
@@ -176,6 +179,8 @@ class LayerReader {
   void convolve(Window window, std::size_t channels) {
     begin_way();
     window.map = pooled();
+    if (window.map.channels % window.groups != 0 || channels % window.groups != 0)
+      refuse(fmt::format("has groups that do not divide {} channels to {}", window.map.channels, channels));
     if (!window.fits()) refuse(fmt::format("has a kernel without a place in a map of {}", words(window.map)));
     pending_->window = window;
     shape_ = {window.out_height(), window.out_width(), channels};

@@ -48,7 +48,8 @@ struct Layers {
 
 /// From the words of network.layers, one after another from the input to the read-out:
 ///
-///     NcK, NcKsS, NcKsSpP   convolution: N channels, kernel K × K, stride S (else 1), padding P (else K / 2)
+///     NcKsSpPgG             convolution: N channels, kernel K × K, stride S, padding P, G groups of channels; without sS
+///                           stride 1, without pP padding K / 2, without gG one group
 ///     N                     N neurons, each joined to all before
 ///     bn                    batch normalisation of their currents, behind one of these
 ///     lif                   neurons, behind each of these or its bn

@@ -36,15 +36,39 @@ void scale(float factor, std::span<float> line) {
   for (float& value : line) value = factor == 0.0F ? 0.0F : factor * value;
 }
 
-void unfold_place(const Window& window, std::span<const float> map, std::size_t oy, std::size_t ox,
+/// Of a map and of a patch that sees it, neighbours that have the same order in both. All are numbers of groups of pixels, of
+/// which pixel i begins with number i · groups.
+struct Run {
+  std::size_t in_map, in_patch, count;
+};
+
+/// Calls work(run) for what is seen from a place of row y of the map.
+template <class Work>
+void for_each_run(const Window& window, const Place& place, std::size_t y, const Work& work) {
+  const Stretch columns = window.columns_seen(place.x);
+  const std::size_t line = y * window.map.width;
+  const std::size_t kernel_line = window.in_kernel(place.y, y) * window.kernel;
+  if (window.groups == 1) {
+    if (columns.size() > 0)
+      work({line + columns.first, kernel_line + window.in_kernel(place.x, columns.first), columns.size()});
+    return;
+  }
+  for (std::size_t x = columns.first; x < columns.last; ++x)
+    work({(line + x) * window.groups + place.group,
+          (kernel_line + window.in_kernel(place.x, x)) * window.groups + place.group, 1});
+}
+
+void unfold_place(const Window& window, std::span<const float> map, const Place& place,
                   std::span<float> patch) {
-  const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
-  const std::size_t run = columns.size() * window.map.channels;
-  if (rows.size() * columns.size() < window.kernel * window.kernel) std::ranges::fill(patch, 0.0F);
-  if (run == 0) return;
+  const Stretch rows = window.rows_seen(place.y);
+  const std::size_t seen = rows.size() * window.columns_seen(place.x).size();
+  if (window.groups > 1 || seen < window.kernel * window.kernel) std::ranges::fill(patch, 0.0F);
   for (std::size_t y = rows.first; y < rows.last; ++y) {
-    const std::size_t to = window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
-    std::ranges::copy(map.subspan(window.map.pixel(y, columns.first), run), patch.subspan(to).begin());
+    for_each_run(window, place, y, [&](const Run& run) {
+      const std::size_t channels = window.group_channels();
+      std::ranges::copy(map.subspan(run.in_map * channels, run.count * channels),
+                        patch.subspan(run.in_patch * channels).begin());
+    });
   }
 }
 
@@ -61,58 +85,63 @@ std::uint32_t* moved(std::span<const std::uint32_t> elements, std::size_t from, 
   return next + elements.size();
 }
 
-/// The spikes of one row as events of the elements of a window's map, in the order of its pixels.
+/// The spikes of one row as events of the elements of a window's map, in the order of its pixels and groups of channels.
 class MapEvents {
  public:
-  MapEvents(const MapShape& map, std::size_t pooled)
-      : map_(map), pooled_(pooled), spiking_{map.height * pooled, map.width * pooled, map.channels} {}
+  MapEvents(const Window& window, std::size_t pooled)
+      : map_(window.map),
+        groups_(window.groups),
+        pooled_(pooled),
+        spiking_{map_.height * pooled, map_.width * pooled, map_.channels} {}
 
   void list(std::span<const std::uint32_t> spikes) {
-    find_pixels(spikes);
+    find_groups(spikes);
     grow(elements_, spikes.size());
     starts_.clear();
     std::uint32_t* next = elements_.data();
     for (std::size_t y = 0; y < map_.height; ++y) {
       for (std::size_t x = 0; x < map_.width; ++x) {
-        starts_.push_back(static_cast<std::size_t>(next - elements_.data()));
-        next = add_square(spikes, y, x, next);
+        for (std::size_t group = 0; group < groups_; ++group) {
+          starts_.push_back(static_cast<std::size_t>(next - elements_.data()));
+          next = add_square(spikes, y, x, group, next);
+        }
       }
     }
     starts_.push_back(static_cast<std::size_t>(next - elements_.data()));
   }
-  /// Of `count` pixels from that one on.
-  std::span<const std::uint32_t> of_pixels(std::size_t first, std::size_t count) const {
+  /// Of `count` groups of pixels from that one on: those of pixel i begin with number i · groups.
+  std::span<const std::uint32_t> of_groups(std::size_t first, std::size_t count) const {
     return std::span(elements_).subspan(starts_[first], starts_[first + count] - starts_[first]);
   }
 
  private:
   /// By one walk along the spikes, for divisions to find the pixel of each would cost as much as its delivery.
-  void find_pixels(std::span<const std::uint32_t> spikes) {
+  void find_groups(std::span<const std::uint32_t> spikes) {
     spiking_starts_.clear();
     std::size_t spike = 0;
-    for (std::size_t neuron = 0; neuron <= spiking_.size(); neuron += spiking_.channels) {
+    for (std::size_t neuron = 0; neuron <= spiking_.size(); neuron += spiking_.channels / groups_) {
       while (spike < spikes.size() && spikes[spike] < neuron) ++spike;
       spiking_starts_.push_back(spike);
     }
   }
   /// From `next` on; where the next ones go.
   std::uint32_t* add_square(std::span<const std::uint32_t> spikes, std::size_t y, std::size_t x,
-                            std::uint32_t* next) const {
+                            std::size_t group, std::uint32_t* next) const {
     for (std::size_t dy = 0; dy < pooled_; ++dy) {
       for (std::size_t dx = 0; dx < pooled_; ++dx) {
         const std::size_t pixel = (y * pooled_ + dy) * spiking_.width + x * pooled_ + dx;
-        next =
-            moved(spikes.subspan(spiking_starts_[pixel], spiking_starts_[pixel + 1] - spiking_starts_[pixel]),
-                  pixel * spiking_.channels, map_.pixel(y, x), next);
+        const std::size_t first = spiking_starts_[pixel * groups_ + group],
+                          last = spiking_starts_[pixel * groups_ + group + 1];
+        next = moved(spikes.subspan(first, last - first), pixel * spiking_.channels, map_.pixel(y, x), next);
       }
     }
     return next;
   }
 
   MapShape map_;
-  std::size_t pooled_;
+  std::size_t groups_, pooled_;
   MapShape spiking_;
-  std::vector<std::size_t> spiking_starts_, starts_;  ///< of pixels, and the end
+  std::vector<std::size_t> spiking_starts_, starts_;  ///< of groups of pixels, and the end
   std::vector<std::uint32_t> elements_;
 };
 
@@ -123,15 +152,18 @@ class PatchEvents {
 
   void list(const Window& window, const MapEvents& events, std::size_t oy) {
     const Stretch rows = window.rows_seen(oy);
-    const std::size_t seen =
-        events.of_pixels(rows.first * window.map.width, rows.size() * window.map.width).size();
+    const std::size_t line = window.map.width * window.groups;
+    const std::size_t seen = events.of_groups(rows.first * line, rows.size() * line).size();
     grow(elements_, seen * window.kernel);  // each from at most so many places
     std::uint32_t* next = elements_.data();
-    for (std::size_t ox = 0; ox < counts_.size(); ++ox) {
-      std::uint32_t* const first = next;
-      next = add_place(window, events, oy, ox, next);
-      starts_[ox] = static_cast<std::size_t>(first - elements_.data());
-      counts_[ox] = static_cast<std::uint32_t>(next - first);
+    std::size_t place = 0;
+    for (std::size_t ox = 0; ox < window.out_width(); ++ox) {
+      for (std::size_t group = 0; group < window.groups; ++group, ++place) {
+        std::uint32_t* const first = next;
+        next = add_place(window, events, {oy, ox, group}, next);
+        starts_[place] = static_cast<std::size_t>(first - elements_.data());
+        counts_[place] = static_cast<std::uint32_t>(next - first);
+      }
     }
     size_ = static_cast<std::size_t>(next - elements_.data());
   }
@@ -140,16 +172,14 @@ class PatchEvents {
   }
 
  private:
-  /// A row of the kernel sees a run of the map's elements, in the order that they have in the patch.
-  std::uint32_t* add_place(const Window& window, const MapEvents& events, std::size_t oy, std::size_t ox,
+  std::uint32_t* add_place(const Window& window, const MapEvents& events, const Place& place,
                            std::uint32_t* next) const {
-    const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
+    const Stretch rows = window.rows_seen(place.y);
     for (std::size_t y = rows.first; y < rows.last; ++y) {
-      const std::size_t in_map = window.map.pixel(y, columns.first);
-      const std::size_t in_patch =
-          window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
-      next = moved(events.of_pixels(y * window.map.width + columns.first, columns.size()), in_map, in_patch,
-                   next);
+      for_each_run(window, place, y, [&](const Run& run) {
+        next = moved(events.of_groups(run.in_map, run.count), run.in_map * window.group_channels(),
+                     run.in_patch * window.group_channels(), next);
+      });
     }
     return next;
   }
@@ -258,18 +288,20 @@ void correlate(const CorrelateConvolved& op, float value, std::size_t group, std
       const Matrix at_place = {errors.subview(0, rows * width), rows, width};
       const auto b = host(op.b);
       for (std::size_t place = 0; place < window.places(); ++place) {
-        const std::size_t oy = place / window.out_width(), ox = place % window.out_width();
-        const Stretch lines = window.rows_seen(oy), columns = window.columns_seen(ox);
-        if (lines.size() * columns.size() == 0) continue;
+        const Place from = window.place(place);
+        const Stretch lines = window.rows_seen(from.y);
+        if (lines.size() * window.columns_seen(from.x).size() == 0) continue;
         for (std::size_t r = 0; r < rows; ++r)
           std::ranges::copy(b.row(row + r).subspan(place * channels + channel, width),
                             host(at_place).row(r).begin());
         for (std::size_t y = lines.first; y < lines.last; ++y) {
-          const std::size_t elements = columns.size() * window.map.channels;
-          const std::size_t in_patch =
-              window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
-          sum_events(events.of(window.map.pixel(y, columns.first), elements), at_place, value, 1.0F,
-                     of_block.row_range(in_patch, elements));
+          for_each_run(window, from, y, [&](const Run& run) {
+            const std::size_t in_map = run.in_map * window.group_channels();
+            const std::size_t in_patch = run.in_patch * window.group_channels();
+            const std::size_t elements = run.count * window.group_channels();
+            sum_events(events.of(in_map, elements), at_place, value, 1.0F,
+                       of_block.row_range(in_patch, elements));
+          });
         }
       }
     });
@@ -286,10 +318,11 @@ void fill_rows(View<const float> values, const Matrix& matrix) {
 void execute(CpuBackend& cpu, const Unfold& op) {
   const auto maps = host(op.maps);
   const auto patches = host(op.patches);
-  const std::size_t lines = op.window.out_height(), places = op.window.out_width();
+  const std::size_t lines = op.window.out_height(), places = op.window.out_width() * op.window.groups;
   for_each_line(cpu, maps.rows, lines, places * patches.cols, [&](std::size_t row, std::size_t oy) {
-    for (std::size_t ox = 0; ox < places; ++ox)
-      unfold_place(op.window, maps.row(row), oy, ox, patches.row((row * lines + oy) * places + ox));
+    for (std::size_t place = oy * places; place < (oy + 1) * places; ++place)
+      unfold_place(op.window, maps.row(row), op.window.place(place),
+                   patches.row(row * lines * places + place));
   });
 }
 
@@ -297,21 +330,17 @@ void execute(CpuBackend& cpu, const Fold& op) {
   const auto patches = host(op.patches);
   const auto maps = host(op.maps);
   const Window& window = op.window;
-  const std::size_t length = window.map.pixel(1, 0), places = window.out_width();
+  const std::size_t length = window.map.pixel(1, 0), channels = window.group_channels();
+  const std::size_t places = window.out_width() * window.groups;
   for_each_line(cpu, maps.rows, window.map.height, length, [&](std::size_t row, std::size_t y) {
-    const auto line = maps.row(row).subspan(window.map.pixel(y, 0), length);
-    scale(op.beta, line);
+    const auto map = maps.row(row);
+    scale(op.beta, map.subspan(window.map.pixel(y, 0), length));
     const Stretch seeing = window.rows_seeing(y);
-    for (std::size_t oy = seeing.first; oy < seeing.last; ++oy) {
-      for (std::size_t ox = 0; ox < places; ++ox) {
-        const Stretch columns = window.columns_seen(ox);
-        if (columns.size() == 0) continue;
-        const std::size_t from =
-            window.patch_pixel(window.in_kernel(oy, y), window.in_kernel(ox, columns.first));
-        add(patches.row((row * window.out_height() + oy) * places + ox)
-                .subspan(from, columns.size() * window.map.channels),
-            &line[window.map.pixel(0, columns.first)]);
-      }
+    for (std::size_t place = seeing.first * places; place < seeing.last * places; ++place) {
+      const auto patch = patches.row(row * window.places() + place);
+      for_each_run(window, window.place(place), y, [&](const Run& run) {
+        add(patch.subspan(run.in_patch * channels, run.count * channels), &map[run.in_map * channels]);
+      });
     }
   });
 }
@@ -356,13 +385,13 @@ void execute(CpuBackend& cpu, const Unpool& op) {
 void execute(CpuBackend& cpu, const DeliverConvolved& op) {
   const Window& window = op.window;
   const float value = host(op.height)[0] / (op.dt * static_cast<float>(op.pooled * op.pooled));
-  const std::size_t lines = window.out_height(), places = window.out_width();
+  const std::size_t lines = window.out_height(), places = window.out_width() * window.groups;
   const Matrix currents = {op.currents.values, op.currents.rows * window.places(), op.weights.cols};
   const bool has_offset = !op.offset.empty();
   const std::size_t rows_per_piece = std::max<std::size_t>(1, elementwise_piece / op.currents.cols);
   for_each_range(cpu.pool(), op.currents.rows, rows_per_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
-                   MapEvents of_map(window.map, op.pooled);
+                   MapEvents of_map(window, op.pooled);
                    PatchEvents of_patches(places);
                    for (std::size_t row = first; row < last; ++row) {
                      of_map.list(spikes_of_row(op.spikes, row));
@@ -380,7 +409,9 @@ void execute(CpuBackend& cpu, const DeliverConvolved& op) {
 void execute(CpuBackend& cpu, const CorrelateConvolved& op) {
   const auto counts = host(op.spikes.counts);
   const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
-  if (spikes > gradient_crossover * static_cast<double>(op.spikes.rows * op.window.map.size())) {
+  // Dense products have the zeros of other groups, too.
+  const std::size_t elements = op.spikes.rows * op.window.map.size() * op.window.groups;
+  if (spikes > gradient_crossover * static_cast<double>(elements)) {
     correlate_densely(cpu, op);
     return;
   }

@@ -34,13 +34,14 @@ __global__ void __launch_bounds__(map_threads) unfold_maps(const float* __restri
                                                            std::size_t size, float* __restrict__ patches) {
   const std::size_t at = own_element();
   if (at >= size) return;
-  const std::size_t patch = at / window.patch(), row = patch / window.places(),
-                    place = patch % window.places();
+  const std::size_t patch = at / window.patch(), row = patch / window.places();
+  const Place from = window.place(patch % window.places());
   const Position in_patch = position(at % window.patch(), window.kernel, window.map.channels);
   // What lies before the map wraps to numbers that lie behind it.
-  const std::size_t y = place / window.out_width() * window.stride + in_patch.y - window.padding;
-  const std::size_t x = place % window.out_width() * window.stride + in_patch.x - window.padding;
-  const bool inside = y < window.map.height && x < window.map.width;
+  const std::size_t y = from.y * window.stride + in_patch.y - window.padding;
+  const std::size_t x = from.x * window.stride + in_patch.x - window.padding;
+  const bool inside =
+      y < window.map.height && x < window.map.width && in_patch.c / window.group_channels() == from.group;
   patches[at] = inside ? maps[row * window.map.size() + window.map.pixel(y, x) + in_patch.c] : 0.0F;
 }
 
@@ -52,13 +53,14 @@ __global__ void __launch_bounds__(map_threads)
   const std::size_t row = at / window.map.size();
   const Position here = position(at % window.map.size(), window.map.width, window.map.channels);
   const Stretch rows = window.rows_seeing(here.y), columns = window.columns_seeing(here.x);
+  const std::size_t group = here.c / window.group_channels();
   float sum = kept(beta, maps + at);
   for (std::size_t oy = rows.first; oy < rows.last; ++oy) {
     for (std::size_t ox = columns.first; ox < columns.last; ++ox) {
-      const std::size_t patch = row * window.places() + oy * window.out_width() + ox;
+      const std::size_t patch = (row * window.out_height() + oy) * window.out_width() + ox;
       const std::size_t pixel =
           window.patch_pixel(window.in_kernel(oy, here.y), window.in_kernel(ox, here.x));
-      sum += patches[patch * window.patch() + pixel + here.c];
+      sum += patches[(patch * window.groups + group) * window.patch() + pixel + here.c];
     }
   }
   maps[at] = sum;
@@ -120,10 +122,9 @@ __global__ void __launch_bounds__(map_threads)
                       const float* __restrict__ offset, std::size_t size, float* __restrict__ currents) {
   const std::size_t at = own_element();
   if (at >= size) return;
-  const std::size_t target = at % targets, place = at / targets % window.places();
-  const std::size_t row = at / targets / window.places();
-  const std::size_t oy = place / window.out_width(), ox = place % window.out_width();
-  const Stretch rows = window.rows_seen(oy), columns = window.columns_seen(ox);
+  const std::size_t target = at % targets, row = at / targets / window.places();
+  const Place from = window.place(at / targets % window.places());
+  const Stretch rows = window.rows_seen(from.y), columns = window.columns_seen(from.x);
   const MapShape spiking = {window.map.height * pooled, window.map.width * pooled, window.map.channels};
   const std::uint32_t* const events = indices + row * spiking.size();
   const std::uint32_t count = counts[row];
@@ -134,10 +135,11 @@ __global__ void __launch_bounds__(map_threads)
     const std::size_t first = spiking.pixel(y, columns.first * pooled),
                       last = spiking.pixel(y, columns.last * pooled);
     const std::size_t in_patch =
-        window.patch_pixel(window.in_kernel(oy, y / pooled), window.in_kernel(ox, columns.first));
+        window.patch_pixel(window.in_kernel(from.y, y / pooled), window.in_kernel(from.x, columns.first));
     event = first_event(events, event, count, first);
     for (; event < count && events[event] < last; ++event) {
       const Position seen = position(events[event] - first, spiking.width, spiking.channels);
+      if (window.groups > 1 && seen.c / window.group_channels() != from.group) continue;
       const std::size_t element = in_patch + seen.x / pooled * spiking.channels + seen.c;
       sum += __ldg(weights + element * targets + target);
     }

@@ -10,19 +10,20 @@ namespace orthospike {
 
 namespace {
 
-/// Calls see(place, in_patch, in_map) for each pixel that the kernel sees from each place: where the pixel's channels
-/// begin in the patch and in the map.
+/// Calls see(place, in_patch, in_map) for each pixel that the kernel sees from each place: where the pixel's channels of
+/// the place's group begin in the patch and in the map.
 template <class See>
 void for_each_seen(const Window& window, const See& see) {
   for (std::size_t place = 0; place < window.places(); ++place) {
-    const std::size_t oy = place / window.out_width(), ox = place % window.out_width();
+    const Place from = window.place(place);
+    const std::size_t channel = from.group * window.group_channels();
     for (std::size_t ky = 0; ky < window.kernel; ++ky) {
       for (std::size_t kx = 0; kx < window.kernel; ++kx) {
         // What lies before the map wraps to numbers that lie behind it.
-        const std::size_t y = oy * window.stride + ky - window.padding;
-        const std::size_t x = ox * window.stride + kx - window.padding;
+        const std::size_t y = from.y * window.stride + ky - window.padding;
+        const std::size_t x = from.x * window.stride + kx - window.padding;
         if (y < window.map.height && x < window.map.width)
-          see(place, window.patch_pixel(ky, kx), window.map.pixel(y, x));
+          see(place, window.patch_pixel(ky, kx) + channel, window.map.pixel(y, x) + channel);
       }
     }
   }
@@ -52,7 +53,7 @@ void execute(ReferenceBackend&, const Unfold& op) {
   std::ranges::fill(patches.values, 0.0F);
   for (std::size_t row = 0; row < maps.rows; ++row) {
     for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
-      for (std::size_t c = 0; c < op.window.map.channels; ++c)
+      for (std::size_t c = 0; c < op.window.group_channels(); ++c)
         patches(row * op.window.places() + place, in_patch + c) = maps(row, in_map + c);
     });
   }
@@ -65,7 +66,7 @@ void execute(ReferenceBackend&, const Fold& op) {
   for (std::size_t row = 0; row < maps.rows; ++row) {
     std::ranges::fill(sums, 0.0);
     for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
-      for (std::size_t c = 0; c < op.window.map.channels; ++c)
+      for (std::size_t c = 0; c < op.window.group_channels(); ++c)
         sums[in_map + c] += patches(row * op.window.places() + place, in_patch + c);
     });
     for (std::size_t i = 0; i < maps.cols; ++i)
@@ -117,7 +118,7 @@ void execute(ReferenceBackend&, const DeliverConvolved& op) {
     const std::vector<unsigned> events = events_of_elements(op, row);
     std::ranges::fill(sums, 0.0);
     for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
-      for (std::size_t c = 0; c < op.window.map.channels; ++c) {
+      for (std::size_t c = 0; c < op.window.group_channels(); ++c) {
         if (events[in_map + c] == 0) continue;
         for (std::size_t m = 0; m < weights.cols; ++m)
           sums[place * weights.cols + m] +=
@@ -138,7 +139,7 @@ void execute(ReferenceBackend&, const CorrelateConvolved& op) {
   for (std::size_t row = 0; row < b.rows; ++row) {
     const std::vector<unsigned> events = events_of_elements(op, row);
     for_each_seen(op.window, [&](std::size_t place, std::size_t in_patch, std::size_t in_map) {
-      for (std::size_t c = 0; c < op.window.map.channels; ++c) {
+      for (std::size_t c = 0; c < op.window.group_channels(); ++c) {
         if (events[in_map + c] == 0) continue;
         for (std::size_t m = 0; m < sum.cols; ++m)
           sums[(in_patch + c) * sum.cols + m] +=

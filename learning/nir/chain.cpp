@@ -39,14 +39,6 @@ bool near(double a, double b) {
   return std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
 }
 
-std::vector<float> transposed(const std::vector<float>& matrix, std::size_t rows, std::size_t columns) {
-  std::vector<float> result(matrix.size());
-  for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < columns; ++j) result[j * rows + i] = matrix[i * columns + j];
-  }
-  return result;
-}
-
 NirChain::NirChain(const NirGraph& graph) : graph_(graph) {
   static const std::vector<std::string> known = {
       "Input", "Output", "Flatten", "Linear", "Affine", "Conv2d", "AvgPool2d", "LIF", "IF", "CubaLIF", "LI"};
@@ -186,13 +178,18 @@ std::size_t NirChain::both(const std::string& name, const std::string& field, st
 Window NirChain::window(const std::string& name, const MapShape& map) const {
   const NirArray& weight = array(name, "weight");
   const std::vector<std::size_t>& sizes = weight.shape;
-  if (sizes.size() != 4 || sizes[1] != map.channels || sizes[2] != sizes[3] || weight.values.empty())
-    refuse(name, fmt::format("has the weight [{}], expected [channels × {} × kernel × kernel]",
-                             fmt::join(sizes, " × "), map.channels));
-  if (both(name, "dilation", 1) != 1 || both(name, "groups", 1) != 1)
-    refuse(name, "has dilation or groups, expected 1 of both");
-  const Window window{
-      .map = map, .kernel = sizes[2], .stride = both(name, "stride", 1), .padding = both(name, "padding", 0)};
+  const std::size_t groups = both(name, "groups", 1);
+  if (sizes.size() != 4 || sizes[0] % groups != 0 || sizes[1] * groups != map.channels ||
+      sizes[2] != sizes[3] || weight.values.empty())
+    refuse(name, fmt::format("has the weight [{}] and {} groups, expected as many channels for each of "
+                             "them, [channels × {} / groups × kernel × kernel]",
+                             fmt::join(sizes, " × "), groups, map.channels));
+  if (both(name, "dilation", 1) != 1) refuse(name, "has dilation, expected 1");
+  const Window window{.map = map,
+                      .kernel = sizes[2],
+                      .stride = both(name, "stride", 1),
+                      .padding = both(name, "padding", 0),
+                      .groups = groups};
   if (!window.fits())
     refuse(name,
            fmt::format("has a kernel without a place in a map of {} × {} pixels", map.height, map.width));
@@ -278,11 +275,10 @@ void NirChain::walk() {
     if (convolves) {
       const Window seen = window(name, as_map());
       const std::vector<float>& values = array(name, "weight").values;
-      const std::size_t channels = values.size() / seen.patch();
+      const std::size_t channels = array(name, "weight").shape.front();
       pending.emplace();
       pending->way = {.pooling = pooled, .window = seen};
-      pending->weights = channel_last_rows(transposed(values, channels, seen.patch()),
-                                           {seen.kernel, seen.kernel, seen.map.channels});
+      pending->weights = convolution_weights(seen, values);
       pending->bias = bias(name, channels);
       shape = {channels, seen.out_height(), seen.out_width()};
       pending->shape = as_map();

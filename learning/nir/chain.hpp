@@ -13,15 +13,12 @@ namespace orthospike {
 /// Whether two constants of neurons are the same number: what single precision makes of it twice differs by less.
 bool near(double a, double b);
 
-/// [rows × columns] to [columns × rows]
-std::vector<float> transposed(const std::vector<float>& matrix, std::size_t rows, std::size_t columns);
-
 /// The way from one population to the next, or to the output.
 struct NirLayer {
   std::string name;                  ///< of the node with the neurons
   const NirNode* neurons = nullptr;  ///< null where the output takes the currents themselves
   Way way;
-  std::vector<float> weights;    ///< [presynaptic × outputs], maps channel last
+  std::vector<float> weights;    ///< [presynaptic × outputs], or of each group's, maps channel last
   std::vector<float> bias;       ///< [outputs], or none
   std::vector<float> recurrent;  ///< [neurons × neurons], or none
   MapShape shape;                ///< of the neurons; 1 × 1 of those that are no map

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "kernels/error.hpp"
@@ -50,10 +51,10 @@ std::vector<float> bias_of(const TrainedNetwork& network, std::size_t population
   return {};
 }
 
-/// Takes a normalisation (TrainedNetwork::Neurons) of currents into the weights [presynaptic × channels] that bring them
-/// and biases.
-void fold(const std::vector<float>& normalisation, float epsilon, std::vector<float>& weights,
-          std::vector<float>& bias) {
+/// Takes a normalisation (TrainedNetwork::Neurons) of currents into the weights that bring them, perhaps of a convolution
+/// with that window, and biases.
+void fold(const std::vector<float>& normalisation, float epsilon, const std::optional<Window>& window,
+          std::vector<float>& weights, std::vector<float>& bias) {
   if (normalisation.empty()) return;
   const std::size_t channels = normalisation.size() / TrainedNetwork::normalisation_rows;
   const float *const gain = normalisation.data(), *const offset = gain + channels,
@@ -65,7 +66,7 @@ void fold(const std::vector<float>& normalisation, float epsilon, std::vector<fl
     bias[c] = static_cast<float>(offset[c] + factors[c] * (bias[c] - mean[c]));
   }
   for (std::size_t i = 0; i < weights.size(); ++i)
-    weights[i] = static_cast<float>(weights[i] * factors[i % channels]);
+    weights[i] = static_cast<float>(weights[i] * factors[channel_of_weight(window, channels, i)]);
 }
 
 /// The populations of a network as NIR has them.
@@ -160,7 +161,10 @@ NirGraph to_nir(const TrainedNetwork& network) {
     const bool is_recurrent = source == target;
     std::vector<float> weights = values;
     std::vector<float> bias = is_recurrent ? std::vector<float>() : bias_of(network, target);
-    fold(network.populations[target].normalisation, config.network.normalisation.epsilon, weights, bias);
+    const std::size_t k = place_in_chain[source], outputs = projection.outputs();
+    const Way way = is_recurrent ? Way() : shapes.way(k);
+    fold(network.populations[target].normalisation, config.network.normalisation.epsilon, way.window, weights,
+         bias);
     if (heights[source] != 1) {
       for (float& weight : weights) weight *= heights[source];
     }
@@ -170,12 +174,10 @@ NirGraph to_nir(const TrainedNetwork& network) {
       graph.edges.emplace_back(before, added);
       before = added;
     };
-    const std::size_t k = place_in_chain[source], outputs = projection.outputs();
-    const Way way = is_recurrent ? Way() : shapes.way(k);
     if (way.pooling > 1) add_node(name + "_pool", pool_node(way.pooling));
     if (way.window) {
-      add_node(name,
-               convolution_node(*way.window, weights, bias.empty() ? std::vector<float>(outputs) : bias));
+      bias.resize(outputs * way.window->groups);
+      add_node(name, convolution_node(*way.window, weights, bias));
     } else {
       if (shapes.is_map(k)) {
         add_node(name + "_flatten", flatten_node(shapes.pooled(k)));

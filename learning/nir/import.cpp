@@ -8,6 +8,7 @@
 
 #include "kernels/error.hpp"
 #include "learning/nir/chain.hpp"
+#include "learning/nir/maps.hpp"
 #include "learning/nir/neurons.hpp"
 #include "learning/nir/nir.hpp"
 #include "learning/version.hpp"
@@ -30,12 +31,13 @@ float unfold(float folded, float height) {
   return quotient;
 }
 
-/// [rows × scales] each column by its scale, where one is not 1 but for rounding.
-void scale_columns(std::vector<float>& matrix, const std::vector<double>& scales) {
+/// Weights by the scale of what they lead to, where one is not 1 but for rounding.
+void scale_outputs(std::vector<float>& weights, const std::optional<Window>& window,
+                   const std::vector<double>& scales) {
   if (std::ranges::all_of(scales, [](double scale) { return near(scale, 1); })) return;
-  for (std::size_t i = 0; i < matrix.size(); ++i) {
-    const double scale = scales[i % scales.size()];
-    if (!near(scale, 1)) matrix[i] = static_cast<float>(matrix[i] * scale);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double scale = scales[channel_of_weight(window, scales.size(), i)];
+    if (!near(scale, 1)) weights[i] = static_cast<float>(weights[i] * scale);
   }
 }
 
@@ -235,9 +237,13 @@ class Importer {
     for (const Layer& layer : found.hidden) {
       const auto& [way, shape] = std::tie(layer.way, layer.shape);
       add_pooling(way);
-      words.push_back(way.window ? fmt::format("{}c{}s{}p{}", shape.channels, way.window->kernel,
-                                               way.window->stride, way.window->padding)
-                                 : fmt::format("{}", shape.size()));
+      if (const auto& window = way.window) {
+        words.push_back(
+            fmt::format("{}c{}s{}p{}", shape.channels, window->kernel, window->stride, window->padding));
+        if (window->groups > 1) words.back() += fmt::format("g{}", window->groups);
+      } else {
+        words.push_back(fmt::format("{}", shape.size()));
+      }
       words.emplace_back("lif");
       sizes.push_back(shape.size());
       dense = dense && way == Way();
@@ -352,11 +358,13 @@ class Importer {
     for (std::size_t j = 0; j < readout.size(); ++j) scales_.back()[j] = r[j] * dt_ / tau;
   }
 
-  /// To the last population so far, which is that of a layer. height: of what the source sends, which is 1 in NIR.
-  void add_projection(std::size_t source, float height, std::size_t layer, std::vector<float> weights) {
+  /// To the last population so far, which is that of a layer, perhaps by a convolution. height: of what the source sends,
+  /// which is 1 in NIR.
+  void add_projection(std::size_t source, float height, std::size_t layer, std::vector<float> weights,
+                      const std::optional<Window>& window = std::nullopt) {
     const std::size_t target = network_.populations.size() - 1;
     const auto& names = network_.populations;
-    scale_columns(weights, scales_[layer]);
+    scale_outputs(weights, window, scales_[layer]);
     if (height != 1) {
       for (float& weight : weights) weight = unfold(weight, height);
     }
@@ -365,11 +373,12 @@ class Importer {
           fmt::format("{}: weights to population {} are beyond single precision once r, w_in and "
                       "v_threshold are in them",
                       place(), names[target].name));
-    network_.projections.push_back({.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
-                                    .source = source,
-                                    .target = target,
-                                    .presynaptic = weights.size() / scales_[layer].size(),
-                                    .values = std::move(weights)});
+    network_.projections.push_back(
+        {.name = fmt::format("{}_to_{}", names[source].name, names[target].name),
+         .source = source,
+         .target = target,
+         .presynaptic = weights.size() / (scales_[layer].size() / (window ? window->groups : 1)),
+         .values = std::move(weights)});
   }
 
   void add_projections() {
@@ -389,7 +398,7 @@ class Importer {
       const std::size_t population =
           is_hidden ? add(fmt::format("hidden{}", i + 1), layer.size(), config_.neuron.name(), thresholds_[i])
                     : add("readout", layer.size(), "readout", {});
-      add_projection(source, height, i, layer.weights);
+      add_projection(source, height, i, layer.weights, layer.way.window);
       if (biases == Biases::all || (biases == Biases::readout && !is_hidden))
         add_projection(bias, 1, i, layer.bias.empty() ? std::vector<float>(layer.outputs()) : layer.bias);
       if (!is_hidden) continue;

@@ -17,16 +17,18 @@ double synapses(const Window& window, std::size_t channels, std::size_t pooled) 
   std::size_t rows = 0, columns = 0;
   for (std::size_t y = 0; y < window.out_height(); ++y) rows += window.rows_seen(y).size();
   for (std::size_t x = 0; x < window.out_width(); ++x) columns += window.columns_seen(x).size();
-  return static_cast<double>(rows * columns * window.map.channels * channels * pooled * pooled);
+  return static_cast<double>(rows * columns * window.map.channels * channels / window.groups * pooled *
+                             pooled);
 }
 
 Connection::Sizes sizes(const Window& window, std::size_t channels, std::size_t pooled) {
   require(window.fits() && channels > 0 && pooled > 0, "convolution", "the kernel has no place in the map");
+  require(channels % window.groups == 0, "convolution", "its channels are not as many for each group");
   const std::size_t sources = window.map.size() * pooled * pooled;
   return {.sources = sources,
-          .targets = window.places() * channels,
+          .targets = window.out_height() * window.out_width() * channels,
           .presynaptic = window.patch(),
-          .outputs = channels,
+          .outputs = channels / window.groups,
           .places = window.places(),
           .fan_out = synapses(window, channels, pooled) / static_cast<double>(sources)};
 }
@@ -41,7 +43,8 @@ Convolution::Convolution(const Window& window, std::size_t channels, std::size_t
       pooled_maps_(window.map.size()) {}
 
 InitialWeights Convolution::initial_weights() const {
-  if (window_.patch() == window_.map.size() && window_.padding == 0) return Connection::initial_weights();
+  const bool joins_all = window_.patch() == window_.map.size() && window_.padding == 0;
+  if (joins_all && window_.groups == 1) return Connection::initial_weights();
   const std::size_t fan_out = window_.kernel * window_.kernel * outputs();
   return {.distribution = InitialWeights::Distribution::normal,
           .scale = std::sqrt(2.0F / static_cast<float>(fan_out))};
@@ -98,7 +101,8 @@ bool Convolution::is_dense(Backend& backend, const SentSpikes& sent) const {
   if (sent.form != DeliveryForm::automatic) return sent.form == DeliveryForm::dense;
   const std::span<const std::uint32_t> counts = backend.in_host_memory(sent.spikes.counts);
   const double spikes = std::accumulate(counts.begin(), counts.end(), 0.0);
-  return spikes > sent.crossover * static_cast<double>(sent.spikes.rows * window_.map.size());
+  const std::size_t elements = sent.spikes.rows * window_.map.size() * window_.groups;
+  return spikes > sent.crossover * static_cast<double>(elements);
 }
 
 void Convolution::add_gradient_of_values(Backend& backend, ConstMatrix values, ConstMatrix post, float beta,
@@ -154,9 +158,13 @@ Pairs Convolution::sample(Backend& backend, const Presynaptic& trace, ConstMatri
   window.stride *= step;
   const Matrix patches = grown(backend, sampled_rows_, trace.rows * window.places(), presynaptic());
   unfold(backend, trace, window, patches);
-  const Window of_targets{.map = {window_.out_height(), window_.out_width(), outputs()}, .stride = step};
+  const std::size_t channels = window_.groups * outputs();
+  const Window of_targets{.map = {window_.out_height(), window_.out_width(), channels}, .stride = step};
   const Matrix factors = grown(backend, sampled_factors_, post.rows * window.places(), outputs());
-  backend.maps().run(Unfold{.maps = post, .window = of_targets, .patches = factors});
+  backend.maps().run(
+      Unfold{.maps = post,
+             .window = of_targets,
+             .patches = {factors.values, post.rows * of_targets.places(), of_targets.patch()}});
   Pairs sampled{patches, factors};
   sampled.trace.rows_of_ranks = trace.rows_of_ranks * window.places();
   return sampled;

@@ -28,12 +28,16 @@ const std::vector<Window> windows = {
     {.map = {9, 6, 1}, .kernel = 5, .stride = 2, .padding = 2},
     {.map = {1, 3, 19}, .kernel = 3, .stride = 2, .padding = 2},
     {.map = {8, 7, 1}, .kernel = 2, .stride = 3},
+    {.map = {6, 5, 6}, .kernel = 3, .stride = 1, .padding = 1, .groups = 2},
+    {.map = {5, 7, 3}, .kernel = 3, .stride = 2, .padding = 2, .groups = 3},
+    {.map = {4, 3, 20}, .kernel = 2, .stride = 1, .padding = 1, .groups = 4},
 };
 
 std::string words(const Window& w) {
   return "kernel " + std::to_string(w.kernel) + ", stride " + std::to_string(w.stride) + ", padding " +
          std::to_string(w.padding) + ", map " + std::to_string(w.map.height) + "×" +
-         std::to_string(w.map.width) + "×" + std::to_string(w.map.channels);
+         std::to_string(w.map.width) + "×" + std::to_string(w.map.channels) + ", groups " +
+         std::to_string(w.groups);
 }
 
 struct Pooling {
@@ -106,22 +110,26 @@ double inner_product(const std::vector<float>& a, const std::vector<float>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
 }
 
-/// A convolution as textbooks define it, with the weights of each output channel at (ky, kx, c).
+/// A convolution as textbooks define it, with the weights of each output channel at (ky, kx, c); of groups, each of which
+/// has so many outputs of its own channels.
 std::vector<double> convolved(const Window& w, const std::vector<float>& map,
                               const std::vector<float>& weights, std::size_t outputs) {
   const auto signed_of = [](std::size_t value) { return static_cast<int>(value); };
   const int side = signed_of(w.kernel), channels = signed_of(w.map.channels), width = signed_of(w.map.width);
+  const int of_group = channels / signed_of(w.groups);
   std::vector<double> result;
   for (int top = -signed_of(w.padding); top + side <= signed_of(w.map.height + w.padding);
        top += signed_of(w.stride)) {
     for (int left = -signed_of(w.padding); left + side <= signed_of(w.map.width + w.padding);
          left += signed_of(w.stride)) {
-      for (std::size_t m = 0; m < outputs; ++m) {
+      for (std::size_t output = 0; output < w.groups * outputs; ++output) {
+        const std::size_t m = output % outputs;
+        const int group = signed_of(output / outputs);
         double sum = 0;
         for (int y = top; y < top + side; ++y) {
           for (int x = left; x < left + side; ++x) {
             if (y < 0 || x < 0 || y >= signed_of(w.map.height) || x >= width) continue;
-            for (int c = 0; c < channels; ++c) {
+            for (int c = group * of_group; c < (group + 1) * of_group; ++c) {
               const int row = ((y - top) * side + x - left) * channels + c;
               sum += static_cast<double>(map.at(static_cast<std::size_t>((y * width + x) * channels + c))) *
                      weights.at(static_cast<std::size_t>(row) * outputs + m);

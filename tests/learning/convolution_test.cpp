@@ -18,12 +18,12 @@ struct Edge {
   std::unique_ptr<Connection> connection;
 };
 
-/// 6 × 6 pixels, 3 channels of 6 × 6, pooled to 3 × 3, 4 channels of 2 × 2 with stride 2 and biases, pooled to one pixel.
-/// Population 1 is that of the biases.
-std::vector<Edge> edges() {
+/// 6 × 6 pixels, 4 channels of 6 × 6, pooled to 3 × 3, 4 channels of 2 × 2 with stride 2, perhaps in groups, and biases,
+/// pooled to one pixel. Population 1 is that of the biases.
+std::vector<Edge> edges(std::size_t groups) {
   std::vector<Edge> result;
-  result.push_back({0, 2, std::make_unique<Convolution>(Window{{6, 6, 1}, 3, 1, 1}, 3)});
-  result.push_back({2, 3, std::make_unique<Convolution>(Window{{3, 3, 3}, 3, 2, 1}, 4, 2)});
+  result.push_back({0, 2, std::make_unique<Convolution>(Window{{6, 6, 1}, 3, 1, 1}, 4)});
+  result.push_back({2, 3, std::make_unique<Convolution>(Window{{3, 3, 4}, 3, 2, 1, groups}, 4, 2)});
   result.push_back({1, 3, std::make_unique<ChannelBias>(4, 4)});
   result.push_back({3, 4, std::make_unique<Convolution>(Window{{1, 1, 4}, 1}, classes, 2)});
   return result;
@@ -47,14 +47,16 @@ std::vector<float> dense(Backend& backend, const Connection& connection, const s
 }
 
 struct Maps {
+  std::size_t groups;
   bool is_dense;
   PlainNeurons neuron;
   std::string model;
   float leak;
-  std::vector<std::size_t> sizes = {36, 1, 108, 16, classes};
+  std::vector<std::size_t> sizes = {36, 1, 144, 16, classes};
 
-  Maps(const std::string& rule, bool unfolded, float readout_leak)
-      : is_dense(unfolded),
+  Maps(const std::string& rule, std::size_t of_second, bool unfolded, float readout_leak)
+      : groups(of_second),
+        is_dense(unfolded),
         neuron{.steps = steps,
                .dt = 1,
                .tau = 4,
@@ -73,7 +75,7 @@ struct Maps {
            .kind = kinds[i],
            .neuron = kinds[i] == Kind::spiking ? neuron.make(model, network.backend()) : nullptr,
            .leak = kinds[i] == Kind::readout ? leak : 0});
-    for (auto& [source, target, connection] : edges()) {
+    for (auto& [source, target, connection] : edges(groups)) {
       const std::size_t p = network.projections().size();
       std::vector<float> weights = weights_of(*connection, static_cast<std::uint32_t>(p + 1));
       if (is_dense) weights = dense(network.backend(), *connection, weights);
@@ -103,12 +105,12 @@ Doubles gathered(Backend& backend, const Connection& connection, const Doubles& 
 
 TEST_CASE("convolutions learn as the dense projections that they are", "[convolution]") {
   for (const std::string rule : {"dsr", "bptt", "ottt", "eprop", "stdp"}) {
-    for (const float leak : {0.0F, 0.5F}) {
+    for (const auto& [groups, leak] : std::vector<std::pair<std::size_t, float>>{{1, 0}, {1, 0.5F}, {2, 0}}) {
       if (leak > 0 && rule == "dsr") continue;
       on_each_backend([&](Backend& backend) {
-        INFO(rule << ", leak " << leak);
-        RuleNetwork maps(backend, Maps(rule, false, leak), rule),
-            plain(backend, Maps(rule, true, leak), rule);
+        INFO(rule << ", leak " << leak << ", groups " << groups);
+        RuleNetwork maps(backend, Maps(rule, groups, false, leak), rule),
+            plain(backend, Maps(rule, groups, true, leak), rule);
         const std::size_t rows = maps.rule->has_step_losses() ? steps * samples : samples;
         const std::vector<float> errors = random_values(rows * classes, 6, -1.0F, 1.0F);
         for (RuleNetwork* network : {&maps, &plain}) {

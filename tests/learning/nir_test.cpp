@@ -259,6 +259,34 @@ TEST_CASE("maps are channel first in a graph", "[nir]") {
   CHECK(to_nir(imported).nodes == graph.nodes);
 }
 
+TEST_CASE("a convolution in groups has the weights of its channels in a graph and back", "[nir]") {
+  TrainedNetwork network = trained({{"network.layers", "6c3g2, bn, lif"}, {"normalisation.epsilon", "1e-12"}},
+                                   {.height = 4, .width = 5, .channels = 4});
+  const std::vector<float> gains = {1, 2, 3, 4, 5, 6};
+  for (TrainedNetwork::Neurons& neurons : network.populations) {
+    if (neurons.normalisation.empty()) continue;
+    std::ranges::copy(gains, neurons.normalisation.begin());
+    std::fill(neurons.normalisation.end() - 6, neurons.normalisation.end(), 1.0F);
+  }
+  const NirGraph graph = to_nir(network);
+  const NirNode& node = graph.nodes.at("input_to_hidden1");
+  CHECK(node.fields.at("groups").values == std::vector<float>{2});
+  CHECK(node.fields.at("weight").shape == std::vector<std::size_t>{6, 2, 3, 3});
+  CHECK(node.fields.at("bias").values.size() == 6);
+  // [6 out, 2 of the group's in, 3 rows, 3 columns] from [3 rows, 3 columns, 4 in × 3 of the group's out]
+  const std::vector<float>& values = weights(network, "input_to_hidden1");
+  for (std::size_t out = 0; out < 6; ++out) {
+    for (std::size_t in = 0; in < 2; ++in) {
+      for (std::size_t pixel = 0; pixel < 9; ++pixel)
+        CHECK(node.fields.at("weight").values[(out * 2 + in) * 9 + pixel] ==
+              Approx(values[(pixel * 4 + out / 3 * 2 + in) * 3 + out % 3] * gains[out]).epsilon(1e-5));
+    }
+  }
+  const TrainedNetwork imported = from_nir(graph, {}).network;
+  CHECK(values_by_key(imported.config, "imported")["network.layers"] == "6c3s1p1g2, lif");
+  CHECK(weights(imported, "input_to_hidden1")[4] == Approx(values[4] * gains[1]).epsilon(1e-5));
+}
+
 TEST_CASE("a normalisation goes into the weights and biases of a graph", "[nir]") {
   TrainedNetwork network = trained({{"network.layers", "4c3, bn, lif, p2, 5, bn, lif"},
                                     {"network.bias", "readout"},
@@ -352,6 +380,12 @@ TEST_CASE("convolutions and pooling come from a graph, or are refused by the nam
   std::fill(r.begin() + 16, r.end(), 40.0F);
   check_near(weights(from_nir(graph, {}).network, "input_to_hidden1"),
              {0, 18, 1, 20, 2, 22, 3, 24, 4, 26, 5, 28, 6, 30, 7, 32, 8, 34});
+  // The same of groups of one channel each.
+  NirGraph grouped = graph;
+  grouped.nodes["input"].fields["shape"] = list({2, 4, 4});
+  grouped.nodes["conv"].fields["groups"] = list({2});
+  check_near(weights(from_nir(grouped, {}).network, "input_to_hidden1"),
+             {0, 18, 1, 20, 2, 22, 3, 24, 4, 26, 5, 28, 6, 30, 7, 32, 8, 34});
   r[19] = 20;
   CHECK(refusal(graph).starts_with(
       ": node 'cells', of type LIF, has another r, w_in or v_threshold at pixel 3 of "
@@ -383,11 +417,16 @@ TEST_CASE("convolutions and pooling come from a graph, or are refused by the nam
         "Conv2d, has the stride [1, 2], expected the same size of at least 1 both ways");
   CHECK(refused("conv", "padding", list({-1, -1})) ==
         "Conv2d, has the padding [-1, -1], expected the same size of at least 0 both ways");
-  CHECK(refused("conv", "dilation", list({2, 2})) == "Conv2d, has dilation or groups, expected 1 of both");
-  CHECK(refused("conv", "groups", list({2})) == "Conv2d, has dilation or groups, expected 1 of both");
+  CHECK(refused("conv", "dilation", list({2, 2})) == "Conv2d, has dilation, expected 1");
+  CHECK(
+      refused("conv", "groups", list({2})) ==
+      "Conv2d, has the weight [2 × 1 × 3 × 3] and 2 groups, expected as many channels for each of them, [channels × 1 / "
+      "groups × kernel × kernel]");
   CHECK(refused("conv", "bias", list({1})) == "Conv2d, has a bias of 1 values, expected 2");
-  CHECK(refused("conv", "weight", {.shape = {2, 3, 1, 3}, .values = std::vector<float>(18)}) ==
-        "Conv2d, has the weight [2 × 3 × 1 × 3], expected [channels × 1 × kernel × kernel]");
+  CHECK(
+      refused("conv", "weight", {.shape = {2, 3, 1, 3}, .values = std::vector<float>(18)}) ==
+      "Conv2d, has the weight [2 × 3 × 1 × 3] and 1 groups, expected as many channels for each of them, [channels × 1 / "
+      "groups × kernel × kernel]");
   CHECK(refused("conv", "weight", {.shape = {2, 1, 9, 9}, .values = std::vector<float>(162)}) ==
         "Conv2d, has a kernel without a place in a map of 4 × 4 pixels");
   CHECK(refused("pool", "stride", list({1, 1})) ==

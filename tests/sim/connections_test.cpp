@@ -37,6 +37,10 @@ std::vector<Case> cases() {
   all.push_back({"conv 1 × 1", std::make_unique<Convolution>(Window{{3, 4, 6}, 1, 2, 0}, 3)});
   all.push_back({"conv after pooling", std::make_unique<Convolution>(Window{{3, 2, 3}, 3, 1, 1}, 4, 2)});
   all.push_back({"conv over all", std::make_unique<Convolution>(Window{{3, 3, 2}, 3, 1, 0}, 6)});
+  all.push_back({"conv in groups", std::make_unique<Convolution>(Window{{5, 4, 6}, 3, 2, 1, 3}, 9)});
+  all.push_back({"conv of each channel", std::make_unique<Convolution>(Window{{3, 3, 2}, 3, 1, 0, 2}, 2)});
+  all.push_back(
+      {"conv in groups after pooling", std::make_unique<Convolution>(Window{{3, 2, 4}, 3, 1, 1, 2}, 6, 2)});
   return all;
 }
 
@@ -130,9 +134,10 @@ TEST_CASE("sampled pairs are those of every second or third place along each sid
   const std::vector<std::pair<Window, std::size_t>> windows = {{{{4, 5, 3}, 3, 1, 1}, 1},
                                                                {{{7, 6, 2}, 3, 2, 0}, 1},
                                                                {{{7, 9, 2}, 3, 2, 1}, 1},
-                                                               {{{5, 4, 3}, 3, 1, 1}, 2}};
+                                                               {{{5, 4, 3}, 3, 1, 1}, 2},
+                                                               {{{6, 5, 4}, 3, 1, 1, 2}, 1}};
   for (const auto& [window, pooled] : windows) {
-    const Convolution convolution(window, 4, pooled);
+    const Convolution convolution(window, 4 * window.groups, pooled);
     const std::size_t n = convolution.sources(), m = convolution.targets();
     on_each_backend([&](Backend& backend) {
       const Array<float> trace = uploaded(backend, random_values(rows * n, 2));
@@ -149,7 +154,7 @@ TEST_CASE("sampled pairs are those of every second or third place along each sid
         std::vector<float> some_patches, some_factors;
         std::size_t places = 0;
         for (std::size_t place = 0; place < rows * window.places(); ++place) {
-          const std::size_t y = place % window.places() / window.out_width(), x = place % window.out_width();
+          const auto [y, x, group] = window.place(place % window.places());
           if (y % every != 0 || x % every != 0) continue;
           ++places;
           const auto patch = patches.begin() + static_cast<std::ptrdiff_t>(place * window.patch());
@@ -266,8 +271,9 @@ TEST_CASE("spikes bring what values of their height do, and an offset, in all fo
 
 TEST_CASE("a convolution of many spikes is a dense product, where the form is left to be found",
           "[connections]") {
-  const Convolution plain({{6, 6, 4}, 3, 1, 1}, 5), pooling({{6, 6, 4}, 3, 1, 1}, 5, 2);
-  for (const Convolution* const convolution : {&plain, &pooling}) {
+  const Convolution plain({{6, 6, 4}, 3, 1, 1}, 5), pooling({{6, 6, 4}, 3, 1, 1}, 5, 2),
+      grouped({{6, 6, 4}, 3, 1, 1, 2}, 6);
+  for (const Convolution* const convolution : {&plain, &pooling, &grouped}) {
     on_each_backend([&](Backend& backend) {
       if (backend.name() == "cuda") return;  // where the host does not know the spikes
       const Joint joint(backend, *convolution);
@@ -285,9 +291,10 @@ TEST_CASE("a convolution of many spikes is a dense product, where the form is le
                              currents.matrix(rows, convolution->targets()));
         return backend.multiply_adds() > before;
       };
-      // Spikes for each of the 144 elements of the map that the kernel sees.
-      CHECK_FALSE(is_dense(36));
-      CHECK(is_dense(37));
+      // Spikes for each of the 144 elements of the map that the kernel sees; a dense product has all groups at each place.
+      const std::size_t most = convolution == &grouped ? 72 : 36;
+      CHECK_FALSE(is_dense(most));
+      CHECK(is_dense(most + 1));
     });
   }
 }
@@ -425,6 +432,8 @@ TEST_CASE("shapes that are not a connection's are refused", "[connections]") {
     CHECK_THROWS_AS(connection->factors(currents.matrix(2, m + 1)), std::invalid_argument);
   }
   CHECK_THROWS_AS(Convolution(Window{{2, 2, 1}, 3, 1, 0}, 4), std::invalid_argument);
+  CHECK_THROWS_AS(Convolution(Window{{2, 2, 3}, 1, 1, 0, 2}, 4), std::invalid_argument);
+  CHECK_THROWS_AS(Convolution(Window{{2, 2, 4}, 1, 1, 0, 2}, 3), std::invalid_argument);
   CHECK_THROWS_AS(AveragePool(MapShape{2, 2, 1}, 3), std::invalid_argument);
 }
 

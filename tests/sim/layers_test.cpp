@@ -63,11 +63,11 @@ TEST_CASE("words say how populations follow each other", "[layers]") {
 TEST_CASE("words that are none, or have no place there, are refused by their number", "[layers]") {
   const std::string start = "network.layers: ";
   CHECK(refusal({"8c3", "lif"}).empty());
-  for (const std::string word : {"8d3", "c3", "8c", "8c3s", "8c3s0", "8c0", "8c3p", "8c3s1p2x", "p", "p0",
-                                 "0", "-3", "70000", "3.5", "LIF", "p2p2"})
+  for (const std::string word : {"8d3", "c3", "8c", "8c3s", "8c3s0", "8c0", "8c3p", "8c3s1p2x", "8c3g",
+                                 "8c3g0", "8c3g2s1", "p", "p0", "0", "-3", "70000", "3.5", "LIF", "p2p2"})
     CHECK(refusal({"4", "lif", word}) ==
           start + "word 3, '" + word +
-              "', is none of NcK, NcKsS, NcKsSpP, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
+              "', is none of NcK, NcKsSpPgG, N, blockN, blockNsS, resnet18 N, bn, pK and lif");
   CHECK(refusal({"lif"}) == start + "word 1, 'lif', follows neither NcK nor N, whose neurons it would be");
   CHECK(refusal({"5", "lif", "lif"}).starts_with(start + "word 3"));
   CHECK(refusal({"5", "lif", "bn"}) ==
@@ -85,6 +85,10 @@ TEST_CASE("words that are none, or have no place there, are refused by their num
   CHECK(refusal({"p2", "p2"}) == start + "word 2, 'p2', does not divide a map of 4 × 3 pixels");
   CHECK(refusal({"8c7p0", "lif"}) ==
         start + "word 1, '8c7p0', has a kernel without a place in a map of 8 × 6 pixels");
+  CHECK(refusal({"8c3g2", "lif"}) ==
+        start + "word 1, '8c3g2', has groups that do not divide 3 channels to 8");
+  CHECK(refusal({"8c3", "lif", "6c3g4", "lif"}) ==
+        start + "word 3, '6c3g4', has groups that do not divide 8 channels to 6");
   CHECK(refusal({"8c3", "lif", "p2", "9", "lif"}) ==
         start + "word 4, '9', joins all of a pooled map of 4 × 3 pixels, expected a square");
   CHECK(refusal({"8c3", "lif", "p2"}) ==
