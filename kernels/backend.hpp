@@ -25,6 +25,7 @@ struct Loss;
 struct SubspaceSteps;
 struct LateralCircuits;
 struct OptimiserSteps;
+struct SynapseSteps;
 
 /// Defined in family.hpp, for the back ends' files.
 template <class Operations, class Device>
@@ -119,6 +120,7 @@ class Backend {
   SubspaceSteps& subspaces() { return *subspaces_; }
   LateralCircuits& lateral() { return *lateral_; }
   OptimiserSteps& optimisers() { return *optimisers_; }
+  SynapseSteps& synapses() { return *synapses_; }
 
   /// Keeps nothing where products do not gain from it.
   virtual SpikeIndex make_spike_index() { return {}; }
@@ -143,6 +145,7 @@ class Backend {
     subspaces_ = make_family<SubspaceSteps>(device, multiply_adds_);
     lateral_ = make_family<LateralCircuits>(device, multiply_adds_);
     optimisers_ = make_family<OptimiserSteps>(device, multiply_adds_);
+    synapses_ = make_family<SynapseSteps>(device, multiply_adds_);
   }
 
   virtual bool uses_host_memory() const { return false; }
@@ -173,6 +176,7 @@ class Backend {
   std::shared_ptr<SubspaceSteps> subspaces_;
   std::shared_ptr<LateralCircuits> lateral_;
   std::shared_ptr<OptimiserSteps> optimisers_;
+  std::shared_ptr<SynapseSteps> synapses_;
 };
 
 /// [rows × cols] in an array, which becomes a larger one, without its values, where it is too small.

@@ -22,6 +22,10 @@ enum class RandomPurpose : std::uint32_t {
   shards = 14,
   recorded_neurons = 15,
   recorded_samples = 16,
+  connectivity = 17,
+  synapses = 18,
+  poisson = 19,
+  initial_potentials = 20,
 };
 
 /// Names one stream of random numbers: the same key gives the same draws on every back end and with any
