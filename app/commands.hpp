@@ -17,6 +17,7 @@ int inspect_command(const std::vector<std::string>& arguments);
 int report_command(const std::vector<std::string>& arguments);
 int export_command(const std::vector<std::string>& arguments);
 int import_command(const std::vector<std::string>& arguments);
+int simulate_command(const std::vector<std::string>& arguments);
 int sweep_command(const std::vector<std::string>& arguments);
 int help_command(const std::vector<std::string>& arguments);
 

@@ -7,6 +7,7 @@
 #include "kernels/error.hpp"
 #include "learning/config.hpp"
 #include "learning/sweep.hpp"
+#include "sim/simulation/simulation_config.hpp"
 
 namespace orthospike {
 
@@ -38,6 +39,9 @@ Usage:
   orthospike import FILE [--out DIR] [--section.key=value ...]
       Makes a config and weights of the NIR graph FILE: DIR/config.ini and DIR/weights.h5 (default: runs/ and the name of
       FILE), which test takes, and run with --network.weights. Keys say what the graph does not.
+  orthospike simulate CONFIG [--section.key=value ...]
+      Simulates the network of populations and sparse projections with delays that the INI file CONFIG describes, and
+      prints how its populations fire; the last line is JSON.
   orthospike sweep plan|run|status|collect FILE [--out DIR]
       Runs a base config with varied keys, as the INI file FILE says: plan lists the points and estimates the time; run
       runs those that are not done, [--jobs N] at the same time or only [--point N]; status tells how far each is;
@@ -47,6 +51,8 @@ Usage:
       Submits a job array whose elements run a point each, at most K at the same time.
   orthospike help sweep
       Lists the keys of section sweep of a sweep file.
+  orthospike help simulate
+      Lists the keys of a config for simulate.
   orthospike help config [SECTION or NAME]
       Lists every config key, or those of one section or of one part, such as hlop or bptt.
   orthospike --version
@@ -75,10 +81,23 @@ int help_command(const std::vector<std::string>& arguments) {
     for (const DeclaredKey& key : declared_sweep_keys()) fmt::print("{}", text_of(key));
     return 0;
   }
+  if (arguments == std::vector<std::string>{"simulate"}) {
+    fmt::print(
+        "Keys of a config for simulate; each is also an option --section.key=value, which wins. There are as many "
+        "populations, projections and Poisson stimuli as sections with different names.\n");
+    SimulationConfig config({"population.NAME.", "projection.NAME.", "poisson.NAME."});
+    RunSettings run;
+    const auto describe = [&](SettingsVisitor& visit) {
+      config.describe(visit);
+      run.describe(visit);
+    };
+    for (const DeclaredKey& key : declared_keys(describe)) fmt::print("{}", text_of(key));
+    return 0;
+  }
   if (arguments.front() != "config" || arguments.size() > 2)
-    throw ConfigError(
-        fmt::format("help: unknown topic '{}'; expected sweep, config, config SECTION or config NAME",
-                    fmt::join(arguments, " ")));
+    throw ConfigError(fmt::format(
+        "help: unknown topic '{}'; expected sweep, simulate, config, config SECTION or config NAME",
+        fmt::join(arguments, " ")));
   const std::string topic = arguments.size() == 2 ? arguments.back() : "";
   std::string text;
   std::set<std::string> topics;

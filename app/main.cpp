@@ -24,11 +24,11 @@ enum ExitCode { done = 0, failed = 1, bad_usage = 2 };
 
 int dispatch(std::vector<std::string> words) {
   const std::map<std::string, Command> commands = {
-      {"run", orthospike::run_command},       {"test", orthospike::test_command},
-      {"record", orthospike::record_command}, {"inspect", orthospike::inspect_command},
-      {"report", orthospike::report_command}, {"export", orthospike::export_command},
-      {"import", orthospike::import_command}, {"sweep", orthospike::sweep_command},
-      {"help", orthospike::help_command}};
+      {"run", orthospike::run_command},           {"test", orthospike::test_command},
+      {"record", orthospike::record_command},     {"inspect", orthospike::inspect_command},
+      {"report", orthospike::report_command},     {"export", orthospike::export_command},
+      {"import", orthospike::import_command},     {"sweep", orthospike::sweep_command},
+      {"simulate", orthospike::simulate_command}, {"help", orthospike::help_command}};
   if (words.empty()) {
     throw orthospike::ConfigError("a command is missing; 'orthospike --help' lists them");
   }

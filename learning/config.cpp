@@ -117,31 +117,6 @@ const DeclaredKey* find_key(const std::vector<DeclaredKey>& keys, const std::str
   return found == keys.end() ? nullptr : &*found;
 }
 
-/// Options of the form --section.key=value or --section.key value. Throws ConfigError for other words.
-std::vector<Setting> command_line_settings(const std::vector<std::string>& words) {
-  const std::string place = "command line";
-  std::vector<Setting> settings;
-  for (auto word = words.begin(); word != words.end(); ++word) {
-    if (!word->starts_with("--")) {
-      throw ConfigError(
-          fmt::format("{}: unexpected word '{}'; options have the form --section.key=value", place, *word));
-    }
-    const std::size_t equals = word->find('=');
-    Setting& setting = settings.emplace_back(Setting{word->substr(2, equals - 2), "", place});
-    if (equals != std::string::npos) {
-      setting.value = word->substr(equals + 1);
-    } else if (word + 1 != words.end() && !word[1].starts_with("--")) {
-      setting.value = *++word;
-    } else {
-      const std::vector<DeclaredKey> known = declared_keys();
-      if (find_key(known, setting.key) == nullptr)
-        throw ConfigError(fmt::format("{}: {}", place, unknown_key(setting.key, known)));
-      throw ConfigError(fmt::format("{}: key '{}' has no value", place, setting.key));
-    }
-  }
-  return settings;
-}
-
 /// Throws for the first of these settings, which nothing reads, that has an unknown key or another value than the
 /// default.
 void refuse_unread(const std::vector<Setting>& settings) {
@@ -158,20 +133,6 @@ void refuse_unread(const std::vector<Setting>& settings) {
     throw ConfigError(fmt::format("{}: it is read only with {}; leave it at {}", setting.key,
                                   fmt::join(key->readers, " or "), changed->second));
   }
-}
-
-/// Throws for a key that is given twice.
-std::map<std::string, std::string> values_of(const std::vector<Setting>& settings) {
-  std::map<std::string, std::string> values, places;
-  for (const Setting& setting : settings) {
-    const auto [earlier, is_new] = places.emplace(setting.key, setting.place);
-    if (!is_new) {
-      throw ConfigError(fmt::format("{}: key '{}' is given twice, first in {}", setting.place, setting.key,
-                                    earlier->second));
-    }
-    values[setting.key] = setting.value;
-  }
-  return values;
 }
 
 /// Gives `config` the values of some settings, of which `must_be_read` are a part.
@@ -315,13 +276,51 @@ std::vector<DeclaredKey> declared_keys(const std::function<void(SettingsVisitor&
   return all.keys;
 }
 
-std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known) {
+std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known,
+                        const std::string& topic) {
   std::vector<std::string> names;
   for (const DeclaredKey& declared : known) names.push_back(declared.name);
   const std::string nearest = nearest_name(key, names);
   return fmt::format("unknown key '{}'; {}", key,
-                     nearest.empty() ? "'orthospike help config' lists the known ones"
+                     nearest.empty() ? fmt::format("'orthospike help {}' lists the known ones", topic)
                                      : fmt::format("the nearest known one is '{}'", nearest));
+}
+
+std::map<std::string, std::string> values_of(const std::vector<Setting>& settings) {
+  std::map<std::string, std::string> values, places;
+  for (const Setting& setting : settings) {
+    const auto [earlier, is_new] = places.emplace(setting.key, setting.place);
+    if (!is_new) {
+      throw ConfigError(fmt::format("{}: key '{}' is given twice, first in {}", setting.place, setting.key,
+                                    earlier->second));
+    }
+    values[setting.key] = setting.value;
+  }
+  return values;
+}
+
+std::vector<Setting> command_line_settings(const std::vector<std::string>& words) {
+  const std::string place = "command line";
+  std::vector<Setting> settings;
+  for (auto word = words.begin(); word != words.end(); ++word) {
+    if (!word->starts_with("--")) {
+      throw ConfigError(
+          fmt::format("{}: unexpected word '{}'; options have the form --section.key=value", place, *word));
+    }
+    const std::size_t equals = word->find('=');
+    Setting& setting = settings.emplace_back(Setting{word->substr(2, equals - 2), "", place});
+    if (equals != std::string::npos) {
+      setting.value = word->substr(equals + 1);
+    } else if (word + 1 != words.end() && !word[1].starts_with("--")) {
+      setting.value = *++word;
+    } else {
+      const std::vector<DeclaredKey> known = declared_keys();
+      if (find_key(known, setting.key) == nullptr)
+        throw ConfigError(fmt::format("{}: {}", place, unknown_key(setting.key, known)));
+      throw ConfigError(fmt::format("{}: key '{}' has no value", place, setting.key));
+    }
+  }
+  return settings;
 }
 
 Config read_config(const std::filesystem::path& file, const std::vector<std::string>& arguments) {

@@ -121,8 +121,15 @@ std::vector<DeclaredKey> declared_keys();
 /// Those of some settings, in their order.
 std::vector<DeclaredKey> declared_keys(const std::function<void(SettingsVisitor&)>& describe);
 
-/// A sentence about a key that is none of those known.
-std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known);
+/// A sentence about a key that is none of those known, which `help` of that topic lists.
+std::string unknown_key(const std::string& key, const std::vector<DeclaredKey>& known,
+                        const std::string& topic = "config");
+
+/// By key. Throws ConfigError for a key that is given twice.
+std::map<std::string, std::string> values_of(const std::vector<Setting>& settings);
+
+/// Options of the form --section.key=value or --section.key value. Throws ConfigError for other words.
+std::vector<Setting> command_line_settings(const std::vector<std::string>& words);
 
 /// Reads an INI file (empty path: none) as read_ini does and then command-line arguments of the form
 /// --section.key=value or --section.key value, which win. Throws ConfigError for an unknown key, a value out of range, a

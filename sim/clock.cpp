@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "kernels/error.hpp"
 
 namespace orthospike {
@@ -10,6 +12,14 @@ float Clock::decay(const char* key, float tau) const {
   if (tau == 0.0F) return 0.0F;
   if (dt > tau) throw ConfigError(fmt::format("{}: {} is shorter than neuron.dt, {}", key, tau, dt));
   return 1.0F - dt / tau;
+}
+
+std::size_t Clock::whole_steps(const char* key, double duration) const {
+  const double steps = std::round(duration / dt);
+  // Lengths of steps are of single precision.
+  if (std::abs(duration - steps * dt) > 1e-6 * duration)
+    throw ConfigError(fmt::format("{}: {:g} is no multiple of the step, {:g}", key, duration, dt));
+  return static_cast<std::size_t>(steps);
 }
 
 }  // namespace orthospike

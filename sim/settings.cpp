@@ -324,9 +324,28 @@ void SettingsVisitor::part(const std::string& /*choice*/, const std::string& /*n
   if (chosen) keys();
 }
 
+void SettingsVisitor::renamed(const std::string& prefix, const std::string& beginning,
+                              const std::function<void()>& keys) {
+  const std::string before = std::exchange(prefix_, prefix), its = std::exchange(beginning_, beginning);
+  keys();
+  prefix_ = before;
+  beginning_ = its;
+}
+
 void SettingsVisitor::visit_with_conditions(Key key) {
   key.read = read_;
   key.conditions = conditions_;
+  if (!prefix_.empty() && key.name.starts_with(prefix_)) {
+    for (std::string* const text : {&key.name, &key.meaning}) boost::replace_all(*text, prefix_, beginning_);
+    for (std::string& condition : key.conditions) boost::replace_all(condition, prefix_, beginning_);
+    key.set = [set = key.set, prefix = prefix_, beginning = beginning_](const std::string& text) {
+      try {
+        set(text);
+      } catch (const ConfigError& error) {
+        throw ConfigError(boost::replace_first_copy(std::string(error.what()), prefix, beginning));
+      }
+    };
+  }
   visit(key);
 }
 

@@ -113,6 +113,9 @@ class SettingsVisitor {
   /// Keys that are read only where `holds`; `condition` says so in words, best as "section.key word".
   void only(bool holds, const std::string& condition, const std::function<void()>& keys);
 
+  /// Keys whose names begin with `prefix` and get another beginning in its place, where there are several of a part.
+  void renamed(const std::string& prefix, const std::string& beginning, const std::function<void()>& keys);
+
   /// The keys of one of the parts that `choice`, the name of a key, chooses among.
   virtual void part(const std::string& choice, const std::string& name, bool chosen,
                     const std::function<void()>& keys);
@@ -129,6 +132,7 @@ class SettingsVisitor {
 
   bool read_ = true;
   std::vector<std::string> conditions_;
+  std::string prefix_, beginning_;  ///< of keys that are renamed; none: ""
 };
 
 /// Of a part that has none.

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <tuple>
 
+#include "kernels/neurons/iaf_psc_delta.hpp"
 #include "kernels/neurons/lif.hpp"
 #include "kernels/neurons/lif_dsr.hpp"
 
@@ -24,7 +25,7 @@ namespace orthospike {
 ///             errors by the state after the step and leaves those by the state before; with surrogate_traits
 ///   averaging_decay, by_average_current, by_trained, trained_scale  weighted averages over time of currents and
 ///             outputs, and derivatives of the one by the other
-using NeuronKernels = std::tuple<Lif, LifDsr>;
+using NeuronKernels = std::tuple<Lif, LifDsr, IafPscDelta>;
 
 /// Numbers that a neuron of the model keeps.
 template <class Model>

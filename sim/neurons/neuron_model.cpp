@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "sim/neurons/iaf_psc_delta_model.hpp"
 #include "sim/neurons/lif_dsr_model.hpp"
 #include "sim/neurons/lif_model.hpp"
 
@@ -24,6 +25,15 @@ NeuronModels& neuron_models() {
                          LifModel::Settings{.kind = LifModel::Kind::integrate_and_fire});
     models.add<LifModel>("alif", "lif whose threshold adapts",
                          LifModel::Settings{.kind = LifModel::Kind::adaptive});
+    return models;
+  }();
+  return registry;
+}
+
+NeuronModels& simulated_neuron_models() {
+  static auto registry = [] {
+    NeuronModels models("neuron.model", "Neuron model of the population, as NEST names it");
+    models.add<IafPscDeltaModel>("iaf_psc_delta", "leaky, whose potential jumps by what arrives");
     return models;
   }();
   return registry;

@@ -74,6 +74,8 @@ class NeuronModel {
     float denominator;
   };
   virtual SpikeHeight spike_height() const = 0;
+  /// The potential, in mV, of neurons at rest, from which states count theirs.
+  virtual float resting_potential() const { return 0; }
   /// [1] threshold that can be trained; empty where it is a constant.
   virtual View<float> threshold() { return {}; }
   /// What a trained threshold stays above.
@@ -111,6 +113,8 @@ class NeuronModel {
 /// Neuron models by their config name.
 using NeuronModels = Registry<NeuronModel, Backend&, const Clock&>;
 NeuronModels& neuron_models();
+/// Those of networks that are simulated (sim/simulation/), whose first state is the potential.
+NeuronModels& simulated_neuron_models();
 /// Names of those of which it holds, or does not.
 std::vector<std::string> neuron_models_with(bool NeuronModel::Traits::*trait, bool holds = true);
 

@@ -43,7 +43,7 @@ class CommandLine(Program):
             result = orthospike(*words)
             self.assertEqual(result.returncode, 0)
             self.assertIn("Usage:", result.stdout)
-        self.assert_refused(orthospike("simulate"), 2, "'simulate'; 'orthospike --help'")
+        self.assert_refused(orthospike("fly"), 2, "'fly'; 'orthospike --help'")
 
     def test_help_lists_every_key(self):
         text = orthospike("help", "config").stdout
