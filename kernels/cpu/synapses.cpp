@@ -1,13 +1,126 @@
-#include "kernels/synapses.hpp"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/synapses.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h must come first: this file is compiled once for each instruction set.
+#include <hwy/highway.h>
 
 #include <algorithm>
-#include <array>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/host_view.hpp"
 #include "kernels/random.hpp"
+#include "kernels/synapses.hpp"
 
+HWY_BEFORE_NAMESPACE();
+namespace orthospike::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Of a vector of blocks each.
+constexpr std::size_t most_blocks = 16, most_words = 4 * most_blocks;
+
+#if HWY_TARGET == HWY_SCALAR
+
+std::size_t blocks_at_once() {
+  return 1;
+}
+
+/// words ← those of random_block(key, first + b), one block after another, for b below blocks_at_once().
+void random_words(const RandomKey& key, std::uint64_t first, std::uint32_t* words) {
+  std::ranges::copy(random_block(key, first).v, words);
+}
+
+#else
+
+using WordTag = hn::CappedTag<std::uint32_t, most_blocks>;
+using Words = hn::Vec<WordTag>;
+
+std::size_t blocks_at_once() {
+  return hn::Lanes(WordTag());
+}
+
+/// Both halves of the products of words with one.
+HWY_INLINE void multiply(Words a, std::uint32_t by, Words& high, Words& low) {
+  const WordTag tag;
+  const hn::Repartition<std::uint64_t, WordTag> wide;
+  const Words factor = hn::Set(tag, by);
+  const auto even = hn::MulEven(a, factor);
+  const auto odd = hn::MulEven(hn::BitCast(tag, hn::ShiftRight<32>(hn::BitCast(wide, a))), factor);
+  high = hn::OddEven(hn::BitCast(tag, odd), hn::BitCast(tag, hn::ShiftRight<32>(even)));
+  low = hn::OddEven(hn::BitCast(tag, hn::ShiftLeft<32>(odd)), hn::BitCast(tag, even));
+}
+
+/// words ← those of random_block(key, first + b), one block after another, for b below blocks_at_once(): Philox4x32-10
+/// (Salmon et al., SC 2011) of a block in each lane.
+void random_words(const RandomKey& key, std::uint64_t first, std::uint32_t* words) {
+  const WordTag tag;
+  const auto low = static_cast<std::uint32_t>(first);
+  Words a = hn::Add(hn::Set(tag, low), hn::Iota(tag, 0));
+  // Where the lower half wraps, the upper one is one more.
+  const Words carry = hn::IfThenElseZero(hn::Lt(a, hn::Set(tag, low)), hn::Set(tag, 1));
+  Words b = hn::Add(hn::Set(tag, static_cast<std::uint32_t>(first >> 32)), carry);
+  Words c = hn::Set(tag, static_cast<std::uint32_t>(key.purpose)), d = hn::Set(tag, key.stream);
+  auto of_a = static_cast<std::uint32_t>(key.seed), of_c = static_cast<std::uint32_t>(key.seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    Words high_a, low_a, high_c, low_c;
+    multiply(a, 0xD2511F53, high_a, low_a);
+    multiply(c, 0xCD9E8D57, high_c, low_c);
+    a = hn::Xor(hn::Xor(high_c, b), hn::Set(tag, of_a));
+    b = low_c;
+    c = hn::Xor(hn::Xor(high_a, d), hn::Set(tag, of_c));
+    d = low_a;
+    of_a += 0x9E3779B9;
+    of_c += 0xBB67AE85;
+  }
+  hn::StoreInterleaved4(a, b, c, d, tag, words);
+}
+
+#endif
+
+/// Tables longer than this are searched by bisection.
+constexpr std::size_t longest_scanned = 48;
+
+/// numbers ← the Poisson numbers of words, up to a whole vector of them.
+void find_numbers(std::span<const std::uint32_t> below, const std::uint32_t* words, std::size_t count,
+                  std::uint32_t* numbers) {
+  if (below.size() > longest_scanned) {
+    for (std::size_t k = 0; k < count; ++k)
+      numbers[k] = static_cast<std::uint32_t>(std::ranges::upper_bound(below, words[k]) - below.begin());
+    return;
+  }
+  const hn::CappedTag<std::uint32_t, most_blocks> tag;
+  for (std::size_t k = 0; k < count; k += hn::Lanes(tag)) {
+    const auto word = hn::LoadU(tag, words + k);
+    auto number = hn::Set(tag, static_cast<std::uint32_t>(below.size()));
+    for (const std::uint32_t bound : below) {
+      const auto is_below = hn::VecFromMask(tag, hn::Lt(word, hn::Set(tag, bound)));  // 2³² - 1 or 0
+      number = hn::Add(number, is_below);
+    }
+    hn::StoreU(number, tag, numbers + k);
+  }
+}
+
+/// AddPoisson of values whose first is that element of the stream.
+void add_poisson(const AddPoisson& op, std::uint64_t element, std::span<float> values) {
+  const auto below = host(op.below);
+  const std::size_t blocks = blocks_at_once();
+  std::uint32_t words[most_words], numbers[most_words];
+  for (std::size_t i = 0; i < values.size();) {
+    const std::size_t skipped = (element + i) % 4;  // of the first block
+    const std::size_t count = std::min(4 * blocks - skipped, values.size() - i);
+    random_words(op.key, (element + i) / 4, words);
+    find_numbers(below, words, skipped + count, numbers);
+    for (std::size_t k = 0; k < count; ++k)
+      values[i + k] += op.weight * static_cast<float>(numbers[skipped + k]);
+    i += count;
+  }
+}
+
+}  // namespace orthospike::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace orthospike {
 
 namespace {
@@ -63,10 +176,7 @@ void deliver(const DeliverSynapses& op, std::size_t s, std::size_t block) {
   }
 }
 
-/// Numbers whose words are compared together.
-constexpr std::size_t words_at_once = 64;
-/// Tables longer than this are searched by bisection.
-constexpr std::size_t longest_scanned = 48;
+HWY_EXPORT(add_poisson);
 
 }  // namespace
 
@@ -83,35 +193,15 @@ void execute(CpuBackend& cpu, const DeliverSynapses& op) {
 }
 
 void execute(CpuBackend& cpu, const AddPoisson& op) {
-  const auto below = host(op.below);
   const auto values = host(op.values.values);
-  const std::uint64_t start = op.first * op.values.cols;
-  for_each_range(cpu.pool(), values.size(), elementwise_piece / 4,
+  for_each_range(cpu.pool(), values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
-                   std::array<std::uint32_t, words_at_once> words{}, numbers{};
-                   for (std::size_t i = first; i < last; i += words_at_once) {
-                     const std::size_t count = std::min(words_at_once, last - i);
-                     for (std::size_t k = 0; k < count;) {
-                       const RandomBlock block = random_block(op.key, (start + i + k) / 4);
-                       for (std::size_t word = (start + i + k) % 4; word < 4 && k < count; ++word)
-                         words[k++] = block.v[word];
-                     }
-                     if (below.size() <= longest_scanned) {
-                       numbers.fill(0);
-                       for (const std::uint32_t bound : below) {
-                         for (std::size_t k = 0; k < words_at_once; ++k) numbers[k] += words[k] >= bound;
-                       }
-                     } else {
-                       for (std::size_t k = 0; k < count; ++k)
-                         numbers[k] = static_cast<std::uint32_t>(std::ranges::upper_bound(below, words[k]) -
-                                                                 below.begin());
-                     }
-                     for (std::size_t k = 0; k < count; ++k)
-                       values[i + k] += op.weight * static_cast<float>(numbers[k]);
-                   }
+                   HWY_DYNAMIC_DISPATCH(add_poisson)
+                   (op, op.first * op.values.cols + first, values.subspan(first, last - first));
                  });
 }
 
 template std::shared_ptr<SynapseSteps> make_family(CpuBackend&, double&);
 
 }  // namespace orthospike
+#endif
