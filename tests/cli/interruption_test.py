@@ -215,24 +215,28 @@ class Interruption(Command):
 
     def test_everywhere_and_with_other_threads(self):
         replays = "--replay.epochs=20"  # most of the time
-        whole, out = self.folder / "whole", self.folder / "run"
+        whole = self.folder / "whole"
         began = time.time()
         self.assertEqual(run(whole, replays).returncode, 0)
         length = time.time() - began
-        places = []
-        while True:
-            process = start(out, replays, f"--run.threads={1 + len(places) % 2}")
-            time.sleep(length * (0.2 + 0.1 * (len(places) % 3)))
-            process.terminate()
-            _, errors = process.communicate()
-            if process.returncode == 0:
-                break
-            if process.returncode != -signal.SIGTERM:  # before it listens
-                self.assertEqual(process.returncode, INTERRUPTED, errors)
-                places.append(re.search(r"interrupted (.*) \(signal", errors)[1])
-        self.assert_same(out, whole)
-        self.assertGreater(len(places), 1)
-        self.assertRegex(" ".join(places), r"epoch \d+ of the replay after task [23]")
+        all_places = []
+        for attempt in range(5):  # other work changes how far a run gets
+            out, places = self.folder / f"run{attempt}", []
+            while True:
+                process = start(out, replays, f"--run.threads={1 + len(places) % 2}")
+                time.sleep(length * (0.2 + 0.1 * ((len(places) + attempt) % 3)))
+                process.terminate()
+                _, errors = process.communicate()
+                if process.returncode == 0:
+                    break
+                if process.returncode != -signal.SIGTERM:  # before it listens
+                    self.assertEqual(process.returncode, INTERRUPTED, errors)
+                    places.append(re.search(r"interrupted (.*) \(signal", errors)[1])
+            self.assert_same(out, whole)
+            all_places += places
+            if len(places) > 1 and re.search(r"epoch \d+ of the replay after task [23]", " ".join(all_places)):
+                return
+        self.fail(f"interrupted only {all_places}")
 
     def test_a_signal_in_the_first_evaluation(self):
         slow = ["--neuron.steps=100"]
