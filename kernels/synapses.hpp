@@ -52,9 +52,9 @@ struct DeliverSynapses {
   bool empty() const { return arriving.empty(); }
 };
 
-/// values[s, i] ← values[s, i] + weight · a Poisson number of mean `mean`, for element (first + s) · cols + i of the
-/// stream: how many of `below` are at most word (element % 4) of block element / 4 (random.hpp). below[k] is
-/// 2³² · P(number ≤ k), rounded, ascending (poisson_table makes it).
+/// values[s, i] ← values[s, i] + weight · a Poisson number, product and sum rounded apart, for element
+/// (first + s) · cols + i of the stream: how many of `below` are at most word (element % 4) of block element / 4
+/// (random.hpp). below[k] is 2³² · P(number ≤ k), rounded, ascending (poisson_table makes it).
 struct AddPoisson {
   View<const std::uint32_t> below;  ///< [numbers]
   float weight = 1;

@@ -5,6 +5,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/cpu/cpu_backend.hpp"
 #include "kernels/cpu/parallel.hpp"
@@ -101,18 +102,17 @@ void find_numbers(std::span<const std::uint32_t> below, const std::uint32_t* wor
   }
 }
 
-/// AddPoisson of values whose first is that element of the stream.
-void add_poisson(const AddPoisson& op, std::uint64_t element, std::span<float> values) {
-  const auto below = host(op.below);
+/// numbers ← those of AddPoisson, from that element of the stream on.
+void poisson_numbers(const RandomKey& key, std::span<const std::uint32_t> below, std::uint64_t element,
+                     std::span<std::uint32_t> numbers) {
   const std::size_t blocks = blocks_at_once();
-  std::uint32_t words[most_words], numbers[most_words];
-  for (std::size_t i = 0; i < values.size();) {
+  std::uint32_t words[most_words], found[most_words];
+  for (std::size_t i = 0; i < numbers.size();) {
     const std::size_t skipped = (element + i) % 4;  // of the first block
-    const std::size_t count = std::min(4 * blocks - skipped, values.size() - i);
-    random_words(op.key, (element + i) / 4, words);
-    find_numbers(below, words, skipped + count, numbers);
-    for (std::size_t k = 0; k < count; ++k)
-      values[i + k] += op.weight * static_cast<float>(numbers[skipped + k]);
+    const std::size_t count = std::min(4 * blocks - skipped, numbers.size() - i);
+    random_words(key, (element + i) / 4, words);
+    find_numbers(below, words, skipped + count, found);
+    std::copy_n(found + skipped, count, &numbers[i]);
     i += count;
   }
 }
@@ -176,7 +176,10 @@ void deliver(const DeliverSynapses& op, std::size_t s, std::size_t block) {
   }
 }
 
-HWY_EXPORT(add_poisson);
+HWY_EXPORT(poisson_numbers);
+
+/// That are found before they are added.
+constexpr std::size_t numbers_at_once = 1024;
 
 }  // namespace
 
@@ -192,12 +195,19 @@ void execute(CpuBackend& cpu, const DeliverSynapses& op) {
   });
 }
 
+/// They are added here, where no instruction set fuses a product and a sum that another rounds apart.
 void execute(CpuBackend& cpu, const AddPoisson& op) {
   const auto values = host(op.values.values);
+  const std::uint64_t start = op.first * op.values.cols;
   for_each_range(cpu.pool(), values.size(), elementwise_piece,
                  [&](std::size_t, std::size_t first, std::size_t last) {
-                   HWY_DYNAMIC_DISPATCH(add_poisson)
-                   (op, op.first * op.values.cols + first, values.subspan(first, last - first));
+                   std::array<std::uint32_t, numbers_at_once> room;
+                   for (std::size_t i = first; i < last; i += numbers_at_once) {
+                     const std::span numbers = std::span(room).first(std::min(numbers_at_once, last - i));
+                     HWY_DYNAMIC_DISPATCH(poisson_numbers)(op.key, host(op.below), start + i, numbers);
+                     for (std::size_t k = 0; k < numbers.size(); ++k)
+                       values[i + k] += op.weight * static_cast<float>(numbers[k]);
+                   }
                  });
 }
 

@@ -174,9 +174,10 @@ TEST_CASE("Poisson numbers agree with the reference, from any step on", "[confor
       const std::vector<std::uint32_t> table = poisson_table(mean);
       check_conformance([&](Backend& backend) {
         const auto below = uploaded(backend, table);
-        auto values = uploaded(backend, std::vector<float>(5 * 4099, 0.5F));
+        // Products are rounded before they are added, on every instruction set.
+        auto values = uploaded(backend, std::vector<float>(5 * 4099, 0.7F));
         backend.synapses().run(AddPoisson{.below = below.view(),
-                                          .weight = 2,
+                                          .weight = 0.3F,
                                           .key = key,
                                           .first = first,
                                           .values = values.matrix(5, 4099)});
@@ -185,7 +186,8 @@ TEST_CASE("Poisson numbers agree with the reference, from any step on", "[confor
         const std::uint64_t element = (first + 3) * 4099 + 17;
         const std::uint32_t word = random_block(key, element / 4).v[element % 4];
         const auto number = std::ranges::upper_bound(table, word) - table.begin();
-        CHECK(found[3 * 4099 + 17] == 0.5F + 2 * static_cast<float>(number));
+        const float added = 0.3F * static_cast<float>(number);
+        CHECK(found[3 * 4099 + 17] == 0.7F + added);
         return Outcome{{"values", exactly(found)}};
       });
     }
