@@ -80,20 +80,21 @@ int simulate_command(const std::vector<std::string>& arguments) {
 
   const auto backend = make_backend(run.device, static_cast<int>(run.threads), print_warning);
   const SimulatedNetwork network = config.network();
+  const std::uint64_t steps = config.steps(), warm_up = config.warm_up_steps();
   const Time::time_point start = Time::now();
   Simulation simulation(*backend, network, config.dt, config.seed);
   const double build_seconds = seconds_since(start);
   std::vector<std::size_t> sizes;
   for (const auto& population : network.populations) sizes.push_back(population.size);
-  fmt::print("{} neurons, {} synapses of {:.1f} bytes, built in {:.2f} s\n", fmt::join(sizes, " + "),
-             simulation.synapses(),
+  fmt::print("{}: {} neurons, {} synapses of {:.1f} bytes, built in {:.2f} s\n", config.name,
+             fmt::join(sizes, " + "), simulation.synapses(),
              static_cast<double>(simulation.synapse_bytes()) /
                  static_cast<double>(std::max<std::uint64_t>(1, simulation.synapses())),
              build_seconds);
 
-  SpikeStatistics statistics(sizes, config.dt, config.warm_up_steps(), config.seed);
+  SpikeStatistics statistics(sizes, config.dt, warm_up, config.seed);
   const Time::time_point run_start = Time::now();
-  simulation.run(config.steps(), statistics);
+  simulation.run(steps, statistics);
   const double run_seconds = seconds_since(run_start);
 
   std::string rates;
@@ -105,7 +106,7 @@ int simulate_command(const std::vector<std::string>& arguments) {
         name, found.rate, found.rate_deviation, 100 * found.silent, found.cv, found.correlation, found.fano);
     rates += fmt::format("{}{}: {}", rates.empty() ? "" : ", ", json_text(name), json_number(found.rate));
   }
-  const double simulated = static_cast<double>(config.steps()) * config.dt / 1000;
+  const double simulated = static_cast<double>(steps) * config.dt / 1000;
   fmt::print(R"({{"rates": {{{}}}, "build_seconds": {}, "seconds": {}, "real_time_factor": {}}})"
              "\n",
              rates, json_number(build_seconds), json_number(run_seconds),

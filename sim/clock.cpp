@@ -16,6 +16,9 @@ float Clock::decay(const char* key, float tau) const {
 
 std::size_t Clock::whole_steps(const char* key, double duration) const {
   const double steps = std::round(duration / dt);
+  constexpr double most = 0x1p53;
+  if (!(steps < most))
+    throw ConfigError(fmt::format("{}: {:g} has more than 2⁵³ steps of {:g}", key, duration, dt));
   // Lengths of steps are of single precision.
   if (std::abs(duration - steps * dt) > 1e-6 * duration)
     throw ConfigError(fmt::format("{}: {:g} is no multiple of the step, {:g}", key, duration, dt));

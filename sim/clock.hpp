@@ -17,7 +17,8 @@ struct Clock {
   /// What a step leaves of what decays: 1 - dt/tau; 0, nothing, where tau is 0. Throws ConfigError, with the key of
   /// tau, when dt is longer.
   float decay(const char* key, float tau) const;
-  /// A duration, in ms, in steps. Throws ConfigError, with its key, where these are not whole.
+  /// A duration, in ms, in steps. Throws ConfigError, with its key, where these are not whole
+  /// or more than 2⁵³.
   std::size_t whole_steps(const char* key, double duration) const;
 };
 

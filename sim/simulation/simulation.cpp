@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/algorithm/string.hpp>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -17,6 +18,8 @@ namespace {
 
 /// Beyond this, running more steps at a time saves nothing.
 constexpr std::size_t longest_interval = 64;
+/// Of one stimulus to a neuron: a table has about as many numbers.
+constexpr double most_spikes_of_step = 1e6;
 
 /// Throws ConfigError that begins with the population's own key.
 std::unique_ptr<NeuronModel> make_neurons(const SimulatedNetwork::Population& plan, Backend& backend,
@@ -37,6 +40,7 @@ Simulation::Simulation(Backend& backend, const SimulatedNetwork& network, float 
   std::size_t widest = 0;
   for (const SimulatedNetwork::Population& plan : network.populations) {
     Population& population = populations_.emplace_back();
+    population.name = plan.name;
     population.size = plan.size;
     population.neuron = make_neurons(plan, backend, clock);
     population.mean_output = backend.allocate<float>(plan.size);
@@ -82,7 +86,13 @@ Simulation::Simulation(Backend& backend, const SimulatedNetwork& network, float 
   }
   arriving_ = backend.allocate<float>(interval_ * widest);
   for (const SimulatedNetwork::Poisson& plan : network.stimuli) {
-    const std::vector<std::uint32_t> table = poisson_table(plan.rate * dt / 1000);
+    const double spikes_of_step = plan.rate * dt / 1000;
+    if (!(spikes_of_step <= most_spikes_of_step)) {
+      throw ConfigError(
+          fmt::format("poisson.{}.rate: {:g} Hz are {:g} spikes in a step, expected at most {:g}", plan.name,
+                      plan.rate, spikes_of_step, most_spikes_of_step));
+    }
+    const std::vector<std::uint32_t> table = poisson_table(spikes_of_step);
     Poisson& stimulus = stimuli_.emplace_back(
         Poisson{.target = plan.target,
                 .below = backend.allocate<std::uint32_t>(table.size()),
@@ -109,6 +119,16 @@ void Simulation::run(std::uint64_t steps, SpikeObserver& observer) {
     run_interval(count);
     for (std::size_t p = 0; p < populations_.size(); ++p) tell(p, count, observer);
     now_ += count;
+  }
+  check_potentials();
+}
+
+void Simulation::check_potentials() const {
+  for (const Population& population : populations_) {
+    const std::vector<float> potentials = backend_.download(population.state.front().view());
+    if (!std::ranges::all_of(potentials, [](float potential) { return std::isfinite(potential); }))
+      throw EnvironmentError(fmt::format(
+          "population {}: potentials are no finite numbers any more, after {} steps", population.name, now_));
   }
 }
 

@@ -29,6 +29,7 @@ struct SimulatedNetwork {
   };
   /// A Poisson spike train of its own for each neuron.
   struct Poisson {
+    std::string name;
     std::size_t target = 0;
     double rate = 0;  ///< Hz
     float weight = 0;
@@ -58,7 +59,7 @@ class Simulation {
   /// Builds synapses and draws initial potentials. Throws ConfigError for what cannot be built.
   Simulation(Backend& backend, const SimulatedNetwork& network, float dt, std::uint64_t seed);
 
-  /// Goes on for so many steps.
+  /// Goes on for so many steps. Throws EnvironmentError where potentials are no finite numbers after them.
   void run(std::uint64_t steps, SpikeObserver& observer);
 
   std::uint64_t now() const { return now_; }  ///< steps that were run
@@ -69,6 +70,7 @@ class Simulation {
 
  private:
   struct Population {
+    std::string name;
     std::size_t size = 0;
     std::unique_ptr<NeuronModel> neuron;
     std::vector<Array<float>> state;
@@ -88,6 +90,7 @@ class Simulation {
 
   void draw_potentials(Population& population, const Distribution& potential, std::uint32_t number);
   void run_interval(std::size_t steps);
+  void check_potentials() const;
   void tell(std::size_t population, std::size_t steps, SpikeObserver& observer);
   Spikes ring(Population& population) const;
 

@@ -119,7 +119,8 @@ SimulatedNetwork SimulationConfig::network() const {
   }
   for (const Poisson& stimulus : stimuli_)
     network.stimuli.push_back(
-        {.target = index_of(fmt::format("poisson.{}.target", stimulus.name), stimulus.target),
+        {.name = stimulus.name,
+         .target = index_of(fmt::format("poisson.{}.target", stimulus.name), stimulus.target),
          .rate = stimulus.rate,
          .weight = stimulus.weight});
   return network;

@@ -95,6 +95,8 @@ Distribution Distribution::parse(const std::string& key, const std::string& text
   const bool deviates = parsed.kind == Kind::normal || parsed.kind == Kind::lognormal;
   if (deviates && parsed.b < 0) refuse("a distribution whose deviation is >= 0");
   if (parsed.lowest > parsed.highest) refuse("a distribution in [low, high] with low <= high");
+  if (!std::isfinite(static_cast<float>(parsed.largest())))
+    refuse("a distribution whose values single precision can hold");
   const auto [least, most] = parsed.support();
   const double low = std::max(least, parsed.lowest), high = std::min(most, parsed.highest);
   // Of what varies, single values are never drawn.
@@ -128,6 +130,21 @@ double Distribution::draw(const RandomBlock& block, const RandomKey& key, std::u
     if (value >= lowest && value <= highest) return value;
   }
   return std::clamp(value, lowest, highest);
+}
+
+double Distribution::largest() const {
+  constexpr double reach = 5.77;  // deviations that standard_normal is from 0 at most, √(2 ln 2²⁴)
+  switch (kind) {
+    case Kind::constant:
+      return std::abs(a);
+    case Kind::uniform:
+      return std::max(std::abs(a), std::abs(b));
+    case Kind::normal:
+      return std::abs(a) + reach * b;
+    case Kind::lognormal:
+      return std::exp(a + reach * b);
+  }
+  return 0;
 }
 
 std::pair<double, double> Distribution::support() const {

@@ -28,7 +28,7 @@ struct Distribution {
   double highest = std::numeric_limits<double>::infinity();
 
   /// Throws ConfigError, which begins with `key`, for other texts and for what cannot be drawn: a deviation below 0, low
-  /// above high, bounds that no value can meet.
+  /// above high, bounds that no value can meet, values beyond single precision.
   static Distribution parse(const std::string& key, const std::string& text);
   std::string text() const;
 
@@ -48,6 +48,8 @@ struct Distribution {
  private:
   /// The least and the largest value, without bounds.
   std::pair<double, double> support() const;
+  /// The largest magnitude that is drawn, without bounds.
+  double largest() const;
   double unbounded(std::uint32_t first, std::uint32_t second) const;
 };
 

@@ -21,7 +21,7 @@ class Simulate(Command):
     def test_a_network_fires_as_it_should(self):
         result = orthospike("simulate", BRUNEL, *SMALL, SERIAL)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("2000 + 500 neurons, 625000 synapses", result.stdout)
+        self.assertIn("Brunel 2000: 2000 + 500 neurons, 625000 synapses", result.stdout)
         rates = re.findall(r"^(E|I) +rate ([\d.]+) Hz, .* CV ([\d.]+)", result.stdout, re.MULTILINE)
         self.assertEqual([name for name, _, _ in rates], ["E", "I"])
         for _, rate, cv in rates:
@@ -49,6 +49,10 @@ class Simulate(Command):
         self.assert_refused(refused("--projection.E_to_I.target=J"), 2, "'J'", "E, I")
         self.assert_refused(refused("--projection.E_to_E.weight=soon"), 2, "projection.E_to_E.weight", "'soon'")
         self.assert_refused(refused("--projection.E_to_E.delay=0.01"), 2, "projection.E_to_E")
+        self.assert_refused(refused("--projection.E_to_E.weight=1e300"), 2, "projection.E_to_E.weight", "single precision")
+        self.assert_refused(refused("--poisson.to_E.rate=1e30"), 2, "poisson.to_E.rate", "spikes in a step")
+        self.assert_refused(refused("--simulation.time=0.05"), 2, "simulation.time", "multiple")
+        self.assert_refused(refused("--simulation.time=1e38", "--simulation.dt=0.001"), 2, "simulation.time", "steps")
         self.assert_refused(refused("--population.E.t_ref=0.25"), 2, "population.E.t_ref", "0.25")
         config = self.folder / "twice.ini"
         config.write_text("[simulation]\ntime = 3\n[population.A]\nsize = 2\n[simulation]\ntime = 4\n")

@@ -193,6 +193,8 @@ TEST_CASE("other texts are no distributions", "[distribution]") {
     INFO(text);
     CHECK(refusal(text).ends_with("is not a distribution whose deviation is >= 0"));
   }
+  for (const std::string text : {"1e39", "-1e39", "uniform(-1e39, 0)", "normal(0, 1e38)", "lognormal(0, 20)"})
+    CHECK(refusal(text).ends_with("is not a distribution whose values single precision can hold"));
   CHECK(refusal("normal(0, 1) in [2, 1]").ends_with("is not a distribution in [low, high] with low <= high"));
   for (const char* text :
        {"1 in [2, 3]", "1 clipped to [2, inf]", "uniform(1, 2) in [3, 4]", "uniform(1, 2) in [2, 3]",

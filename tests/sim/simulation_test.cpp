@@ -201,9 +201,9 @@ TEST_CASE("each neuron has a Poisson train of its own", "[simulation]") {
   neuron.settings<IafPscDeltaModel::Settings>() = {.rest = 0, .threshold = 0.5F, .reset = 0, .refractory = 0};
   for (const char* const name : {"A", "B", "C"})
     network.populations.push_back({.name = name, .size = 200, .neuron = neuron, .potential = {}});
-  network.stimuli = {{.target = 0, .rate = 40, .weight = 1},
-                     {.target = 1, .rate = 10, .weight = 1},
-                     {.target = 1, .rate = 20, .weight = 1}};
+  network.stimuli = {{.name = "40 Hz", .target = 0, .rate = 40, .weight = 1},
+                     {.name = "10 Hz", .target = 1, .rate = 10, .weight = 1},
+                     {.name = "20 Hz", .target = 1, .rate = 20, .weight = 1}};
   on_each_backend([&](Backend& backend) {
     Simulation simulation(backend, network, 0.5F, 3);
     SpikeList list;
@@ -215,6 +215,18 @@ TEST_CASE("each neuron has a Poisson train of its own", "[simulation]") {
     std::map<std::uint32_t, int> of_neuron;
     for (const auto& [step, i] : list.of[0]) ++of_neuron[i];
     CHECK(of_neuron.size() == 200);
+  });
+}
+
+TEST_CASE("a network whose potentials are no numbers ends with a sentence", "[simulation]") {
+  SimulatedNetwork network = small_network("1");
+  network.populations[1].neuron.settings<IafPscDeltaModel::Settings>() = {.capacitance = 1e-3F,
+                                                                          .current = -1e38F};
+  on_each_backend([&](Backend& backend) {
+    Simulation simulation(backend, network, 0.5F, 7);
+    SpikeList list;
+    CHECK_THROWS_WITH(simulation.run(100, list),
+                      "population I: potentials are no finite numbers any more, after 100 steps");
   });
 }
 
@@ -234,6 +246,12 @@ TEST_CASE("networks that cannot be simulated are refused", "[simulation]") {
   CHECK(refusal(network) == "population.E.t_ref: 0.7 is no multiple of the step, 0.5");
   network.populations[0].neuron.settings<IafPscDeltaModel::Settings>() = {.reset = -50};
   CHECK(refusal(network).starts_with("population.E.V_reset: "));
+  network = small_network("1");
+  network.stimuli = {{.name = "drive", .target = 0, .rate = 3e9, .weight = 1}};
+  CHECK(refusal(network) ==
+        "poisson.drive.rate: 3e+09 Hz are 1.5e+06 spikes in a step, expected at most 1e+06");
+  network.stimuli[0].rate = 1e30;
+  CHECK(refusal(network).starts_with("poisson.drive.rate: "));
 }
 
 }  // namespace orthospike::testing
